@@ -1,0 +1,238 @@
+// Package epmd is a client of epmd, the Erlang Port Mapper Daemon: it asks which nodes are registered and at which
+// port one of them listens. It never starts a daemon; package ensure does.
+//
+// The protocol is OTP's own, chapter "EPMD Protocol" of the ERTS User's Guide
+// (https://www.erlang.org/doc/apps/erts/erl_dist_protocol.html). Every request is one TCP connection: a length of
+// 2 bytes, big endian, then that many bytes of request; epmd replies and closes.
+//
+// Every call ends: with the reply, when its context ends, or after [Timeout] when the context has no deadline.
+package epmd
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// DefaultPort is the TCP port that IANA assigned to epmd.
+	DefaultPort = 4369
+
+	// Timeout bounds a call whose context has no deadline.
+	Timeout = 5 * time.Second
+
+	// maxReply bounds the memory that a reply may take. epmd holds about 1,020 connections at most, each a name of
+	// up to 255 characters, so an honest reply stays far below it.
+	maxReply = 4 << 20
+)
+
+var (
+	// ErrNotEpmd says that something answered that does not speak epmd's protocol.
+	ErrNotEpmd = errors.New("not an epmd reply")
+
+	// ErrNotRegistered says that epmd does not know the name.
+	ErrNotRegistered = errors.New("no such node is registered")
+
+	errTooLong = fmt.Errorf("%w: it is longer than %d MiB", ErrNotEpmd, maxReply>>20)
+)
+
+// Node is a registered node: the part of its name before the @, and the port where it accepts distribution connections.
+type Node struct {
+	Name string `json:"name"`
+	Port uint16 `json:"port"`
+}
+
+// Info is what epmd knows of one node (PORT2_RESP).
+type Info struct {
+	Node
+	Hidden   bool   // registered as a hidden node (node type 72), so it is no part of the full mesh
+	Protocol uint8  // 0: TCP/IP v4
+	Highest  uint16 // highest distribution version that the node speaks
+	Lowest   uint16 // lowest distribution version that the node speaks
+	Extra    []byte // free bytes that the node registered
+}
+
+// request codes and replies of the protocol
+const (
+	namesReq  = 'n'
+	port2Req  = 'z'
+	port2Resp = 'w'
+
+	nodeTypeHidden = 72
+)
+
+// Names returns the nodes registered with the epmd at addr (host:port), in epmd's own order.
+//
+// Errors: [ErrNotEpmd]; [io.ErrUnexpectedEOF] when the reply ends too soon; the context's error; or the [net.OpError]
+// of the connection.
+func Names(ctx context.Context, addr string) (nodes []Node, err error) {
+	err = exchange(ctx, addr, []byte{namesReq}, func(r io.Reader) (err error) {
+		nodes, err = readNames(r)
+		return err
+	})
+	return nodes, wrap(addr, err)
+}
+
+// Lookup asks the epmd at addr (host:port) for one node by the part of its name before the @.
+//
+// Errors: those of [Names], and [ErrNotRegistered].
+func Lookup(ctx context.Context, addr, name string) (info Info, err error) {
+	// the request's length, and epmd's own buffer, end far above any name that a node can have
+	if name == "" || len(name) > 4*255 {
+		return Info{}, fmt.Errorf("epmd: a node's name has 1 to 255 characters: %.40q", name)
+	}
+	err = exchange(ctx, addr, append([]byte{port2Req}, name...), func(r io.Reader) (err error) {
+		info, err = readPort2(r)
+		return err
+	})
+	return info, wrap(addr, err)
+}
+
+// wrap says whose error it is; that of a connection names the address itself.
+func wrap(addr string, err error) error {
+	switch err.(type) {
+	case nil:
+		return nil
+	case *net.OpError:
+		return fmt.Errorf("epmd: %w", err)
+	}
+	return fmt.Errorf("epmd: %s: %w", addr, err)
+}
+
+// exchange sends one request and lets read take the reply; the context's end cuts it off at any point.
+func exchange(ctx context.Context, addr string, request []byte, read func(io.Reader) error) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, Timeout)
+		defer cancel()
+	}
+	// no keep-alive: the connection lives for one reply
+	conn, err := (&net.Dialer{KeepAlive: -1}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+
+	packet := binary.BigEndian.AppendUint16(make([]byte, 0, 64), uint16(len(request)))
+	_, err = conn.Write(append(packet, request...))
+	if err == nil {
+		err = read(conn)
+	}
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err() // what the deadline above made of it says less
+	}
+	return err
+}
+
+// readHeader reads the 4 bytes before the names: epmd's own port.
+func readHeader(r io.Reader) (uint16, error) {
+	var b [4]byte
+	if _, err := io.ReadFull(r, b[:]); err != nil {
+		return 0, noEOF(err)
+	}
+	port := binary.BigEndian.Uint32(b[:])
+	if port == 0 || port > 65535 {
+		return 0, fmt.Errorf("%w: it starts with %q", ErrNotEpmd, b[:])
+	}
+	return uint16(port), nil
+}
+
+// readNames reads a whole NAMES reply: the header, then a line "name NAME at port PORT" a node.
+func readNames(r io.Reader) ([]Node, error) {
+	if _, err := readHeader(r); err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(r, maxReply+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxReply {
+		return nil, errTooLong
+	}
+	rest := string(text)
+	nodes := make([]Node, 0, strings.Count(rest, "\n"))
+	for rest != "" {
+		line, after, whole := strings.Cut(rest, "\n")
+		if !whole {
+			return nil, io.ErrUnexpectedEOF
+		}
+		node, ok := parseLine(line)
+		if !ok {
+			return nil, fmt.Errorf("%w: line %.80q", ErrNotEpmd, line)
+		}
+		nodes, rest = append(nodes, node), after
+	}
+	return nodes, nil
+}
+
+func parseLine(line string) (Node, bool) {
+	const at = " at port "
+	line, ok := strings.CutPrefix(line, "name ")
+	i := strings.LastIndex(line, at) // the last one: a name may hold anything
+	if !ok || i < 1 {
+		return Node{}, false
+	}
+	port, err := strconv.ParseUint(line[i+len(at):], 10, 16)
+	return Node{Name: line[:i], Port: uint16(port)}, err == nil
+}
+
+// readPort2 reads a PORT2_RESP: 119, result; and when the result is 0: port:2, type:1, protocol:1, highest:2,
+// lowest:2, and two byte strings with a length of 2 bytes each, name and extra.
+func readPort2(r io.Reader) (Info, error) {
+	var head [2]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return Info{}, noEOF(err)
+	}
+	if head[0] != port2Resp {
+		return Info{}, fmt.Errorf("%w: it starts with %q", ErrNotEpmd, head[:])
+	}
+	if head[1] != 0 {
+		return Info{}, ErrNotRegistered
+	}
+	var fixed [8]byte
+	if _, err := io.ReadFull(r, fixed[:]); err != nil {
+		return Info{}, noEOF(err)
+	}
+	name, err := readString(r)
+	if err != nil {
+		return Info{}, err
+	}
+	extra, err := readString(r)
+	if err != nil {
+		return Info{}, err
+	}
+	return Info{
+		Node:     Node{Name: string(name), Port: binary.BigEndian.Uint16(fixed[0:])},
+		Hidden:   fixed[2] == nodeTypeHidden,
+		Protocol: fixed[3],
+		Highest:  binary.BigEndian.Uint16(fixed[4:]),
+		Lowest:   binary.BigEndian.Uint16(fixed[6:]),
+		Extra:    extra,
+	}, nil
+}
+
+func readString(r io.Reader) ([]byte, error) {
+	var size [2]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return nil, noEOF(err)
+	}
+	b := make([]byte, binary.BigEndian.Uint16(size[:]))
+	_, err := io.ReadFull(r, b)
+	return b, noEOF(err)
+}
+
+// noEOF turns the end of the reply, where more had to come, into the error that says so.
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,218 @@
+package epmd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+// serve answers each connection with reply, written in pieces of that many bytes, and closes it. It returns its address.
+func serve(t *testing.T, reply string, piece int) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				c.Read(make([]byte, 300))
+				for rest := reply; rest != ""; {
+					n := min(piece, len(rest))
+					if _, err := io.WriteString(c, rest[:n]); err != nil {
+						return
+					}
+					if rest = rest[n:]; rest != "" && piece < 10 {
+						time.Sleep(time.Millisecond)
+					}
+				}
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+const header = "\x00\x00\x11\x11" // port 4369
+
+func TestNames(t *testing.T) {
+	var thousand strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&thousand, "name node%d at port %d\n", i, 30000+i)
+	}
+	for _, tt := range []struct {
+		name  string
+		reply string
+		piece int
+		want  []Node
+		err   error
+	}{
+		{"none", header, 4, []Node{}, nil},
+		{"two", header + "name a at port 1\nname b at port 65535\n", 99, []Node{{"a", 1}, {"b", 65535}}, nil},
+		{"byte by byte", header + "name a at port 1\n", 1, []Node{{"a", 1}}, nil},
+		{"a name that looks like a line", header + "name x at port 7 at port 8\n", 99, []Node{{"x at port 7", 8}}, nil},
+		{"no bytes", "", 1, nil, io.ErrUnexpectedEOF},
+		{"header cut", header[:3], 9, nil, io.ErrUnexpectedEOF},
+		{"line cut", header + "name a at port 1\nname b at po", 99, nil, io.ErrUnexpectedEOF},
+		{"line without its end", header + "name a at port 1", 99, nil, io.ErrUnexpectedEOF},
+		{"HTTP", "HTTP/1.1 400 Bad Request\r\n\r\n", 99, nil, ErrNotEpmd},
+		{"port 0", "\x00\x00\x00\x00", 4, nil, ErrNotEpmd},
+		{"garbage lines", header + "hello\n", 99, nil, ErrNotEpmd},
+		{"port too large", header + "name a at port 65536\n", 99, nil, ErrNotEpmd},
+		{"endless", header + strings.Repeat("x", maxReply+1), 1 << 16, nil, ErrNotEpmd},
+		{"1,000 nodes", header + thousand.String(), 1000, nil, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Names(t.Context(), serve(t, tt.reply, tt.piece))
+			if !errors.Is(err, tt.err) {
+				t.Fatalf("error %v, want %v", err, tt.err)
+			}
+			if tt.want != nil && fmt.Sprint(got) != fmt.Sprint(tt.want) {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+			if tt.name == "1,000 nodes" && (len(got) != 1000 || got[999] != Node{"node999", 30999}) {
+				t.Errorf("got %d nodes", len(got))
+			}
+		})
+	}
+}
+
+func TestLookup(t *testing.T) {
+	found := "w\x00\x11\x22H\x00\x00\x06\x00\x05\x00\x03foo\x00\x02xy"
+	for _, tt := range []struct {
+		name, reply string
+		err         error
+	}{
+		{"found", found, nil},
+		{"not registered", "w\x01", ErrNotRegistered},
+		{"no bytes", "", io.ErrUnexpectedEOF},
+		{"cut", found[:len(found)-1], io.ErrUnexpectedEOF},
+		{"not epmd's", "HTTP", ErrNotEpmd},
+	} {
+		for _, piece := range []int{1, 99} {
+			t.Run(fmt.Sprint(tt.name, "/", piece), func(t *testing.T) {
+				got, err := Lookup(t.Context(), serve(t, tt.reply, piece), "foo")
+				if !errors.Is(err, tt.err) {
+					t.Fatalf("error %v, want %v", err, tt.err)
+				}
+				want := Info{Node{"foo", 0x1122}, true, 0, 6, 5, []byte("xy")}
+				if err == nil && fmt.Sprint(got) != fmt.Sprint(want) {
+					t.Errorf("got %+v, want %+v", got, want)
+				}
+			})
+		}
+	}
+	for _, name := range []string{"", strings.Repeat("x", 2000)} {
+		if _, err := Lookup(t.Context(), "127.0.0.1:1", name); err == nil {
+			t.Errorf("a name of %d bytes was looked up", len(name))
+		}
+	}
+}
+
+func TestPing(t *testing.T) {
+	ping := func(reply string, piece int) (uint16, error) {
+		return Ping(t.Context(), netip.MustParseAddrPort(serve(t, reply, piece)), time.Second)
+	}
+	for _, piece := range []int{1, 99} {
+		if port, err := ping(header+"name a at port 1\n", piece); port != 4369 || err != nil {
+			t.Errorf("pieces of %d: port %d, error %v", piece, port, err)
+		}
+	}
+	for reply, want := range map[string]error{"": io.ErrUnexpectedEOF, header[:2]: io.ErrUnexpectedEOF, "HTTP/1.1": ErrNotEpmd,
+		header + strings.Repeat("x", maxReply+1): ErrNotEpmd} {
+		if _, err := ping(reply, 1<<16); !errors.Is(err, want) {
+			t.Errorf("reply %.9q: error %v, want %v", reply, err, want)
+		}
+	}
+}
+
+// The wait for a silent peer ends with the deadline, with the context, and where nothing listens at once.
+func TestEnds(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // accepts, in the kernel, and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	silent := l.Addr().String()
+	calls := map[string]func(context.Context) error{
+		"Names":  func(ctx context.Context) error { _, err := Names(ctx, silent); return err },
+		"Lookup": func(ctx context.Context) error { _, err := Lookup(ctx, silent, "a"); return err },
+		"Ping": func(ctx context.Context) error {
+			_, err := Ping(ctx, netip.MustParseAddrPort(silent), time.Hour)
+			return err
+		},
+	}
+	for name, call := range calls {
+		t.Run(name, func(t *testing.T) {
+			begin := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			if err := call(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("after the deadline: %v", err)
+			}
+			ctx, cancel = context.WithCancel(t.Context())
+			time.AfterFunc(50*time.Millisecond, cancel)
+			if err := call(ctx); !errors.Is(err, context.Canceled) {
+				t.Errorf("after the context's end: %v", err)
+			}
+			if d := time.Since(begin); d < 100*time.Millisecond || d > 2*time.Second {
+				t.Errorf("the two took %v", d)
+			}
+		})
+	}
+	begin := time.Now()
+	if _, err := Ping(t.Context(), netip.MustParseAddrPort(silent), 50*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > time.Second {
+		t.Errorf("Ping's timeout: %v after %v", err, time.Since(begin))
+	}
+	l.Close()
+	var op *net.OpError
+	if _, err := Ping(t.Context(), netip.MustParseAddrPort(silent), time.Second); !errors.As(err, &op) || op.Op != "dial" {
+		t.Errorf("nobody listens: %v", err)
+	}
+}
+
+func FuzzNames(f *testing.F) {
+	f.Add([]byte(header + "name a at port 1\n"))
+	f.Add([]byte("HTTP/1.1 400"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		whole, err := readNames(bytes.NewReader(b))
+		pieces, err2 := readNames(iotest.OneByteReader(bytes.NewReader(b)))
+		if fmt.Sprint(whole, err) != fmt.Sprint(pieces, err2) {
+			t.Errorf("whole: %v %v; in pieces: %v %v", whole, err, pieces, err2)
+		}
+		if err == nil {
+			text := header
+			for _, n := range whole {
+				text += fmt.Sprintf("name %s at port %d\n", n.Name, n.Port)
+			}
+			again, err := readNames(strings.NewReader(text))
+			if err != nil || fmt.Sprint(again) != fmt.Sprint(whole) {
+				t.Errorf("%v became %v %v", whole, again, err)
+			}
+		}
+	})
+}
+
+func FuzzPort2(f *testing.F) {
+	f.Add([]byte("w\x00\x11\x22H\x00\x00\x06\x00\x05\x00\x03foo\x00\x02xy"))
+	f.Add([]byte("w\x01"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		info, err := readPort2(bytes.NewReader(b))
+		if err == nil && len(info.Name)+len(info.Extra)+14 > len(b) {
+			t.Errorf("%d bytes became %+v", len(b), info)
+		}
+	})
+}
