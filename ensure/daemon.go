@@ -1,0 +1,123 @@
+package ensure
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// daemon is an epmd that we started and that does not answer yet.
+type daemon struct {
+	proc *process
+	log  string // path of what it writes to stderr; empty when there is no folder for it
+}
+
+// process is a started program. Each operating system has its own spawn and kill.
+type process struct {
+	pid    int
+	exited chan struct{} // closed at its end; then status is set
+	status string
+}
+
+// spawnDaemon starts epmd in its foreground mode, see the package comment.
+func spawnDaemon(program string, e Endpoint, dir string, res *Result) (*daemon, error) {
+	d := &daemon{}
+	stderr, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { stderr.Close() }()
+	if dir != "" {
+		path := filepath.Join(dir, fmt.Sprintf("epmd-%d.log", e.Port))
+		log, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND|noFollow, 0o600)
+		if err != nil {
+			res.warn("no log of epmd: %v", err)
+		} else {
+			stderr.Close()
+			stderr, d.log = log, path
+		}
+	}
+	args := []string{"epmd", "-port", strconv.Itoa(e.Port)}
+	if len(e.Addresses) > 0 {
+		args = append(args, "-address", e.list())
+	}
+	d.proc, err = spawn(program, args, daemonEnv(), stderr)
+	return d, err
+}
+
+// daemonEnv is what epmd, or a script around it, needs to run. Nothing else goes in: the daemon outlives us, and a
+// cookie or token that it inherits would too.
+func daemonEnv() []string {
+	var env []string
+	for _, key := range []string{"PATH", "HOME", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
+		"SystemRoot", "ERL_EPMD_RELAXED_COMMAND_CHECK"} {
+		if value, ok := os.LookupEnv(key); ok {
+			env = append(env, key+"="+value)
+		}
+	}
+	return env
+}
+
+// awaitReady waits until an epmd answers at the endpoint, this one or another that was faster. When none does, ours
+// does not stay either.
+func (d *daemon) awaitReady(ctx context.Context, e Endpoint) (addr netip.AddrPort, err *Error) {
+	err = poll(ctx, func() (err *Error) {
+		gone := d.gone() // before the probe: what it does after its end counts no more
+		addr, err = probe(ctx, e, probeTimeout)
+		if err != nil && err.Kind == KindDown && gone {
+			return d.death(e)
+		}
+		return err
+	})
+	if err == nil || d.gone() {
+		return addr, err
+	}
+	// Others may have found it by now, so it is only ended if it still does not answer.
+	if addr, late := probe(context.WithoutCancel(ctx), e, 50*time.Millisecond); late == nil {
+		return addr, nil
+	}
+	d.proc.kill()
+	return addr, err
+}
+
+func (d *daemon) gone() bool {
+	select {
+	case <-d.proc.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// death is the error for a daemon that ended before it answered.
+func (d *daemon) death(e Endpoint) *Error {
+	said := d.output()
+	if said == "" {
+		// so it does when it finds the port taken (epmd's EADDRINUSE ends it with status 0)
+		return &Error{Kind: KindSpawn, Endpoint: e, Err: errors.New("it ended with " + d.proc.status + " and printed nothing"),
+			Hint: fmt.Sprintf("another program may have port %d on another address of this host; see: ss -ltnp", e.Port)}
+	}
+	return &Error{Kind: KindSpawn, Endpoint: e, Err: fmt.Errorf("it ended with %s and printed: %s", d.proc.status, said)}
+}
+
+// output is the end of what the daemon printed.
+func (d *daemon) output() string {
+	const most = 2048
+	f, err := os.Open(d.log)
+	if err != nil {
+		return "" // no log: the warning says why
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() > most {
+		f.Seek(-most, io.SeekEnd)
+	}
+	text, _ := io.ReadAll(io.LimitReader(f, most))
+	return string(bytes.TrimSpace(text))
+}

@@ -1,0 +1,149 @@
+// Package ensure makes sure that epmd, the Erlang Port Mapper Daemon, answers on this host.
+//
+// Erlang nodes need it to find each other by name. `erl -sname` starts it by itself; net_kernel:start, Elixir's
+// Node.start and releases that were told not to do not, and fail with econnrefused where nobody did before.
+//
+//	res, err := ensure.Epmd(ctx, ensure.Config{})
+//
+// [Epmd] asks first, in epmd's own protocol: an open port is no proof, for a stopped epmd accepts connections and any
+// program may have the port. When an epmd answers, that is all: nothing is spawned, no lock is taken and no file is
+// touched. When nothing listens, it takes a lock (flock(2)), asks again, starts one epmd, detached from this process,
+// and waits until it answers. It never starts an epmd beside something that has the port.
+//
+// The daemon is `epmd -port N` in the foreground mode of epmd(1) (with -daemon its messages, its exit code and its pid
+// would be lost), in a session of its own, in the root folder, with null as stdin and stdout, a log file as stderr, no
+// other descriptor, and an environment of only what it needs.
+//
+// It is a child of this process. While this process lives, one goroutine waits for the daemon's end, so that no zombie
+// stays; when this process ends, init takes the daemon over. A process that is about to turn into another program
+// (execve) should have a short-lived child start the daemon instead, as `beamrun PROGRAM` does with `beamrun ensure`:
+// few programs wait for children that they do not know.
+package ensure
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// DefaultTimeout bounds a call of [Epmd] or [Probe] whose Config has no Timeout.
+const DefaultTimeout = 10 * time.Second
+
+// Config says which epmd is meant. The zero value is right for most.
+type Config struct {
+	// Port is epmd's TCP port, 1 to 65535. 0: ERL_EPMD_PORT, else 4369.
+	Port int
+
+	// Address lists the IP addresses that the epmd shall listen on, separated by commas, as in epmd(1) -address; the
+	// probe asks them in this order. Empty: ERL_EPMD_ADDRESS, else every address of the host, and the probe asks
+	// 127.0.0.1, then [::1].
+	Address string
+
+	// Program is the epmd to start. Empty: the first of the calling release's own (BINDIR, ROOTDIR, RELEASE_ROOT),
+	// the one on PATH, the one beside the erl on PATH, and those in the usual install folders.
+	Program string
+
+	// Timeout bounds the whole call; an earlier deadline of the context wins. 0: [DefaultTimeout].
+	Timeout time.Duration
+}
+
+// Result says what was found or done.
+type Result struct {
+	// Endpoint is the one that was resolved; its Env makes a program use it too.
+	Endpoint Endpoint
+
+	// Address is where the epmd answered.
+	Address netip.AddrPort
+
+	// Started says that this call started the daemon. False: it was there, or somebody else was faster.
+	Started bool
+
+	// PID is the daemon's, when this call started it, else 0.
+	PID int
+
+	// Program is the epmd that this call started, else empty.
+	Program string
+
+	// Detach says how the daemon was set apart from this process: "session" (setsid(2); DETACHED_PROCESS on Windows).
+	// Empty when this call did not start it.
+	Detach string
+
+	// Elapsed is how long the call took.
+	Elapsed time.Duration
+
+	// Warnings are what did not work and was not needed, such as a lock on a read-only file system.
+	Warnings []string
+}
+
+// Epmd makes sure that an epmd answers at the endpoint that c means. Every error is an *[Error].
+func Epmd(ctx context.Context, c Config) (Result, error) {
+	return c.run(ctx, true)
+}
+
+// Probe asks whether an epmd answers at the endpoint that c means, and starts none: its error is of [KindDown] when
+// nothing listens there. Every error is an *[Error].
+func Probe(ctx context.Context, c Config) (Result, error) {
+	return c.run(ctx, false)
+}
+
+func (c Config) run(ctx context.Context, mayStart bool) (res Result, _ error) {
+	begin := time.Now()
+	var err *Error
+	if res.Endpoint, err = c.resolve(); err != nil {
+		return res, err
+	}
+	timeout := cmp.Or(c.Timeout, DefaultTimeout)
+	res.Address, err = probe(ctx, res.Endpoint, min(timeout, probeTimeout))
+	if err != nil && err.Kind == KindDown && mayStart {
+		ctx, cancel := context.WithDeadline(ctx, begin.Add(timeout))
+		defer cancel()
+		err = c.start(ctx, &res)
+	}
+	res.Elapsed = time.Since(begin)
+	if err != nil {
+		return res, err
+	}
+	return res, nil
+}
+
+// start starts the daemon, behind the lock where one can be had.
+func (c Config) start(ctx context.Context, res *Result) (err *Error) {
+	e := res.Endpoint
+	program, err := c.find()
+	if err != nil {
+		err.Endpoint = e
+		return err
+	}
+	dir, dirErr := stateDir()
+	if dirErr != nil {
+		res.warn("no lock and no log of epmd, for there is no folder for them: %v", dirErr)
+	} else {
+		lock := lockFile(dir, e.Port)
+		defer lock.Unlock()
+		if err = acquire(ctx, lock, res); err != nil {
+			return err
+		}
+	}
+	// somebody may have been faster
+	if res.Address, err = probe(ctx, e, probeTimeout); err == nil || err.Kind != KindDown {
+		return err
+	}
+	d, spawnErr := spawnDaemon(program, e, dir, res)
+	if spawnErr != nil {
+		return &Error{Kind: KindSpawn, Endpoint: e, Err: spawnErr, Hint: "see that it is an epmd for this machine: " + program + " -names"}
+	}
+	if res.Address, err = d.awaitReady(ctx, e); err != nil {
+		return err
+	}
+	if d.gone() {
+		return nil // it found the port taken: another user's epmd was faster and answers
+	}
+	res.Started, res.PID, res.Program, res.Detach = true, d.proc.pid, program, "session"
+	return nil
+}
+
+func (r *Result) warn(format string, args ...any) {
+	r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,517 @@
+package ensure_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/beamrun/beamrun/ensure"
+	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/epmdtest"
+)
+
+// setup gives the test a home folder of its own and a private port.
+func setup(t *testing.T) ensure.Config {
+	t.Helper()
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("XDG_RUNTIME_DIR", "")
+	t.Setenv("XDG_CACHE_HOME", "")
+	t.Setenv("ERL_EPMD_PORT", "")
+	t.Setenv("ERL_EPMD_ADDRESS", "")
+	return ensure.Config{Port: epmdtest.Port(t)}
+}
+
+// mustEnsure is a call of Epmd that has to succeed.
+func mustEnsure(t *testing.T, c ensure.Config) ensure.Result {
+	t.Helper()
+	res, err := ensure.Epmd(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(res.Warnings) > 0 {
+		t.Errorf("warnings: %q", res.Warnings)
+	}
+	return res
+}
+
+// mustFail is a call of Epmd that has to fail with an error of that kind, and to leave no process of ours.
+func mustFail(t *testing.T, c ensure.Config, kind ensure.Kind) *ensure.Error {
+	t.Helper()
+	_, err := ensure.Epmd(t.Context(), c)
+	var e *ensure.Error
+	if !errors.As(err, &e) || e.Kind != kind {
+		t.Fatalf("error %v, want one of the kind %s", err, kind)
+	}
+	if pids := childrenOf(os.Getpid()); len(pids) > 0 {
+		t.Errorf("child processes are left: %v", pids)
+	}
+	return e
+}
+
+// script makes a shell script that takes the place of epmd.
+func script(t *testing.T, body string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "epmd")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// counting makes an epmd that writes down each start of it.
+func counting(t *testing.T) (program string, starts func() int) {
+	t.Helper()
+	real, err := exec.LookPath("epmd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := filepath.Join(t.TempDir(), "starts")
+	return script(t, "echo x >>"+log+"\nexec "+real+` "$@"`), func() int {
+		text, _ := os.ReadFile(log)
+		return bytes.Count(text, []byte("x"))
+	}
+}
+
+// stat returns fields of /proc/PID/stat from the state on: state, ppid, pgrp, session, …
+func stat(pid int) []string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, after, _ := strings.Cut(string(text), ") ")
+	return strings.Fields(after)
+}
+
+// childrenOf lists the children of a process, zombies too.
+func childrenOf(parent int) (pids []int) {
+	procs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, p := range procs {
+		pid, _ := strconv.Atoi(filepath.Base(p))
+		if s := stat(pid); len(s) > 1 && s[1] == strconv.Itoa(parent) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func TestColdAndWarm(t *testing.T) {
+	epmdtest.Need(t, "epmd")
+	c := setup(t)
+	if _, err := ensure.Probe(t.Context(), c); err.(*ensure.Error).Kind != ensure.KindDown {
+		t.Errorf("Probe before: %v", err)
+	}
+	t.Setenv("RELEASE_COOKIE", "marker-cookie")
+	t.Setenv("BEAMRUN_SECRET", "marker-secret")
+	res := mustEnsure(t, c)
+	if !res.Started || res.PID == 0 || res.PID != epmdtest.PID(c.Port) || res.Detach != "session" || filepath.Base(res.Program) != "epmd" {
+		t.Errorf("%+v, but pid %d listens", res, epmdtest.PID(c.Port))
+	}
+	if want := fmt.Sprintf("127.0.0.1:%d", c.Port); res.Address.String() != want || res.Endpoint.String() != want {
+		t.Errorf("%+v, want address %s", res, want)
+	}
+
+	s := stat(res.PID)
+	if pid := strconv.Itoa(res.PID); s[2] != pid || s[3] != pid {
+		t.Errorf("process group %s and session %s of pid %s are not its own", s[2], s[3], pid)
+	}
+	if cwd, _ := os.Readlink(fmt.Sprintf("/proc/%d/cwd", res.PID)); cwd != "/" {
+		t.Errorf("its working directory is %s", cwd)
+	}
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", res.PID))
+	if err != nil || bytes.Contains(environ, []byte("marker")) {
+		t.Errorf("its environment is %q, %v", environ, err)
+	}
+	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", res.PID))
+	for _, fd := range fds {
+		target, _ := os.Readlink(fd)
+		log := fmt.Sprintf("/.cache/beamrun/epmd-%d.log", c.Port)
+		if n := filepath.Base(fd); (n == "0" || n == "1") && target != "/dev/null" || n == "2" && !strings.HasSuffix(target, log) ||
+			n > "2" && !strings.HasPrefix(target, "socket:") {
+			t.Errorf("its descriptor %s is %s", n, target)
+		}
+	}
+
+	// once it answers, nothing is spawned and no file is touched
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("PATH", "")
+	if again := mustEnsure(t, c); again.Started || again.PID != 0 || again.Address != res.Address {
+		t.Errorf("the second call: %+v", again)
+	}
+	if files, _ := os.ReadDir(home); len(files) > 0 {
+		t.Errorf("the second call left %v", files)
+	}
+	if _, err := ensure.Probe(t.Context(), c); err != nil {
+		t.Errorf("Probe after: %v", err)
+	}
+
+	// and when it dies while we live, no zombie is left
+	syscall.Kill(res.PID, syscall.SIGKILL)
+	for deadline := time.Now().Add(5 * time.Second); len(stat(res.PID)) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after its end: %v", stat(res.PID))
+		}
+	}
+}
+
+func TestHundredCallersStartOne(t *testing.T) {
+	epmdtest.Need(t, "epmd")
+	for range 3 {
+		c := setup(t)
+		program, starts := counting(t)
+		c.Program = program
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		started := 0
+		for range 100 {
+			wg.Go(func() {
+				res, err := ensure.Epmd(t.Context(), c)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := epmd.Names(t.Context(), res.Address.String()); err != nil {
+					t.Errorf("it returned, but: %v", err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if res.Started {
+					started++
+				}
+			})
+		}
+		wg.Wait()
+		if n := starts(); n != 1 || started != 1 {
+			t.Errorf("%d epmds were spawned, and %d callers say that it was theirs", n, started)
+		}
+	}
+}
+
+// An inherited descriptor does not go on into the daemon, and is still there afterwards.
+func TestInheritedDescriptor(t *testing.T) {
+	epmdtest.Need(t, "epmd")
+	c := setup(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const high = 1500
+	if err := unix.Dup3(int(w.Fd()), high, 0); err != nil { // no close-on-exec, as after inheritance
+		t.Fatal(err)
+	}
+	w.Close()
+	mustEnsure(t, c)
+	if flags, err := unix.FcntlInt(high, unix.F_GETFD, 0); err != nil || flags != 0 {
+		t.Errorf("descriptor %d afterwards: flags %d, %v", high, flags, err)
+	}
+	unix.Close(high)
+	r.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if n, err := r.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the pipe is still open in somebody: %d, %v", n, err)
+	}
+}
+
+// Per Hedeland's note of 2000: the connections of registered nodes linger in TIME_WAIT when epmd is killed, and without
+// SO_REUSEADDR a new one could not have the port for a minute.
+func TestKilledWithNodesRegistered(t *testing.T) {
+	epmdtest.Need(t, "epmd")
+	c := setup(t)
+	res := mustEnsure(t, c)
+	for i := range 20 {
+		register(t, res.Address.String(), fmt.Sprint("node", i))
+	}
+	if nodes, err := epmd.Names(t.Context(), res.Address.String()); err != nil || len(nodes) != 20 {
+		t.Fatalf("%d nodes, %v", len(nodes), err)
+	}
+	if info, err := epmd.Lookup(t.Context(), res.Address.String(), "node7"); err != nil || info.Name != "node7" || info.Port != 4711 || !info.Hidden || info.Highest != 6 {
+		t.Errorf("%+v, %v", info, err)
+	}
+	if _, err := epmd.Lookup(t.Context(), res.Address.String(), "nobody"); !errors.Is(err, epmd.ErrNotRegistered) {
+		t.Error(err)
+	}
+	syscall.Kill(res.PID, syscall.SIGKILL)
+	begin := time.Now()
+	again := mustEnsure(t, c)
+	if !again.Started || again.PID == res.PID {
+		t.Errorf("%+v", again)
+	}
+	t.Logf("a new epmd answered %v after the kill", time.Since(begin))
+}
+
+// register holds a name at the epmd, as a hidden node (ALIVE2_REQ), until the test ends.
+func register(t *testing.T, addr, name string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	req := append([]byte{0, 0, 'x', 4711 >> 8, 4711 & 255, 72, 0, 0, 6, 0, 5, 0, byte(len(name))}, name...)
+	req = append(req, 0, 0)
+	req[1] = byte(len(req) - 2)
+	conn.Write(req)
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	if reply, err := bufio.NewReader(conn).ReadByte(); err != nil || reply != 'y' && reply != 'v' {
+		t.Fatalf("ALIVE2: %q, %v", reply, err)
+	}
+}
+
+func TestDaemonThatDies(t *testing.T) {
+	c := setup(t)
+	c.Program = script(t, "echo no luck today >&2; exit 3")
+	if e := mustFail(t, c, ensure.KindSpawn); !strings.HasSuffix(e.Message(), "it ended with status 3 and printed: no luck today") {
+		t.Error(e)
+	}
+	c.Program = script(t, "exit 0")
+	if e := mustFail(t, c, ensure.KindSpawn); !strings.Contains(e.Message(), "status 0 and printed nothing") || e.Hint == "" {
+		t.Error(e)
+	}
+	c.Program, c.Timeout = script(t, "sleep 60 & sleep 60"), 200*time.Millisecond
+	if e := mustFail(t, c, ensure.KindTimeout); !errors.Is(e, context.DeadlineExceeded) {
+		t.Error(e)
+	}
+	c.Timeout = 0
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(100*time.Millisecond, cancel)
+	var e *ensure.Error
+	if _, err := ensure.Epmd(ctx, c); !errors.As(err, &e) || e.Kind != ensure.KindCanceled || !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if pids := childrenOf(os.Getpid()); len(pids) > 0 {
+		t.Errorf("child processes are left: %v", pids)
+	}
+	c.Program = "/nonexistent/epmd"
+	if e := mustFail(t, c, ensure.KindNotFound); !strings.Contains(e.Hint, "erlang") {
+		t.Error(e)
+	}
+	c.Program = t.TempDir()
+	mustFail(t, c, ensure.KindSpawn)
+}
+
+// The real epmd ends with status 0 and says nothing when another program has the port on one of its addresses.
+func TestPortTakenElsewhere(t *testing.T) {
+	epmdtest.Need(t, "epmd")
+	c := setup(t)
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.2:%d", c.Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if e := mustFail(t, c, ensure.KindSpawn); !strings.Contains(e.Message(), "status 0 and printed nothing") || !strings.Contains(e.Hint, "another address") {
+		t.Error(e)
+	}
+}
+
+func TestHung(t *testing.T) {
+	epmdtest.Need(t, "epmd")
+	c := setup(t)
+	res := mustEnsure(t, c)
+	syscall.Kill(res.PID, syscall.SIGSTOP)
+	c.Timeout = 300 * time.Millisecond
+	if e := mustFailWithDaemon(t, c, ensure.KindHung); !strings.Contains(e.Hint, fmt.Sprintf("kill -CONT %d", res.PID)) {
+		t.Error(e)
+	}
+	syscall.Kill(res.PID, syscall.SIGCONT)
+	c.Timeout = 0
+	if res := mustEnsure(t, c); res.Started {
+		t.Errorf("%+v", res)
+	}
+}
+
+// mustFailWithDaemon is mustFail where an epmd of ours runs.
+func mustFailWithDaemon(t *testing.T, c ensure.Config, kind ensure.Kind) *ensure.Error {
+	t.Helper()
+	before := len(childrenOf(os.Getpid()))
+	_, err := ensure.Epmd(t.Context(), c)
+	var e *ensure.Error
+	if !errors.As(err, &e) || e.Kind != kind {
+		t.Fatalf("error %v, want one of the kind %s", err, kind)
+	}
+	if after := len(childrenOf(os.Getpid())); after != before {
+		t.Errorf("%d child processes became %d", before, after)
+	}
+	return e
+}
+
+func TestForeign(t *testing.T) {
+	c := setup(t)
+	c.Timeout = 300 * time.Millisecond
+	for name, answer := range map[string]func(net.Conn){
+		"HTTP":         func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); c.Close() },
+		"silent":       func(net.Conn) {},
+		"closes":       func(c net.Conn) { c.Close() },
+		"resets":       func(c net.Conn) { c.(*net.TCPConn).SetLinger(0); c.Close() },
+		"another port": func(c net.Conn) { c.Write([]byte{0, 0, 1, 1}); c.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", c.Port))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			go func() {
+				for {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					defer conn.Close()
+					conn.SetReadDeadline(time.Now().Add(time.Second))
+					if name != "resets" {
+						io.ReadFull(conn, make([]byte, 3))
+					}
+					answer(conn)
+				}
+			}()
+			e := mustFail(t, c, ensure.KindForeign)
+			if want := fmt.Sprintf("(pid %d)", os.Getpid()); !strings.Contains(e.Message(), want) {
+				t.Errorf("%v does not name %s", e, want)
+			}
+		})
+	}
+}
+
+func TestConfig(t *testing.T) {
+	c := setup(t)
+	t.Setenv("ERL_EPMD_PORT", "4711")
+	t.Setenv("ERL_EPMD_ADDRESS", "10.0.0.5, ::1")
+	e, err := ensure.Config{}.Resolve()
+	if got := strings.Join(e.Env(), " "); err != nil || got != "ERL_EPMD_PORT=4711 ERL_EPMD_ADDRESS=10.0.0.5,::1" {
+		t.Errorf("from the environment: %s, %v", got, err)
+	}
+	e, err = ensure.Config{Port: 99, Address: "0.0.0.0"}.Resolve()
+	if got := strings.Join(e.Env(), " "); err != nil || got != "ERL_EPMD_PORT=99 ERL_EPMD_ADDRESS=0.0.0.0" || e.String() != "127.0.0.1:99" {
+		t.Errorf("from the fields: %s, %s, %v", got, e, err)
+	}
+	for _, bad := range []struct{ port, address string }{
+		{"abc", ""}, {"0", ""}, {"65536", ""}, {"-1", ""}, {"", "localhost"}, {"", "10.0.0.1,nope"}, {"", "fe80::1%eth0"},
+	} {
+		t.Setenv("ERL_EPMD_PORT", bad.port)
+		t.Setenv("ERL_EPMD_ADDRESS", bad.address)
+		mustFail(t, ensure.Config{}, ensure.KindConfig)
+	}
+	t.Setenv("ERL_EPMD_PORT", "")
+	t.Setenv("ERL_EPMD_ADDRESS", "")
+	for _, port := range []int{-1, 65536} {
+		mustFail(t, ensure.Config{Port: port}, ensure.KindConfig)
+	}
+	mustFail(t, ensure.Config{Port: c.Port, Address: "nope"}, ensure.KindConfig)
+}
+
+// The address of the Config is the daemon's and the probe's.
+func TestAddress(t *testing.T) {
+	epmdtest.Need(t, "epmd")
+	c := setup(t)
+	c.Address = "127.0.0.1"
+	res := mustEnsure(t, c)
+	cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", res.PID))
+	if want := fmt.Sprintf("epmd\x00-port\x00%d\x00-address\x00127.0.0.1\x00", c.Port); string(cmdline) != want {
+		t.Errorf("%q, want %q", cmdline, want)
+	}
+	if conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.2:%d", c.Port)); err == nil {
+		conn.Close()
+		t.Error("it listens on other addresses too")
+	}
+}
+
+// Without a folder for the lock and the log there is a warning, and an epmd all the same.
+func TestNoStateFolder(t *testing.T) {
+	epmdtest.Need(t, "epmd")
+	c := setup(t)
+	nowhere := filepath.Join(t.TempDir(), "missing", "folder")
+	t.Setenv("HOME", nowhere)
+	t.Setenv("TMPDIR", nowhere)
+	res, err := ensure.Epmd(t.Context(), c)
+	if err != nil || !res.Started || len(res.Warnings) != 1 || !strings.HasPrefix(res.Warnings[0], "no lock and no log") {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
+// A planted link, or a folder that others can enter, is not used.
+func TestStateFolderOfOthers(t *testing.T) {
+	epmdtest.Need(t, "epmd")
+	c := setup(t)
+	runtime, tmp := t.TempDir(), t.TempDir()
+	t.Setenv("XDG_RUNTIME_DIR", runtime)
+	t.Setenv("TMPDIR", tmp)
+	trap := t.TempDir()
+	os.Symlink(trap, filepath.Join(runtime, "beamrun"))
+	os.MkdirAll(filepath.Join(os.Getenv("HOME"), ".cache", "beamrun"), 0o755)
+	mustEnsure(t, c)
+	if files, _ := os.ReadDir(trap); len(files) > 0 {
+		t.Errorf("%v came through the link", files)
+	}
+	if _, err := os.Stat(filepath.Join(tmp, fmt.Sprintf("beamrun-%d/epmd-%d.lock", os.Getuid(), c.Port))); err != nil {
+		t.Error(err)
+	}
+}
+
+// While another process holds the lock, an epmd that appears ends the wait, and so does the deadline.
+func TestLockHeldByAnother(t *testing.T) {
+	epmdtest.Need(t, "epmd")
+	c := setup(t)
+	dir := filepath.Join(os.Getenv("HOME"), ".cache", "beamrun")
+	os.MkdirAll(dir, 0o700)
+	f, err := os.Create(filepath.Join(dir, fmt.Sprintf("epmd-%d.lock", c.Port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	c.Timeout = 200 * time.Millisecond
+	if e := mustFail(t, c, ensure.KindTimeout); !strings.Contains(e.Message(), "holds the lock "+f.Name()) {
+		t.Error(e)
+	}
+
+	c.Timeout = 0
+	time.AfterFunc(200*time.Millisecond, func() {
+		exec.Command("epmd", "-port", strconv.Itoa(c.Port), "-daemon").Run()
+	})
+	if res := mustEnsure(t, c); res.Started {
+		t.Errorf("%+v", res)
+	}
+}
+
+func BenchmarkWarm(b *testing.B) {
+	epmdtest.Need(b, "epmd")
+	b.Setenv("HOME", b.TempDir())
+	c := ensure.Config{Port: epmdtest.Port(b)}
+	res, err := ensure.Epmd(b.Context(), c)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("Epmd", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := ensure.Epmd(b.Context(), c); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("bare", func(b *testing.B) { // the budget's peer: a dial and NAMES in plain Go
+		b.ReportAllocs()
+		for b.Loop() {
+			conn, err := net.Dial("tcp", res.Address.String())
+			if err != nil {
+				b.Fatal(err)
+			}
+			conn.Write([]byte{0, 1, 'n'})
+			io.ReadAll(conn)
+			conn.Close()
+		}
+	})
+}

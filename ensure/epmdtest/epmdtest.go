@@ -1,0 +1,98 @@
+//go:build linux
+
+// Package epmdtest helps tests that use a real epmd: each on a port of its own, never on the machine's 4369, and none
+// left behind.
+package epmdtest
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure/internal/listener"
+)
+
+// NoSkipVar is the environment variable that makes a missing program fail a test. CI sets it, so that nothing passes
+// there that did not run.
+const NoSkipVar = "BEAMRUN_NOSKIP"
+
+// Need skips the test unless every program is on PATH.
+func Need(t testing.TB, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			Skip(t, p+" is not on PATH (Debian, Ubuntu: apt-get install erlang-base elixir)")
+		}
+	}
+}
+
+// Skip skips the test, and says why; under NoSkipVar it fails it.
+func Skip(t testing.TB, why string) {
+	t.Helper()
+	if os.Getenv(NoSkipVar) != "" {
+		t.Fatalf("not skipped, for %s is set: %s", NoSkipVar, why)
+	}
+	t.Skip(why)
+}
+
+// below the ephemeral ports of Linux, macOS and Windows, so that no connection takes one by chance
+const firstPort, ports = 20000, 12000
+
+var next atomic.Int64
+
+// Port returns a port on which nothing listens. When the test ends, the epmd that listens there is ended too, by its
+// pid; a port that is still taken then fails the test.
+func Port(t testing.TB) int {
+	t.Helper()
+	for range ports {
+		port := firstPort + int(int64(os.Getpid())*131+next.Add(1))%ports
+		if isFree(port) {
+			t.Cleanup(func() { Kill(t, port) })
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
+}
+
+// Kill ends the program that listens on port, which has to be one that the test got from [Port], and waits until the
+// port is free.
+func Kill(t testing.TB, port int) {
+	t.Helper()
+	deadline := time.Now().Add(5 * time.Second)
+	for time.Now().Before(deadline) {
+		if p, ok := listener.On(port); ok {
+			if p.PID == os.Getpid() {
+				t.Errorf("the test itself still listens on port %d", port)
+				return
+			}
+			syscall.Kill(p.PID, syscall.SIGKILL)
+		} else if isFree(port) {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Errorf("port %d is still taken", port)
+}
+
+// PID returns the pid of the program that listens on port, 0 when there is none.
+func PID(port int) int {
+	p, _ := listener.On(port)
+	return p.PID
+}
+
+func isFree(port int) bool {
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		conn, err := net.Dial("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if err == nil {
+			conn.Close()
+			return false
+		}
+	}
+	return true
+}

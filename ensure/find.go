@@ -1,0 +1,88 @@
+package ensure
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// find returns the epmd to start, an absolute path.
+func (c Config) find() (string, *Error) {
+	if c.Program != "" {
+		return findNamed(c.Program)
+	}
+	var looked []string
+	for _, dir := range epmdDirs() {
+		path := filepath.Join(dir, epmdName)
+		if isProgram(path) {
+			return path, nil
+		}
+		looked = append(looked, dir)
+	}
+	return "", &Error{Kind: KindNotFound,
+		Err:  errors.New("no epmd program in " + strings.Join(looked, ", ") + ", nor in the other usual folders of Erlang"),
+		Hint: "install Erlang (" + installHint + "), or name an epmd with --epmd PATH"}
+}
+
+func findNamed(program string) (string, *Error) {
+	path, err := exec.LookPath(program)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err == nil {
+		return path, nil
+	}
+	if e := new(exec.Error); errors.As(err, &e) {
+		err = fmt.Errorf("%s: %w", e.Name, e.Err)
+	}
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		return "", &Error{Kind: KindNotFound, Err: err, Hint: "leave --epmd out to have one looked for; to install one: " + installHint}
+	}
+	return "", &Error{Kind: KindSpawn, Err: err, Hint: "--epmd takes the path of an epmd program"}
+}
+
+// epmdDirs lists the folders that may hold an epmd, the best first. Any version's epmd serves nodes of any other
+// (its protocol has been the same since R4), so which erts folder comes first does not matter.
+func epmdDirs() []string {
+	var dirs []string
+	add := func(dir string) {
+		// a relative folder would mean a program of whoever made the current one
+		if filepath.IsAbs(dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	addErts := func(root string) {
+		if filepath.IsAbs(root) {
+			erts, _ := filepath.Glob(filepath.Join(root, "erts-*", "bin"))
+			dirs = append(dirs, erts...)
+		}
+	}
+
+	// the calling release's own: erl and the start scripts of releases set these
+	add(os.Getenv("BINDIR"))
+	addErts(os.Getenv("ROOTDIR"))
+	addErts(os.Getenv("RELEASE_ROOT"))
+
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		add(dir)
+	}
+
+	// erl on PATH is often a link into the installation
+	if erl, err := exec.LookPath("erl"); err == nil {
+		if erl, err = filepath.EvalSymlinks(erl); err == nil {
+			bin := filepath.Dir(erl)
+			add(bin)
+			addErts(filepath.Dir(bin))
+		}
+	}
+
+	for _, pattern := range installDirs() {
+		found, _ := filepath.Glob(pattern)
+		dirs = append(dirs, found...)
+	}
+	return dirs
+}

@@ -1,0 +1,30 @@
+package ensure
+
+import (
+	"os"
+	"path/filepath"
+)
+
+const (
+	epmdName    = "epmd.exe"
+	installHint = "winget install Erlang.ErlangOTP"
+)
+
+// installDirs are where the installer, Chocolatey and scoop put epmd, as patterns.
+func installDirs() []string {
+	var dirs []string
+	for _, key := range []string{"ProgramFiles", "ProgramFiles(x86)"} {
+		if base := os.Getenv(key); base != "" {
+			dirs = append(dirs, filepath.Join(base, "erl*", "erts-*", "bin"), filepath.Join(base, "Erlang OTP", "erts-*", "bin"))
+		}
+	}
+	if home := os.Getenv("USERPROFILE"); home != "" {
+		dirs = append(dirs, filepath.Join(home, "scoop", "apps", "erlang", "current", "erts-*", "bin"))
+	}
+	return dirs
+}
+
+func isProgram(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}

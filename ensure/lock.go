@@ -1,0 +1,42 @@
+package ensure
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/gofrs/flock"
+)
+
+// lockFile returns the lock of this user's starters, flock(2) on a file in dir. It is per port, whatever the
+// addresses: epmd always listens on loopback too, so two of them with one port exclude each other anyway.
+//
+// The lock is politeness and the port is the truth: a crash leaves no lock behind, the file is never deleted (whoever
+// waits for it would hold a lock on nothing), and callers without one still end with one epmd, only after more forks.
+func lockFile(dir string, port int) *flock.Flock {
+	return flock.New(filepath.Join(dir, fmt.Sprintf("epmd-%d.lock", port)),
+		flock.SetFlag(os.O_CREATE|os.O_RDWR|noFollow), flock.SetPermissions(0o600))
+}
+
+// acquire waits until the lock is held or needless: because an epmd answers, or because there can be no lock.
+func acquire(ctx context.Context, lock *flock.Flock, res *Result) *Error {
+	e := res.Endpoint
+	err := poll(ctx, func() *Error {
+		held, err := lock.TryLock()
+		if err != nil {
+			res.warn("no lock, so several starters at once may each fork an epmd: %v", err)
+			return nil
+		}
+		if held {
+			return nil
+		}
+		_, perr := probe(ctx, e, probeTimeout)
+		return perr
+	})
+	if err != nil && err.Kind == KindTimeout {
+		err.Err = fmt.Errorf("another process holds the lock %s: %w", lock.Path(), err.Err)
+		err.Hint = "it may be stopped; find it: fuser -v " + lock.Path()
+	}
+	return err
+}

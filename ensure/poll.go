@@ -1,0 +1,42 @@
+package ensure
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// Between two tries we wait for half a millisecond at first (epmd needs about two to start), then longer and longer,
+// give or take a half, lest a hundred callers come in step.
+const (
+	firstWait = 500 * time.Microsecond
+	maxWait   = 20 * time.Millisecond
+)
+
+// poll calls try until it returns anything but an error of KindDown, or until the context ends. Then its error is of
+// KindTimeout or KindCanceled and carries both causes: backoff alone would keep the context's only.
+func poll(ctx context.Context, try func() *Error) (last *Error) {
+	waits := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(firstWait), backoff.WithMaxInterval(maxWait), backoff.WithMaxElapsedTime(0))
+	_ = backoff.Retry(func() error {
+		if last = try(); last == nil || last.Kind != KindDown {
+			return nil
+		}
+		return last
+	}, backoff.WithContext(waits, ctx))
+	if last != nil && last.Kind == KindDown {
+		last.Kind, last.Hint = endKind(ctx), ""
+		last.Err = fmt.Errorf("%w: %w", ctx.Err(), last.Err)
+	}
+	return last
+}
+
+// endKind is the kind of error that a context's end means.
+func endKind(ctx context.Context) Kind {
+	if ctx.Err() == context.Canceled {
+		return KindCanceled
+	}
+	return KindTimeout
+}

@@ -1,0 +1,61 @@
+package ensure
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// stateDir returns the folder for the lock and the daemon's log, which it makes when it is missing: in
+// $XDG_RUNTIME_DIR, else in the user's cache folder, else in the temp folder. A parent that is somebody else's
+// (sudo keeps HOME and XDG_RUNTIME_DIR) is passed over, for what root leaves there the user could not use.
+func stateDir() (string, error) {
+	var errs []error
+	try := func(dir string) bool {
+		err := makePrivate(dir)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		return err == nil
+	}
+	if runtime := os.Getenv("XDG_RUNTIME_DIR"); runtime != "" && isOurs(runtime) {
+		if dir := filepath.Join(runtime, "beamrun"); try(dir) {
+			return dir, nil
+		}
+	}
+	if cache, err := os.UserCacheDir(); err == nil && isOurs(filepath.Dir(cache)) {
+		if err := os.Mkdir(cache, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			errs = append(errs, err)
+		} else if dir := filepath.Join(cache, "beamrun"); isOurs(cache) && try(dir) {
+			return dir, nil
+		}
+	}
+	if dir := filepath.Join(os.TempDir(), "beamrun-"+strconv.Itoa(os.Getuid())); try(dir) {
+		return dir, nil
+	}
+	return "", errors.Join(errs...)
+}
+
+// makePrivate makes dir, or makes sure that what stands there is a folder of ours that nobody else can enter.
+func makePrivate(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	if err == nil || !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := os.Lstat(dir) // a link there is somebody's trap
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() || !ownedByUs(info) || !isPrivate(info) {
+		return fmt.Errorf("%s is not a folder of this user alone (mode 0700): remove it", dir)
+	}
+	return nil
+}
+
+func isOurs(dir string) bool {
+	info, err := os.Stat(dir)
+	return err == nil && info.IsDir() && ownedByUs(info)
+}

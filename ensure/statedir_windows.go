@@ -1,0 +1,9 @@
+package ensure
+
+import "io/fs"
+
+// The cache and temp folders of Windows are in the user's profile, which other users can't enter.
+const noFollow = 0
+
+func ownedByUs(fs.FileInfo) bool { return true }
+func isPrivate(fs.FileInfo) bool { return true }
