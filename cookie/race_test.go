@@ -1,0 +1,77 @@
+package cookie
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const pathVar = "COOKIE_TEST_PATH"
+
+// The test binary plays one of many processes that make the same file.
+func TestMain(m *testing.M) {
+	if path := os.Getenv(pathVar); path != "" {
+		c, err := LoadOrCreate(path)
+		if err != nil {
+			panic(err)
+		}
+		os.Stdout.WriteString(c)
+		return
+	}
+	m.Run()
+}
+
+func TestManyProcessesAgree(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		path := filepath.Join(t.TempDir(), "c")
+		const n = 50
+		var outs [n]strings.Builder
+		var cmds [n]*exec.Cmd
+		for i := range n {
+			cmds[i] = exec.Command(self)
+			cmds[i].Env = append(os.Environ(), pathVar+"="+path)
+			cmds[i].Stdout, cmds[i].Stderr = &outs[i], os.Stderr
+			if err := cmds[i].Start(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range n {
+			if err := cmds[i].Wait(); err != nil {
+				t.Error(err)
+			}
+		}
+		want, err := Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			if got := outs[i].String(); got != want {
+				t.Errorf("process %d got %q, the file has %q", i, got, want)
+			}
+		}
+		if files, _ := os.ReadDir(filepath.Dir(path)); len(files) != 1 {
+			t.Errorf("left behind: %v", files)
+		}
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add([]byte("abc\n"))
+	f.Add([]byte("abc \r\n\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		path := filepath.Join(t.TempDir(), "c")
+		if err := os.WriteFile(path, text, 0o400); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Load(path)
+		if err == nil && (Check(c) != nil || !strings.HasPrefix(string(text), c) || strings.Trim(string(text[len(c):]), "\r\n ") != "") {
+			t.Errorf("%q was read as %q", text, c)
+		}
+	})
+}
