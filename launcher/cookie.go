@@ -1,0 +1,62 @@
+package launcher
+
+import (
+	"slices"
+	"strings"
+)
+
+const (
+	cookieVar = "BEAMRUN_COOKIE"
+
+	// setCookie runs in the node before any other -eval. The second case is an erl that the node's own programs start
+	// elsewhere; the first is one that has no name when it boots, where OTP refuses to set a cookie. erlexec splits
+	// ERL_AFLAGS at spaces outside of quotes.
+	setCookie = `-eval 'case{node(),os:getenv("` + cookieVar + `")}of` +
+		`{nonode@nohost,_}->ok;` +
+		`{_,false}->ok;` +
+		`{N,C}->erlang:set_cookie(N,list_to_atom(C))end'`
+)
+
+// withCookie returns env with what makes a node set its cookie when it boots. (erlang:set_cookie/1 is missing on
+// OTP 23, so it is set_cookie/2 for the node itself.)
+func withCookie(env []string, cookie string) []string {
+	return with(env, cookieVar+"="+cookie, "ERL_AFLAGS="+strings.TrimSpace(value(env, "ERL_AFLAGS")+" "+setCookie))
+}
+
+// GivesCookie says whether a program's arguments or environment already give it a cookie: -setcookie of erl, --cookie of
+// Elixir's programs, RELEASE_COOKIE of releases.
+func GivesCookie(args, env []string) bool {
+	for _, arg := range args {
+		switch {
+		case arg == "-extra" || arg == "--":
+			return inEnv(env) // what follows is no option
+		case arg == "--cookie" || hasSetCookie(arg): // --erl "-setcookie X" is one argument
+			return true
+		}
+	}
+	return inEnv(env)
+}
+
+func inEnv(env []string) bool {
+	if value(env, "RELEASE_COOKIE") != "" {
+		return true
+	}
+	return slices.ContainsFunc([]string{"ERL_AFLAGS", "ERL_FLAGS", "ERL_ZFLAGS", "ELIXIR_ERL_OPTIONS"},
+		func(key string) bool { return hasSetCookie(value(env, key)) })
+}
+
+func hasSetCookie(s string) bool { return slices.Contains(strings.Fields(s), "-setcookie") }
+
+// value returns the value of key in env, the first as C programs do, and "" when there is none.
+func value(env []string, key string) string {
+	for _, v := range env {
+		if rest, ok := strings.CutPrefix(v, key+"="); ok {
+			return rest
+		}
+	}
+	return ""
+}
+
+func without(env []string, key string) []string {
+	return slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, key+"=") })
+}

@@ -1,0 +1,130 @@
+// Package launcher starts Erlang and Elixir programs: erl, iex, elixir, mix, rebar3, a release's start script, or any
+// other.
+//
+// The program's own arguments are passed on untouched. What the launcher adds travels in the environment, and only
+// what the Config asks for: ERL_EPMD_PORT and ERL_EPMD_ADDRESS, and for a cookie ERL_AFLAGS and BEAMRUN_COOKIE. So a
+// cookie never stands in an argument list, which every user of the host can read.
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/beamrun/beamrun/ensure"
+)
+
+// Config is what to run. Program is all that is needed.
+type Config struct {
+	// Program is a path, or a name that is looked up on PATH.
+	Program string
+
+	// Args are the program's, without its own name.
+	Args []string
+
+	// Dir is the working directory. Empty: the caller's. Exec ignores it.
+	Dir string
+
+	// Env is what the program gets beside what the launcher adds, as KEY=VALUE. Nil: the caller's environment.
+	Env []string
+
+	// Endpoint is the epmd that the program shall use, as ensure.Epmd returns it. The zero value leaves the
+	// program's environment as it is.
+	Endpoint ensure.Endpoint
+
+	// Cookie is set as the program's own, see the package comment of cookie for where to get one. It reaches a node
+	// that has its name when it boots (-sname, --sname, -name, --name), a few milliseconds after its distribution
+	// started; until then it holds the cookie of the user's file. Empty: the program keeps to the user's file.
+	// Where the arguments or the environment already give a cookie, see [GivesCookie], that one wins.
+	Cookie string
+
+	// Stdin, Stdout and Stderr are those of Command and Run. Nil: the caller's own.
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+}
+
+// Command returns the command, resolved but not started. The error wraps exec.ErrNotFound or fs.ErrNotExist when
+// there is no such program, and anything else when it is there and can't be run.
+func Command(ctx context.Context, c Config) (*exec.Cmd, error) {
+	path, err := exec.LookPath(c.Program)
+	if err != nil {
+		return nil, fmt.Errorf("launcher: %w", err) // exec.Error, which names the program
+	}
+	cmd := exec.CommandContext(ctx, path, c.Args...)
+	cmd.Args[0] = c.Program
+	cmd.Dir = c.Dir
+	cmd.Env = c.environ()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if c.Stdin != nil {
+		cmd.Stdin = c.Stdin
+	}
+	if c.Stdout != nil {
+		cmd.Stdout = c.Stdout
+	}
+	if c.Stderr != nil {
+		cmd.Stderr = c.Stderr
+	}
+	return cmd, nil
+}
+
+// Run runs the program as a child until it ends, and returns its exit code: 128 and the signal's number when a signal
+// ended it. The context's end kills it. The error is that of [Command], or says why it could not be started or waited
+// for; an exit code other than 0 is no error.
+func Run(ctx context.Context, c Config) (code int, err error) {
+	cmd, err := Command(ctx, c)
+	if err != nil {
+		return 0, err
+	}
+	err = cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return exitCode(exit.ProcessState), nil
+	case err != nil:
+		return 0, fmt.Errorf("launcher: %w", err)
+	}
+	return 0, nil
+}
+
+// Exec turns this process into the program: the same pid, terminal, job and descriptors, and nothing of the caller is
+// left. It returns only when that fails. Windows has no such call: there the error is errors.ErrUnsupported, and
+// [CanExec] is false.
+//
+// Children of this process become the program's. So don't call it after ensure.Epmd has started a daemon in this
+// process: the program would never learn of the daemon's end, and leave a zombie.
+func Exec(c Config) error {
+	cmd, err := Command(context.Background(), c)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("launcher: %s: %w", cmd.Path, execve(cmd.Path, cmd.Args, cmd.Env))
+}
+
+func (c Config) environ() []string {
+	env := c.Env
+	if env == nil {
+		env = os.Environ()
+	}
+	if c.Endpoint.Port != 0 {
+		env = with(env, c.Endpoint.Env()...)
+	}
+	if c.Cookie != "" && !GivesCookie(c.Args, env) {
+		env = withCookie(env, c.Cookie)
+	}
+	return env
+}
+
+// with returns env with each KEY=VALUE of vars in place of all others of that KEY: of two, C programs take the first
+// and Go takes the last.
+func with(env []string, vars ...string) []string {
+	env = append([]string(nil), env...)
+	for _, v := range vars {
+		key, _, _ := strings.Cut(v, "=")
+		env = append(without(env, key), v)
+	}
+	return env
+}

@@ -1,0 +1,166 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure"
+)
+
+// The test binary plays the program that is launched.
+func TestMain(m *testing.M) {
+	switch os.Getenv("LAUNCHER_TEST") {
+	case "exit 7":
+		os.Exit(7)
+	case "exec":
+		// this process becomes a shell with the same pid
+		err := Exec(Config{Program: "sh", Args: []string{"-c", `echo "$$ $0 $*"; exit 3`, "a b", "-x", ""}})
+		panic(err)
+	}
+	m.Run()
+}
+
+func self(t *testing.T, play string) Config {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Config{Program: path, Env: append(os.Environ(), "LAUNCHER_TEST="+play)}
+}
+
+func TestCommand(t *testing.T) {
+	t.Setenv("BEAMRUN_TEST_MARK", "1")
+	c := Config{Program: "go", Args: []string{"-a", "", "b c"}}
+	cmd, err := Command(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(cmd.Args, []string{"go", "-a", "", "b c"}) || !filepath.IsAbs(cmd.Path) {
+		t.Errorf("%s %q", cmd.Path, cmd.Args)
+	}
+	if !slices.Equal(cmd.Env, os.Environ()) {
+		t.Error("the environment changed although nothing was asked for")
+	}
+
+	for program, want := range map[string]error{"no-such-program": exec.ErrNotFound, "./no/such": fs.ErrNotExist} {
+		if _, err := Command(t.Context(), Config{Program: program}); !errors.Is(err, want) {
+			t.Errorf("%s: %v", program, err)
+		}
+	}
+	if _, err := Command(t.Context(), Config{Program: t.TempDir()}); err == nil || errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder: %v", err)
+	}
+}
+
+func TestEndpointInEnvironment(t *testing.T) {
+	e, err := ensure.Config{Port: 4711, Address: "127.0.0.1"}.Resolve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := []string{"A=1", "ERL_EPMD_PORT=1", "ERL_EPMD_PORT=2", "B=2"}
+	got := Config{Env: before, Endpoint: e}.environ()
+	if want := []string{"A=1", "B=2", "ERL_EPMD_PORT=4711", "ERL_EPMD_ADDRESS=127.0.0.1"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if before[1] != "ERL_EPMD_PORT=1" {
+		t.Error("the caller's slice was changed")
+	}
+}
+
+func TestCookieInEnvironment(t *testing.T) {
+	got := Config{Env: []string{"ERL_AFLAGS=+S 1"}, Cookie: "abc"}.environ()
+	if value(got, "ERL_AFLAGS") != "+S 1 "+setCookie || value(got, cookieVar) != "abc" || len(got) != 2 {
+		t.Errorf("%q", got)
+	}
+	if strings.Contains(strings.Join(Config{Program: "erl", Cookie: "abc"}.Args, " "), "abc") {
+		t.Error("the cookie is an argument")
+	}
+}
+
+func TestGivesCookie(t *testing.T) {
+	for _, tt := range []struct {
+		args, env []string
+		want      bool
+	}{
+		{nil, nil, false},
+		{[]string{"-sname", "a"}, []string{"X=-setcookie y"}, false},
+		{[]string{"-setcookie", "x"}, nil, true},
+		{[]string{"--cookie", "x"}, nil, true},
+		{[]string{"--erl", "+S 1 -setcookie x"}, nil, true},
+		{[]string{"run", "--", "--cookie", "x"}, nil, false},
+		{[]string{"-extra", "-setcookie", "x"}, nil, false},
+		{nil, []string{"RELEASE_COOKIE=x"}, true},
+		{nil, []string{"RELEASE_COOKIE="}, false},
+		{nil, []string{"ERL_FLAGS=-setcookie x"}, true},
+		{[]string{"--"}, []string{"ERL_ZFLAGS=-a -setcookie x"}, true},
+		{nil, []string{"ELIXIR_ERL_OPTIONS=-setcookie x"}, true},
+	} {
+		if got := GivesCookie(tt.args, tt.env); got != tt.want {
+			t.Errorf("%q %q: %v", tt.args, tt.env, got)
+		}
+		env := Config{Args: tt.args, Env: tt.env, Cookie: "mine"}.environ()
+		if added := value(env, cookieVar) != ""; added == tt.want {
+			t.Errorf("%q %q: our cookie was added: %v", tt.args, tt.env, added)
+		}
+	}
+}
+
+func TestRun(t *testing.T) {
+	if code, err := Run(t.Context(), self(t, "exit 7")); code != 7 || err != nil {
+		t.Errorf("%d, %v", code, err)
+	}
+	if _, err := Run(t.Context(), Config{Program: "no-such-program"}); !errors.Is(err, exec.ErrNotFound) {
+		t.Error(err)
+	}
+	if runtime.GOOS == "windows" {
+		return
+	}
+	var out strings.Builder
+	code, err := Run(t.Context(), Config{Program: "sh", Args: []string{"-c", "cat; pwd; kill -TERM $$"}, Dir: "/",
+		Stdin: strings.NewReader("in\n"), Stdout: &out, Stderr: &out})
+	if code != 128+15 || err != nil || out.String() != "in\n/\n" {
+		t.Errorf("%d, %v, %q", code, err, out.String())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if code, err := Run(ctx, Config{Program: "sleep", Args: []string{"60"}}); code != 128+9 || err != nil {
+		t.Errorf("after the context's end: %d, %v", code, err)
+	}
+}
+
+func TestExec(t *testing.T) {
+	if !CanExec {
+		if err := Exec(Config{Program: "go"}); !errors.Is(err, errors.ErrUnsupported) {
+			t.Error(err)
+		}
+		return
+	}
+	cmd, err := Command(t.Context(), self(t, "exec"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	cmd.Stdout = &out
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 3 {
+		t.Errorf("exit: %v", err)
+	}
+	if pid, rest, _ := strings.Cut(out.String(), " "); pid != strconv.Itoa(cmd.Process.Pid) || rest != "a b -x \n" {
+		t.Errorf("pid %d became %q", cmd.Process.Pid, out.String())
+	}
+	if err := Exec(Config{Program: "no-such-program"}); !errors.Is(err, exec.ErrNotFound) {
+		t.Error(err)
+	}
+}
