@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/beamrun/beamrun/cookie"
+)
+
+// cookie is `beamrun cookie [new|path|check|rotate]`, check when nothing is said. Only new prints a cookie.
+func (a *app) cookie(_ context.Context, args []string) error {
+	verb := "check"
+	if len(args) > 0 {
+		verb = args[0]
+	}
+	if len(args) > 1 {
+		return &usageError{"cookie " + verb + " takes no argument", "beamrun help cookie"}
+	}
+	if verb == "new" {
+		return a.result("cookie", cookie.New(), "")
+	}
+	path, err := a.source.Path()
+	if err != nil {
+		return &usageError{err.Error(), "--cookie user or --cookie file:PATH"}
+	}
+	switch verb {
+	case "path":
+		return a.result("path", path, "")
+	case "check":
+		if _, err := cookie.Load(path); err != nil {
+			return err
+		}
+		return a.result("path", path, ": good")
+	case "rotate":
+		if err := cookie.Rotate(path); err != nil {
+			return err
+		}
+		return a.result("path", path, ": holds a new cookie; nodes that run keep the old one until they start again")
+	}
+	return &usageError{fmt.Sprintf("unknown: cookie %s", printable(verb)), "cookie new, path, check or rotate"}
+}
+
+// result prints one value: with --json as an object, else with what words follow it.
+func (a *app) result(key, value, words string) error {
+	if a.json {
+		return a.printJSON(map[string]string{key: value})
+	}
+	_, err := fmt.Fprintln(a.stdout, value+words)
+	return err
+}

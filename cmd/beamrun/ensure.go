@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure"
+)
+
+// ensure is `beamrun ensure`.
+func (a *app) ensure(ctx context.Context, args []string) error {
+	if err := noArgs("ensure", args); err != nil {
+		return err
+	}
+	res, err := ensure.Epmd(ctx, a.epmd())
+	if !a.json && !a.quiet {
+		for _, w := range res.Warnings {
+			a.say("warning: %s", w)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(ensureJSON(res))
+	}
+	if !a.quiet {
+		_, err = fmt.Fprintln(a.stdout, ensureLine(res))
+	}
+	return err
+}
+
+func ensureLine(res ensure.Result) string {
+	if !res.Started {
+		return fmt.Sprintf("epmd on %s: already running", res.Address)
+	}
+	return fmt.Sprintf("epmd on %s: started %s, pid %d, in %v", res.Address, res.Program, res.PID, res.Elapsed.Round(100*time.Microsecond))
+}
+
+func ensureJSON(res ensure.Result) any {
+	type epmd struct {
+		Address   string  `json:"address"`
+		Port      int     `json:"port"`
+		Started   bool    `json:"started"`
+		PID       int     `json:"pid,omitempty"`
+		Program   string  `json:"program,omitempty"`
+		Detach    string  `json:"detach,omitempty"`
+		ElapsedMS float64 `json:"elapsed_ms"`
+	}
+	return struct {
+		Epmd     epmd     `json:"epmd"`
+		Warnings []string `json:"warnings,omitempty"`
+	}{
+		epmd{res.Address.Addr().String(), res.Endpoint.Port, res.Started, res.PID, res.Program, res.Detach,
+			float64(res.Elapsed.Microseconds()) / 1000},
+		res.Warnings,
+	}
+}
+
+func noArgs(command string, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return &usageError{fmt.Sprintf("%s takes no argument, but %q is given", command, args[0]),
+		"beamrun help " + command + "; to run a program of that name: beamrun -- " + command}
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/beamrun/beamrun/cookie"
+	"github.com/beamrun/beamrun/ensure"
+)
+
+// options are what the flags say. They stand before PROGRAM, and before or after a command of beamrun's.
+type options struct {
+	port     int
+	address  string
+	epmdPath string
+	timeout  time.Duration
+	source   cookie.Source
+	json     bool
+	quiet    bool
+	verbose  bool
+
+	wantHelp    bool
+	wantVersion bool
+}
+
+func (o *options) flagSet() *flag.FlagSet {
+	fs := flag.NewFlagSet("beamrun", flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // output.go says it in our words
+	fs.Func("port", "", func(s string) (err error) { o.port, err = ensure.ParsePort(s); return err })
+	fs.Func("address", "", func(s string) error {
+		o.address = s
+		addrs, err := ensure.ParseAddresses(s)
+		if err == nil && len(addrs) == 0 {
+			err = fmt.Errorf("it is empty")
+		}
+		return err
+	})
+	fs.Func("epmd", "", func(s string) error {
+		if o.epmdPath = s; s == "" {
+			return fmt.Errorf("it is empty")
+		}
+		return nil
+	})
+	fs.Func("timeout", "", func(s string) (err error) {
+		if o.timeout, err = time.ParseDuration(s); err != nil || o.timeout <= 0 {
+			return fmt.Errorf("%q is not a time such as 500ms, 10s or 1m", s)
+		}
+		return nil
+	})
+	fs.Func("cookie", "", func(s string) (err error) { o.source, err = cookie.ParseSource(s); return err })
+	fs.BoolVar(&o.json, "json", o.json, "")
+	for _, name := range []string{"q", "quiet"} {
+		fs.BoolVar(&o.quiet, name, o.quiet, "")
+	}
+	for _, name := range []string{"v", "verbose"} {
+		fs.BoolVar(&o.verbose, name, o.verbose, "")
+	}
+	for _, name := range []string{"h", "help"} {
+		fs.BoolVar(&o.wantHelp, name, o.wantHelp, "")
+	}
+	fs.BoolVar(&o.wantVersion, "version", o.wantVersion, "")
+	return fs
+}
+
+// parse takes beamrun's flags off the front of args and returns what follows. literal says that a -- stood before it:
+// then it is a program, whatever its name.
+func (o *options) parse(args []string) (words []string, literal bool, err error) {
+	o.source = cookie.User
+	fs := o.flagSet()
+	if err := fs.Parse(args); err != nil {
+		// the answer to a wrong line is JSON too, wherever in it the wish stands
+		o.json = o.json || slices.Contains(args, "--json")
+		return nil, false, flagError(err)
+	}
+	taken := len(args) - fs.NArg()
+	return fs.Args(), taken > 0 && args[taken-1] == "--", nil
+}
+
+// parseCommand takes beamrun's flags out of a command's arguments, wherever they stand.
+func (o *options) parseCommand(args []string) (rest []string, err error) {
+	fs := o.flagSet()
+	for len(args) > 0 {
+		if err := fs.Parse(args); err != nil {
+			o.json = o.json || slices.Contains(args, "--json")
+			return nil, flagError(err)
+		}
+		if args = fs.Args(); len(args) > 0 {
+			rest, args = append(rest, args[0]), args[1:]
+		}
+	}
+	return rest, nil
+}
+
+// flagError says what package flag found in our words.
+func flagError(err error) error {
+	text := err.Error()
+	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
+		return &usageError{"unknown flag " + dashes(name),
+			"a program's own flags stand after its name: beamrun iex " + dashes(name) + "; beamrun's flags: beamrun help"}
+	}
+	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
+		return &usageError{dashes(name) + " needs a value", "beamrun help"}
+	}
+	// invalid value "x" for flag -port: cause; the value may be a cookie, and the cause says all
+	if _, rest, ok := strings.Cut(text, " for flag -"); ok {
+		name, cause, _ := strings.Cut(rest, ": ")
+		return &usageError{dashes(name) + ": " + cause, "beamrun help"}
+	}
+	return &usageError{text, "beamrun help"}
+}
+
+func dashes(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+)
+
+const usage = `beamrun makes sure that epmd answers, then becomes the program that you want.
+
+Usage:
+    beamrun [FLAGS] PROGRAM [ARG...]   ensure epmd, then become PROGRAM; "--" goes
+                                       before PROGRAM if it shares a command's name
+    beamrun ensure                     ensure epmd, say in one line what was done
+    beamrun names [NODE]               nodes registered (one: its port)
+    beamrun cookie [new|path|check|rotate]
+                                       make a cookie; where the user's is; is it
+                                       good (the default); replace it
+    beamrun version
+    beamrun help [COMMAND]
+
+Flags stand before PROGRAM, and before or after a command:
+    --port N            epmd's port (default: $ERL_EPMD_PORT, else 4369)
+    --address A[,A]     IP addresses that epmd listens on (default:
+                        $ERL_EPMD_ADDRESS, else all)
+    --epmd PATH         the epmd to start (default: the release's own, else the
+                        one on PATH, beside erl, or in the usual folders)
+    --timeout D         how long to wait for epmd (default: 10s)
+    --cookie SOURCE     user (default: ~/.erlang.cookie, made if missing), fresh,
+                        file:PATH, env:NAME, derive:LABEL (from $BEAMRUN_SECRET)
+    --json              print one JSON object; errors too
+    -q, --quiet         print no result and no warning
+    -v, --verbose       say what is done
+
+Exit codes: 0 done, 1 failed, 2 usage, 69 no working epmd, 126 PROGRAM can't be
+run, 127 PROGRAM not found, else PROGRAM's own.
+`
+
+var commandHelp = map[string]string{
+	"ensure": `Usage: beamrun [FLAGS] ensure
+
+Asks whether an epmd answers, and starts one where nothing listens: detached, so
+that it outlives this shell, job or session. Says in one line what was done. For
+a CI step before distributed tests, or a release's start script.
+
+It never starts an epmd beside something that has the port: a stopped epmd or
+another program is an error (exit 69) that names it.
+`,
+	"names": `Usage: beamrun [FLAGS] names [NODE]
+
+Lists the nodes that are registered, a line each: name and port. With NODE, a
+name with or without its @host, prints its port; exit 1 if it is not registered.
+Starts no epmd: exit 69 if none answers.
+`,
+	"cookie": `Usage: beamrun [FLAGS] cookie [new|path|check|rotate]
+
+    new      print a new cookie, 64 hex digits, and keep it nowhere
+    path     print which file holds the user's cookie
+    check    say whether Erlang accepts that file (the default); exit 1 if not
+    rotate   put a new cookie into that file; running nodes keep the old one
+
+--cookie file:PATH names another file.
+`,
+	"version": "Usage: beamrun version\n",
+	"help":    "Usage: beamrun help [COMMAND]\n",
+}
+
+// help is `beamrun help [COMMAND]`, and --help anywhere before PROGRAM.
+func (a *app) help(_ context.Context, args []string) error {
+	text := usage
+	if len(args) > 0 {
+		var ok bool
+		if text, ok = commandHelp[args[0]]; !ok {
+			return &usageError{"no command " + printable(args[0]), "beamrun help"}
+		}
+	}
+	_, err := fmt.Fprint(a.stdout, text)
+	return err
+}
