@@ -108,7 +108,7 @@ func LoadOrCreate(path string) (string, error) {
 // Rotate puts a new cookie into the file at path, in one step. Nodes that run keep the cookie that they have, and can
 // not be reached by those that start afterwards. The error is a *[FileError].
 func Rotate(path string) error {
-	if err := store(path, os.Rename); err != nil {
+	if err := store(path, replace); err != nil {
 		return &FileError{Path: path, Err: cause(err)}
 	}
 	return nil

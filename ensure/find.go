@@ -36,9 +36,12 @@ func findNamed(program string) (string, *Error) {
 	if err == nil {
 		return path, nil
 	}
-	if e := new(exec.Error); errors.As(err, &e) {
-		err = fmt.Errorf("%s: %w", e.Name, e.Err)
+	if e := new(fs.PathError); errors.As(err, &e) {
+		err = e.Err
+	} else if e := new(exec.Error); errors.As(err, &e) {
+		err = e.Err
 	}
+	err = fmt.Errorf("%s: %w", program, err)
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
 		return "", &Error{Kind: KindNotFound, Err: err, Hint: "leave --epmd out to have one looked for; to install one: " + installHint}
 	}

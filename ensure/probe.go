@@ -60,7 +60,7 @@ func probeOne(ctx context.Context, e Endpoint, target netip.AddrPort, timeout ti
 			who = p.String()
 		}
 		return fail(KindForeign, "end that program, or use another port for Erlang: --port N or ERL_EPMD_PORT=N",
-			fmt.Errorf("%s has the port and does not answer as epmd: %w", who, err))
+			fmt.Errorf("%s has the port and is no epmd: %w", who, err))
 	}
 
 	start := time.Now()
@@ -84,6 +84,7 @@ func probeOne(ctx context.Context, e Endpoint, target netip.AddrPort, timeout ti
 	case errors.As(err, &op) && op.Op == "dial":
 		return fail(KindUnreachable, "", err)
 	case errors.Is(err, context.DeadlineExceeded):
+		err = fmt.Errorf("it accepted the connection and sent no reply within %v: %w", time.Since(start).Round(time.Millisecond), err)
 		p, known := listener.On(e.Port)
 		if known && p.Name != "epmd" && p.Name != "systemd" { // systemd holds the port of an epmd.socket
 			return foreign(err)
@@ -92,8 +93,7 @@ func probeOne(ctx context.Context, e Endpoint, target netip.AddrPort, timeout ti
 		if known {
 			hint = fmt.Sprintf("it is %v; if it is stopped, wake it: kill -CONT %d; else end it: kill -KILL %d", p, p.PID, p.PID)
 		}
-		return fail(KindHung, hint, fmt.Errorf("it accepted the connection and sent no reply within %v: %w",
-			time.Since(start).Round(time.Millisecond), err))
+		return fail(KindHung, hint, err)
 	}
 	return fail(KindUnreachable, "", err)
 }

@@ -1,0 +1,406 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/beamrun/beamrun/cookie"
+	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/epmdtest"
+)
+
+// The scripts that run real Erlang and Elixir programs, each on an epmd port of its own.
+func TestErlangScript(t *testing.T) {
+	epmdtest.Need(t, "epmd", "erl", "elixir", "mix", "rebar3", "bash", "pgrep")
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/erlang",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("ERL_EPMD_PORT", strconv.Itoa(epmdtest.Port(t)))
+			for _, f := range []string{"broken"} {
+				os.Chmod(filepath.Join(env.WorkDir, f), 0o755)
+			}
+			return setupScript(env)
+		},
+		Cmds:                scriptCommands,
+		RequireExplicitExec: true,
+	})
+}
+
+// host is an environment for programs of one test: a home folder and an epmd port of its own.
+type host struct {
+	t    *testing.T
+	home string
+	port int
+}
+
+func newHost(t *testing.T) *host {
+	t.Helper()
+	epmdtest.Need(t, "epmd", "erl", "elixir", "iex")
+	return &host{t, t.TempDir(), epmdtest.Port(t)}
+}
+
+// command is a program that is killed when it takes longer than a minute, or the test ends.
+func (h *host) command(name string, args ...string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(h.t.Context(), time.Minute)
+	h.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), "HOME="+h.home, "XDG_RUNTIME_DIR=", "XDG_CACHE_HOME=", "XDG_CONFIG_HOME=", "RELEASE_COOKIE=",
+		"ERL_EPMD_PORT="+strconv.Itoa(h.port))
+	return cmd
+}
+
+// run runs a program to its end, which has to be a good one, and returns what it printed.
+func (h *host) run(name string, args ...string) string {
+	h.t.Helper()
+	var out, errs bytes.Buffer
+	cmd := h.command(name, args...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		h.t.Errorf("%s %q: %v\n%s%s", name, args, err, &out, &errs)
+	}
+	return out.String()
+}
+
+// node starts a program in the background, waits until its node is registered, and ends it with the test.
+func (h *host) node(sname string, cmd *exec.Cmd) {
+	h.t.Helper()
+	if err := cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	addr := fmt.Sprintf("127.0.0.1:%d", h.port)
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := epmd.Lookup(h.t.Context(), addr, sname); err == nil {
+			return
+		} else if time.Now().After(deadline) {
+			h.t.Fatalf("node %s: %v", sname, err)
+		}
+	}
+}
+
+// counting makes an epmd that writes down each start of it.
+func counting(t *testing.T) (program string, starts func() int) {
+	t.Helper()
+	real, err := exec.LookPath("epmd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	program, log := filepath.Join(dir, "epmd"), filepath.Join(dir, "starts")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\necho x >>"+log+"\nexec "+real+` "$@"`+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return program, func() int {
+		text, _ := os.ReadFile(log)
+		return bytes.Count(text, []byte("x"))
+	}
+}
+
+// A hundred processes at once, ten times from cold: each time one epmd is spawned, and it answers whoever returns.
+func TestHundredProcesses(t *testing.T) {
+	for round := range 10 {
+		h := newHost(t)
+		program, starts := counting(t)
+		var wg sync.WaitGroup
+		for range 100 {
+			cmd := h.command("beamrun", "--epmd", program, "ensure")
+			wg.Go(func() {
+				if out, err := cmd.CombinedOutput(); err != nil {
+					t.Errorf("%v: %s", err, out)
+				}
+				if _, err := epmd.Names(t.Context(), fmt.Sprintf("127.0.0.1:%d", h.port)); err != nil {
+					t.Errorf("it returned, but: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := starts(); n != 1 {
+			t.Errorf("round %d: %d epmds were spawned", round+1, n)
+		}
+		epmdtest.Kill(t, h.port)
+	}
+}
+
+// watchArgs reads every process's arguments over and over until stop is called, which tells how often it read, how many
+// processes it saw, and in how many of them it saw one of the words.
+func watchArgs(words func() []string) (stop func() (reads, processes, sightings int)) {
+	var done atomic.Bool
+	var reads int
+	seen := map[string]string{}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for !done.Load() {
+			procs, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+			for _, p := range procs {
+				if args, err := os.ReadFile(p); err == nil {
+					reads++
+					if old := seen[p]; old != string(args) {
+						seen[p] = old + string(args)
+					}
+				}
+			}
+		}
+	})
+	return func() (int, int, int) {
+		done.Store(true)
+		wg.Wait()
+		sightings := 0
+		for _, args := range seen {
+			for _, w := range words() {
+				if strings.Contains(args, w) {
+					sightings++
+				}
+			}
+		}
+		return reads, len(seen), sightings
+	}
+}
+
+// Fifty launches at once in a new home: one cookie, in a file as Erlang makes it, and in every node.
+func TestFiftyLaunchesAgreeOnOneCookie(t *testing.T) {
+	h := newHost(t)
+	path := filepath.Join(h.home, ".erlang.cookie")
+	stop := watchArgs(func() []string { text, _ := os.ReadFile(path); return []string{string(text)} })
+	const n = 50
+	var got [n]string
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			got[i] = h.run("beamrun", "elixir", "--sname", fmt.Sprint("n", i), "-e", "IO.write Node.get_cookie()")
+		})
+	}
+	wg.Wait()
+	reads, processes, sightings := stop()
+	t.Logf("%d reads of the arguments of %d processes, %d sightings of the cookie", reads, processes, sightings)
+	if sightings != 0 || processes < n {
+		t.Error("the cookie stood in an argument list, or nothing was watched")
+	}
+
+	want, err := cookie.Load(path)
+	if err != nil || !regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(want) {
+		t.Fatalf("%q, %v", want, err)
+	}
+	if info, _ := os.Stat(path); info.Mode() != 0o400 {
+		t.Errorf("mode %v", info.Mode())
+	}
+	for i := range n {
+		if got[i] != want {
+			t.Errorf("node %d has the cookie %q, the file %q", i, got[i], want)
+		}
+	}
+}
+
+// Nodes that beamrun started find each other, and a plain iex finds them.
+func TestNodesConnect(t *testing.T) {
+	h := newHost(t)
+	h.node("a", h.command("beamrun", "erl", "-sname", "a", "-noinput"))
+	h.node("b", h.command("beamrun", "elixir", "--sname", "b", "--no-halt"))
+	ping := `{:ok, h} = :inet.gethostname(); IO.inspect(for n <- ["a", "b"], do: Node.ping(:"#{n}@#{h}")); System.halt()`
+	for _, args := range [][]string{
+		{"beamrun", "elixir", "--sname", "c", "-e", ping},
+		{"elixir", "--sname", "c", "-e", ping},
+		{"iex", "--sname", "c", "-e", ping},
+	} {
+		if out := h.run(args[0], args[1:]...); !strings.Contains(out, "[:pong, :pong]") {
+			t.Errorf("%s: %s", args[0], out)
+		}
+	}
+	out := h.run("beamrun", "names")
+	if !regexp.MustCompile(`(?m)\Ab \d+\na \d+\n\z`).MatchString(out) {
+		t.Errorf("names: %q", out)
+	}
+	port := strings.Fields(out)[1]
+	if one := h.run("beamrun", "names", "b@anywhere"); one != port+"\n" {
+		t.Errorf("names b: %q, want %s", one, port)
+	}
+	if json := h.run("beamrun", "names", "b", "--json"); json != `{"name":"b","port":`+port+"}\n" {
+		t.Errorf("names b --json: %q", json)
+	}
+}
+
+// Every other source reaches the node too, and never an argument list.
+func TestCookieSources(t *testing.T) {
+	h := newHost(t)
+	file := filepath.Join(t.TempDir(), "c")
+	if err := os.WriteFile(file, []byte("fromfile\n"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	derived, _ := cookie.Derive([]byte("secret"), "test")
+	t.Setenv("MY_COOKIE", "fromenv")
+	t.Setenv("BEAMRUN_SECRET", "secret")
+	t.Setenv("ERL_AFLAGS", "+S 1")
+	var fresh string
+	stop := watchArgs(func() []string { return []string{"fromfile", "fromenv", derived, fresh} })
+	// a while longer than the boot, for the watcher; another erl that the node starts needs no cookie of ours to boot
+	erlang := `timer:sleep(100), [] = os:cmd("erl -noinput -eval 'halt().'"), io:format("~s ~p", [erlang:get_cookie(), erlang:system_info(schedulers)]), halt().`
+	for source, want := range map[string]string{"file:" + file: "fromfile", "env:MY_COOKIE": "fromenv", "derive:test": derived, "fresh": ""} {
+		for _, program := range [][]string{
+			{"erl", "-noinput", "-sname", "x", "-eval", erlang},
+			{"elixir", "--sname", "x", "-e", `Process.sleep(100); IO.write "#{Node.get_cookie()} #{System.schedulers()}"`},
+		} {
+			out := h.run("beamrun", append([]string{"--cookie", source}, program...)...)
+			got, schedulers, _ := strings.Cut(out, " ")
+			if source == "fresh" {
+				fresh, want = got, got
+			}
+			if got != want || len(got) < 7 || schedulers != "1" {
+				t.Errorf("%s with %s: %q, want %q", program[0], source, out, want)
+			}
+		}
+	}
+	// a node without a name boots too
+	if out := h.run("beamrun", "--cookie", "fresh", "erl", "-noinput", "-eval", `io:format("up"), halt().`); out != "up" {
+		t.Errorf("without a name: %q", out)
+	}
+	if own := h.run("beamrun", "--cookie", "fresh", "elixir", "--sname", "x", "--cookie", "mine", "-e", "IO.write Node.get_cookie()"); own != "mine" {
+		t.Errorf("the program's own cookie became %q", own)
+	}
+	reads, processes, sightings := stop()
+	t.Logf("%d reads of the arguments of %d processes, %d sightings of the cookies", reads, processes, sightings)
+	if sightings != 0 || processes < 10 {
+		t.Error("a cookie stood in an argument list, or nothing was watched")
+	}
+}
+
+// On a terminal: the prompt is iex's, Ctrl-C twice leaves, the terminal is as it was, and beamrun is gone all the while.
+func TestIexOnATerminal(t *testing.T) {
+	h := newHost(t)
+	// stty shows the terminal's modes; the trap keeps Ctrl-C from the shell, as job control does for a person's
+	cmd := h.command("sh", "-c", "trap : INT; stty -a >before; beamrun iex --sname host; echo left with $?; stty -a >after; read line")
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(cmd.Env, "TERM=xterm")
+	term, err := pty.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer term.Close()
+	screen := make(chan string)
+	go func() {
+		defer close(screen)
+		for buf := make([]byte, 4096); ; {
+			n, err := term.Read(buf)
+			if err != nil {
+				return
+			}
+			screen <- string(buf[:n])
+		}
+	}()
+	var all string
+	expect := func(want string) {
+		t.Helper()
+		timeout := time.After(30 * time.Second)
+		for !regexp.MustCompile(want).MatchString(all) {
+			select {
+			case s, ok := <-screen:
+				if all += s; !ok {
+					t.Fatalf("the terminal ended before %q:\n%s", want, all)
+				}
+			case <-timeout:
+				t.Fatalf("no %q on the terminal:\n%s", want, all)
+			}
+		}
+		all = ""
+	}
+	hostname, _ := os.Hostname()
+	short, _, _ := strings.Cut(hostname, ".")
+	expect(`iex\(host@` + regexp.QuoteMeta(short) + `\)1>`)
+	if children := childArgs(cmd.Process.Pid); len(children) != 1 || !strings.Contains(children[0], "beam") || strings.Contains(children[0], "beamrun") {
+		t.Errorf("while iex runs, the shell's children are %q", children)
+	}
+	term.WriteString("1 + 41\r")
+	expect(`42`)
+	term.WriteString("\x03")
+	expect(`BREAK`)
+	term.WriteString("\x03")
+	expect(`left with \d+`)
+	term.WriteString("\r")
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	before, err := os.ReadFile(filepath.Join(cmd.Dir, "before"))
+	after, _ := os.ReadFile(filepath.Join(cmd.Dir, "after"))
+	if err != nil || len(before) == 0 || !bytes.Equal(before, after) {
+		t.Errorf("the terminal before:\n%s\nand after:\n%s\n%v", before, after, err)
+	}
+}
+
+// childArgs returns the arguments of a process's children, zombies as "Z".
+func childArgs(pid int) (children []string) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		text, _ := os.ReadFile(path)
+		_, after, _ := strings.Cut(string(text), ") ")
+		if f := strings.Fields(after); len(f) > 1 && f[1] == strconv.Itoa(pid) {
+			args, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
+			if f[0] == "Z" {
+				args = []byte("Z")
+			}
+			children = append(children, string(args))
+		}
+	}
+	return children
+}
+
+// An epmd that a launch started is no child of the program: nobody there would wait for its end.
+func TestProgramDoesNotInheritEpmd(t *testing.T) {
+	h := newHost(t)
+	cmd := h.command("beamrun", "erl", "-sname", "a", "-noinput")
+	h.node("a", cmd)
+	pid := epmdtest.PID(h.port)
+	syscall.Kill(pid, syscall.SIGKILL)
+	time.Sleep(100 * time.Millisecond)
+	for _, args := range childArgs(cmd.Process.Pid) {
+		if args == "Z" || strings.Contains(args, "epmd") {
+			t.Errorf("a child of the node: %q", args)
+		}
+	}
+}
+
+// Where no epmd is installed at all. Only the kernel's namespaces can show that on a machine with Erlang.
+func TestNoEpmdInstalled(t *testing.T) {
+	epmdtest.Need(t, "go")
+	root := t.TempDir()
+	build := exec.Command("go", "build", "-o", filepath.Join(root, "beamrun"), ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	run := func(args ...string) (stdout, stderr string, code int) {
+		var out, errs bytes.Buffer
+		cmd := exec.Command("/beamrun", args...)
+		cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = "/", []string{"PATH=/bin:/usr/bin"}, &out, &errs
+		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+		if os.Getuid() != 0 {
+			cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER
+			cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+		}
+		if err := cmd.Run(); cmd.ProcessState == nil {
+			epmdtest.Skip(t, "no right to chroot, nor to make a user namespace: "+err.Error())
+		}
+		return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+	}
+	port := strconv.Itoa(epmdtest.Port(t))
+	_, stderr, code := run("--port", port, "ensure")
+	if code != 69 || !regexp.MustCompile(`^beamrun: epmd on 127\.0\.0\.1:\d+: not-found: no epmd program in .*\nhint: install Erlang \(Debian, Ubuntu: apt-get install erlang-base;.*\n$`).MatchString(stderr) {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	stdout, stderr, code := run("--port", port, "--json", "ensure")
+	if code != 69 || stderr != "" || !strings.HasPrefix(stdout, `{"error":{"kind":"not-found","message":"epmd on `) || !strings.Contains(stdout, `"hint":"install Erlang (`) {
+		t.Errorf("--json: exit code %d: %s%s", code, stdout, stderr)
+	}
+}

@@ -1,0 +1,15 @@
+package cookie
+
+import (
+	"io/fs"
+	"os"
+)
+
+// Erlang checks no mode on Windows either: the file is in the user's profile.
+func isPrivate(fs.FileInfo) bool { return true }
+
+// replace takes the read-only mark off first, which keeps a file from being replaced here.
+func replace(from, to string) error {
+	os.Chmod(to, 0o600) // there may be none
+	return os.Rename(from, to)
+}
