@@ -383,6 +383,40 @@ func TestForeign(t *testing.T) {
 	}
 }
 
+// An epmd that just starts listens on [::] before it does on 127.0.0.1, where the nodes look for it.
+func TestAddressByAddress(t *testing.T) {
+	c := setup(t)
+	six, err := net.Listen("tcp", fmt.Sprintf("[::1]:%d", c.Port))
+	if err != nil {
+		epmdtest.Skip(t, "no IPv6: "+err.Error())
+	}
+	defer six.Close()
+	reply := func(l net.Listener, before func()) {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		io.ReadFull(conn, make([]byte, 3))
+		before()
+		conn.Write([]byte{0, 0, byte(c.Port >> 8), byte(c.Port)})
+	}
+	go reply(six, func() {
+		four, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", c.Port))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		go func() {
+			defer four.Close()
+			reply(four, func() {})
+		}()
+	})
+	if res := mustEnsure(t, c); res.Address.Addr().String() != "127.0.0.1" {
+		t.Errorf("it vouches for %s", res.Address)
+	}
+}
+
 func TestConfig(t *testing.T) {
 	c := setup(t)
 	t.Setenv("ERL_EPMD_PORT", "4711")

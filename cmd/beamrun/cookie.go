@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -19,7 +20,7 @@ func (a *app) cookie(_ context.Context, args []string) error {
 	if verb == "new" {
 		return a.result("cookie", cookie.New(), "")
 	}
-	path, err := a.source.Path()
+	path, err := cmp.Or(a.source, cookie.User).Path()
 	if err != nil {
 		return &usageError{err.Error(), "--cookie user or --cookie file:PATH"}
 	}

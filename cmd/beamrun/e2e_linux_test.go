@@ -356,18 +356,34 @@ func childArgs(pid int) (children []string) {
 	return children
 }
 
-// An epmd that a launch started is no child of the program: nobody there would wait for its end.
+// An epmd that a launch started is no child of the program: of all programs only the Erlang VM, which ignores SIGCHLD,
+// would leave no zombie at its end.
 func TestProgramDoesNotInheritEpmd(t *testing.T) {
 	h := newHost(t)
-	cmd := h.command("beamrun", "erl", "-sname", "a", "-noinput")
-	h.node("a", cmd)
-	pid := epmdtest.PID(h.port)
-	syscall.Kill(pid, syscall.SIGKILL)
-	time.Sleep(100 * time.Millisecond)
-	for _, args := range childArgs(cmd.Process.Pid) {
-		if args == "Z" || strings.Contains(args, "epmd") {
-			t.Errorf("a child of the node: %q", args)
+	cmd := h.command("beamrun", "sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	comm := fmt.Sprintf("/proc/%d/comm", cmd.Process.Pid)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if name, _ := os.ReadFile(comm); string(name) == "sleep\n" {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("it is still %s", name)
 		}
+	}
+	pid := epmdtest.PID(h.port)
+	if pid == 0 {
+		t.Fatal("no epmd")
+	}
+	if children := childArgs(cmd.Process.Pid); len(children) != 0 {
+		t.Errorf("the program has children: %q", children)
+	}
+	syscall.Kill(pid, syscall.SIGKILL)
+	time.Sleep(50 * time.Millisecond)
+	if children := childArgs(cmd.Process.Pid); len(children) != 0 {
+		t.Errorf("after epmd's end the program has children: %q", children)
 	}
 }
 

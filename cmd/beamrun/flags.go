@@ -18,7 +18,7 @@ type options struct {
 	address  string
 	epmdPath string
 	timeout  time.Duration
-	source   cookie.Source
+	source   cookie.Source // the zero value: none was asked for, which means cookie.User
 	json     bool
 	quiet    bool
 	verbose  bool
@@ -69,7 +69,6 @@ func (o *options) flagSet() *flag.FlagSet {
 // parse takes beamrun's flags off the front of args and returns what follows. literal says that a -- stood before it:
 // then it is a program, whatever its name.
 func (o *options) parse(args []string) (words []string, literal bool, err error) {
-	o.source = cookie.User
 	fs := o.flagSet()
 	if err := fs.Parse(args); err != nil {
 		// the answer to a wrong line is JSON too, wherever in it the wish stands

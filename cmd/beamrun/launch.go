@@ -35,7 +35,7 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 	return code, nil
 }
 
-// launchCookie returns the cookie to hand to the program, which is none when it finds the right one itself.
+// launchCookie returns the cookie to hand to the program, which is none when the program finds the right one itself.
 func (a *app) launchCookie(args []string) (string, error) {
 	if launcher.GivesCookie(args, os.Environ()) {
 		if a.verbose {
@@ -43,23 +43,25 @@ func (a *app) launchCookie(args []string) (string, error) {
 		}
 		return "", nil
 	}
-	if a.source != cookie.User {
-		c, err := a.source.Cookie()
-		if err != nil {
-			return "", err
-		}
-		// The node boots with the user's file even so, and Erlang would make a missing one guessable.
-		if _, err := cookie.User.Cookie(); err != nil && a.verbose {
+	// Whatever the source, a node boots with the user's file, and Erlang would make a missing one guessable.
+	_, err := cookie.User.Cookie()
+	switch a.source {
+	case cookie.User:
+		return "", err
+	case cookie.Source{}:
+		// Nobody asked for a cookie. The program may need none, or have one that we don't see (a release's vm.args).
+		if err != nil && !a.quiet {
 			a.say("warning: %v", err)
 		}
-		return c, nil
+		return "", nil
 	}
-	_, err := cookie.User.Cookie()
-	return "", err
+	return a.source.Cookie()
 }
 
 // launchEpmd makes sure of epmd. A daemon must not be started by the process that becomes the program: it would be the
-// program's child, which nobody waits for, and a zombie once it ends. So a short-lived `beamrun ensure` starts it.
+// program's child, and a zombie once it ends, for few programs wait for children that they do not know (the Erlang VM
+// ignores SIGCHLD and leaves none; a release's start script, or a supervisor, does not). So a short-lived
+// `beamrun ensure` starts it, and init takes it over.
 func (a *app) launchEpmd(ctx context.Context, flags []string) (ensure.Endpoint, error) {
 	if !launcher.CanExec {
 		res, err := ensure.Epmd(ctx, a.epmd())

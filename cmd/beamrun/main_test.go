@@ -21,7 +21,7 @@ func setupScript(env *testscript.Env) error {
 	home := filepath.Join(env.WorkDir, "home")
 	env.Setenv("HOME", home)
 	env.Setenv("USERPROFILE", home)
-	return os.Mkdir(home, 0o700)
+	return os.MkdirAll(home, 0o700)
 }
 
 // scriptCommands adds "exitcode N PROGRAM [ARG...]": the program has to end with that exit code.
