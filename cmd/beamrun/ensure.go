@@ -14,11 +14,7 @@ func (a *app) ensure(ctx context.Context, args []string) error {
 		return err
 	}
 	res, err := ensure.Epmd(ctx, a.epmd())
-	if !a.json && !a.quiet {
-		for _, w := range res.Warnings {
-			a.say("warning: %s", w)
-		}
-	}
+	a.sayWarnings(res)
 	if err != nil {
 		return err
 	}
@@ -29,6 +25,16 @@ func (a *app) ensure(ctx context.Context, args []string) error {
 		_, err = fmt.Fprintln(a.stdout, ensureLine(res))
 	}
 	return err
+}
+
+// sayWarnings shows what ensure could do without; in JSON it stands in the result.
+func (a *app) sayWarnings(res ensure.Result) {
+	if a.json || a.quiet {
+		return
+	}
+	for _, w := range res.Warnings {
+		a.say("warning: %s", w)
+	}
 }
 
 func ensureLine(res ensure.Result) string {

@@ -65,6 +65,7 @@ func (a *app) launchCookie(args []string) (string, error) {
 func (a *app) launchEpmd(ctx context.Context, flags []string) (ensure.Endpoint, error) {
 	if !launcher.CanExec {
 		res, err := ensure.Epmd(ctx, a.epmd())
+		a.sayWarnings(res)
 		return res.Endpoint, err
 	}
 	res, err := ensure.Probe(ctx, a.epmd())
@@ -86,7 +87,7 @@ func (a *app) launchEpmd(ctx context.Context, flags []string) (ensure.Endpoint, 
 	err = child.Run()
 	var exit *exec.ExitError
 	switch {
-	case errors.As(err, &exit):
+	case errors.As(err, &exit) && exit.Exited():
 		a.stdout.Write(out.Bytes()) // with --json, its error
 		return res.Endpoint, &printedError{exit.ExitCode()}
 	case err != nil:

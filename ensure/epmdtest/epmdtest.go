@@ -1,7 +1,7 @@
 //go:build linux
 
 // Package epmdtest helps tests that use a real epmd: each on a port of its own, never on the machine's 4369, and none
-// left behind.
+// left behind. It is for Linux: only there can it find the process that has a port.
 package epmdtest
 
 import (
