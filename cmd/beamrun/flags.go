@@ -73,7 +73,7 @@ func (o *options) parse(args []string) (words []string, literal bool, err error)
 	if err := fs.Parse(args); err != nil {
 		// the answer to a wrong line is JSON too, wherever in it the wish stands
 		o.json = o.json || slices.Contains(args, "--json")
-		return nil, false, flagError(err)
+		return nil, false, flagError(err, true)
 	}
 	taken := len(args) - fs.NArg()
 	return fs.Args(), taken > 0 && args[taken-1] == "--", nil
@@ -85,7 +85,7 @@ func (o *options) parseCommand(args []string) (rest []string, err error) {
 	for len(args) > 0 {
 		if err := fs.Parse(args); err != nil {
 			o.json = o.json || slices.Contains(args, "--json")
-			return nil, flagError(err)
+			return nil, flagError(err, false)
 		}
 		if args = fs.Args(); len(args) > 0 {
 			rest, args = append(rest, args[0]), args[1:]
@@ -94,12 +94,15 @@ func (o *options) parseCommand(args []string) (rest []string, err error) {
 	return rest, nil
 }
 
-// flagError says what package flag found in our words.
-func flagError(err error) error {
+// flagError says what package flag found in our words. beforeProgram: where a flag may be one of the program's, misplaced.
+func flagError(err error, beforeProgram bool) error {
 	text := err.Error()
 	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
-		return &usageError{"unknown flag " + dashes(name),
-			"a program's own flags stand after its name: beamrun iex " + dashes(name) + "; beamrun's flags: beamrun help"}
+		hint := "beamrun help"
+		if beforeProgram {
+			hint = "a program's own flags stand after its name: beamrun iex " + dashes(name) + "; beamrun's flags: beamrun help"
+		}
+		return &usageError{"unknown flag " + dashes(name), hint}
 	}
 	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
 		return &usageError{dashes(name) + " needs a value", "beamrun help"}
