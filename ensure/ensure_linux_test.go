@@ -73,20 +73,6 @@ func script(t *testing.T, body string) string {
 	return path
 }
 
-// counting makes an epmd that writes down each start of it.
-func counting(t *testing.T) (program string, starts func() int) {
-	t.Helper()
-	real, err := exec.LookPath("epmd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := filepath.Join(t.TempDir(), "starts")
-	return script(t, "echo x >>"+log+"\nexec "+real+` "$@"`), func() int {
-		text, _ := os.ReadFile(log)
-		return bytes.Count(text, []byte("x"))
-	}
-}
-
 // stat returns fields of /proc/PID/stat from the state on: state, ppid, pgrp, session, …
 func stat(pid int) []string {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -170,7 +156,7 @@ func TestHundredCallersStartOne(t *testing.T) {
 	epmdtest.Need(t, "epmd")
 	for range 3 {
 		c := setup(t)
-		program, starts := counting(t)
+		program, starts := epmdtest.Counting(t)
 		c.Program = program
 		var wg sync.WaitGroup
 		var mu sync.Mutex

@@ -93,29 +93,11 @@ func (h *host) node(sname string, cmd *exec.Cmd) {
 	}
 }
 
-// counting makes an epmd that writes down each start of it.
-func counting(t *testing.T) (program string, starts func() int) {
-	t.Helper()
-	real, err := exec.LookPath("epmd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	program, log := filepath.Join(dir, "epmd"), filepath.Join(dir, "starts")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\necho x >>"+log+"\nexec "+real+` "$@"`+"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return program, func() int {
-		text, _ := os.ReadFile(log)
-		return bytes.Count(text, []byte("x"))
-	}
-}
-
 // A hundred processes at once, ten times from cold: each time one epmd is spawned, and it answers whoever returns.
 func TestHundredProcesses(t *testing.T) {
 	for round := range 10 {
 		h := newHost(t)
-		program, starts := counting(t)
+		program, starts := epmdtest.Counting(t)
 		var wg sync.WaitGroup
 		for range 100 {
 			cmd := h.command("beamrun", "--epmd", program, "ensure")

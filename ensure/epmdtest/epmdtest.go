@@ -5,9 +5,12 @@
 package epmdtest
 
 import (
+	"bytes"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -84,6 +87,26 @@ func Kill(t testing.TB, port int) {
 func PID(port int) int {
 	p, _ := listener.On(port)
 	return p.PID
+}
+
+// Counting makes a program that writes down each start of it and then becomes the epmd on PATH. It returns its path, and
+// the count so far.
+func Counting(t testing.TB) (program string, starts func() int) {
+	t.Helper()
+	epmd, err := exec.LookPath("epmd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	program, log := filepath.Join(dir, "epmd"), filepath.Join(dir, "starts")
+	text := fmt.Sprintf("#!/bin/sh\necho >>'%s'\nexec '%s' \"$@\"\n", log, epmd)
+	if err := os.WriteFile(program, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return program, func() int {
+		text, _ := os.ReadFile(log) // none before the first start
+		return bytes.Count(text, []byte("\n"))
+	}
 }
 
 func isFree(port int) bool {
