@@ -57,3 +57,14 @@ func TestForkExec(t *testing.T) {
 		t.Errorf("no such program: %v", err)
 	}
 }
+
+// The main thread is the one that would outlive its goroutine, with a copy of every descriptor.
+func TestOwnThreadIsNotTheMainThread(t *testing.T) {
+	for range 2000 {
+		onOwnThread(func() {
+			if unix.Gettid() == unix.Getpid() {
+				t.Error("it runs on the main thread")
+			}
+		})
+	}
+}
