@@ -154,7 +154,7 @@ func TestColdAndWarm(t *testing.T) {
 
 func TestHundredCallersStartOne(t *testing.T) {
 	epmdtest.Need(t, "epmd")
-	for range 3 {
+	for range 10 {
 		c := setup(t)
 		program, starts := epmdtest.Counting(t)
 		c.Program = program
