@@ -1,7 +1,7 @@
 // Package ensure makes sure that epmd, the Erlang Port Mapper Daemon, answers on this host.
 //
-// Erlang nodes need it to find each other by name. `erl -sname` starts it by itself; net_kernel:start, Elixir's
-// Node.start and releases that were told not to do not, and fail with econnrefused where nobody did before.
+// Erlang nodes need it to find each other by name. `erl -sname` starts it by itself; net_kernel:start and Elixir's
+// Node.start do not, and fail with econnrefused where nobody else has.
 //
 //	res, err := ensure.Epmd(ctx, ensure.Config{})
 //

@@ -46,17 +46,3 @@ func inEnv(env []string) bool {
 }
 
 func hasSetCookie(s string) bool { return slices.Contains(strings.Fields(s), "-setcookie") }
-
-// value returns the value of key in env, the first as C programs do, and "" when there is none.
-func value(env []string, key string) string {
-	for _, v := range env {
-		if rest, ok := strings.CutPrefix(v, key+"="); ok {
-			return rest
-		}
-	}
-	return ""
-}
-
-func without(env []string, key string) []string {
-	return slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, key+"=") })
-}

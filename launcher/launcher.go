@@ -13,7 +13,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 
 	"github.com/beamrun/beamrun/ensure"
 )
@@ -114,17 +113,6 @@ func (c Config) environ() []string {
 	}
 	if c.Cookie != "" && !GivesCookie(c.Args, env) {
 		env = withCookie(env, c.Cookie)
-	}
-	return env
-}
-
-// with returns env with each KEY=VALUE of vars in place of all others of that KEY: of two, C programs take the first
-// and Go takes the last.
-func with(env []string, vars ...string) []string {
-	env = append([]string(nil), env...)
-	for _, v := range vars {
-		key, _, _ := strings.Cut(v, "=")
-		env = append(without(env, key), v)
 	}
 	return env
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -107,9 +108,10 @@ func flagError(err error, beforeProgram bool) error {
 	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
 		return &usageError{dashes(name) + " needs a value", "beamrun help"}
 	}
-	// invalid value "x" for flag -port: cause; the value may be a cookie, and the cause says all
-	if _, rest, ok := strings.Cut(text, " for flag -"); ok {
-		name, cause, _ := strings.Cut(rest, ": ")
+	// invalid value "x" for flag -port: cause; the value may be a cookie, so it is left out, whatever it holds
+	if rest, ok := strings.CutPrefix(text, "invalid value "); ok {
+		value, _ := strconv.QuotedPrefix(rest)
+		name, cause, _ := strings.Cut(strings.TrimPrefix(rest[len(value):], " for flag -"), ": ")
 		return &usageError{dashes(name) + ": " + cause, "beamrun help"}
 	}
 	return &usageError{text, "beamrun help"}

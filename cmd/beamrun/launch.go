@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure"
@@ -15,11 +16,11 @@ import (
 
 // launch makes sure of epmd and then becomes the program. flags are beamrun's own, as they were given.
 func (a *app) launch(ctx context.Context, flags []string, program string, args []string) (code int, err error) {
-	c := launcher.Config{Program: program, Args: args}
 	// what can't be launched needs no epmd
-	if _, err := launcher.Command(ctx, c); err != nil {
+	if _, err := exec.LookPath(program); err != nil {
 		return 0, &programError{program, err}
 	}
+	c := launcher.Config{Program: program, Args: args}
 	if c.Cookie, err = a.launchCookie(args); err != nil {
 		return 0, err
 	}
@@ -99,10 +100,10 @@ func (a *app) launchEpmd(ctx context.Context, flags []string) (ensure.Endpoint, 
 	return res.Endpoint, nil
 }
 
-// withoutDashes takes off the -- that ended the flags.
+// withoutDashes returns the flags less the -- that ended them.
 func withoutDashes(flags []string) []string {
 	if n := len(flags); n > 0 && flags[n-1] == "--" {
 		flags = flags[:n-1]
 	}
-	return append([]string(nil), flags...)
+	return slices.Clone(flags)
 }

@@ -60,18 +60,3 @@ func TestManyProcessesAgree(t *testing.T) {
 		}
 	}
 }
-
-func FuzzLoad(f *testing.F) {
-	f.Add([]byte("abc\n"))
-	f.Add([]byte("abc \r\n\n"))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		path := filepath.Join(t.TempDir(), "c")
-		if err := os.WriteFile(path, text, 0o400); err != nil {
-			t.Fatal(err)
-		}
-		c, err := Load(path)
-		if err == nil && (Check(c) != nil || !strings.HasPrefix(string(text), c) || strings.Trim(string(text[len(c):]), "\r\n ") != "") {
-			t.Errorf("%q was read as %q", text, c)
-		}
-	})
-}

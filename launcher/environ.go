@@ -1,0 +1,31 @@
+package launcher
+
+import (
+	"slices"
+	"strings"
+)
+
+// with returns env with each KEY=VALUE of vars in place of all others of that KEY: of two, C programs take the first
+// and Go takes the last.
+func with(env []string, vars ...string) []string {
+	env = slices.Clone(env)
+	for _, v := range vars {
+		key, _, _ := strings.Cut(v, "=")
+		env = append(without(env, key), v)
+	}
+	return env
+}
+
+// value returns the value of key in env, the first as C programs do, and "" when there is none.
+func value(env []string, key string) string {
+	for _, v := range env {
+		if rest, ok := strings.CutPrefix(v, key+"="); ok {
+			return rest
+		}
+	}
+	return ""
+}
+
+func without(env []string, key string) []string {
+	return slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, key+"=") })
+}
