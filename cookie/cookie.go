@@ -11,7 +11,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // MaxLen is the most characters that a cookie may have: it becomes an Erlang atom.
@@ -51,18 +50,3 @@ func Check(c string) error {
 	}
 	return nil
 }
-
-func check(c string) error {
-	if c == "" {
-		return errors.New("it is empty")
-	}
-	if len(c) > MaxLen {
-		return fmt.Errorf("it has %d characters, and Erlang takes %d at most", len(c), MaxLen)
-	}
-	if i := strings.IndexFunc(c, notPrintable); i >= 0 {
-		return fmt.Errorf("character %d is not printable ASCII", i+1)
-	}
-	return nil
-}
-
-func notPrintable(r rune) bool { return r < ' ' || r > '~' }

@@ -203,16 +203,24 @@ func TestSource(t *testing.T) {
 }
 
 func FuzzLoad(f *testing.F) {
-	f.Add([]byte("abc\n"))
-	f.Add([]byte("abc \r\n\n"))
+	for _, text := range []string{
+		"", "abc", "abc\n", "abc \r\n\n", "\n", " ", "\nabc", "abc\ndef", "abc\n \x00", "a\tb", "a\x00", "\xe6", "æ", "~\x7f", "\xef\xbb\xbfabc",
+		strings.Repeat("x", 255) + "\n", strings.Repeat("x", 256), strings.Repeat("x", 256) + "\t", "abc" + strings.Repeat("\n", 70<<10),
+	} {
+		f.Add([]byte(text))
+	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		path := filepath.Join(t.TempDir(), "c")
 		if err := os.WriteFile(path, text, 0o400); err != nil {
 			t.Fatal(err)
 		}
+		want, wantErr := checkCookie(text, nil)
 		c, err := Load(path)
-		if err == nil && (Check(c) != nil || !strings.HasPrefix(string(text), c) || strings.Trim(string(text[len(c):]), "\r\n ") != "") {
-			t.Errorf("%q was read as %q", text, c)
+		if c != string(want) || (err == nil) != (wantErr == nil) {
+			t.Errorf("%.300q was read as %q, %v; by Erlang as %q, %v", text, c, err, want, wantErr)
+		}
+		if err == nil && Check(c) != nil {
+			t.Errorf("Load takes %q, Check does not", c)
 		}
 	})
 }

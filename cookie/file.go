@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // fileName is the name of the file that every Erlang node reads, and makes when it is missing.
@@ -20,7 +19,7 @@ const Mode fs.FileMode = 0o400
 type FileError struct {
 	Path string
 	Err  error
-	Hint string // the command that mends it; may be empty
+	Hint string // the command that mends it, for a shell, or words where none does; may be empty
 }
 
 func (e *FileError) Error() string {
@@ -37,96 +36,97 @@ func (e *FileError) Unwrap() error { return e.Err }
 
 // DefaultPath returns the file from which a plain erl or iex of this user reads its cookie: ~/.erlang.cookie, or,
 // where that is missing and this one is not, erlang/.erlang.cookie in the user's configuration folder (OTP 25 and
-// later look there: $XDG_CONFIG_HOME, else ~/.config; ~/Library/Application Support; %AppData%).
+// later look there: $XDG_CONFIG_HOME, else ~/.config; ~/Library/Application Support; %AppData%). A link to nothing is
+// missing; one of which nobody can tell is there.
 func DefaultPath() (string, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return "", fmt.Errorf("cookie: no home folder to keep it in: %w", err)
 	}
 	path := filepath.Join(home, fileName)
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		if config, err := os.UserConfigDir(); err == nil {
-			other := filepath.Join(config, "erlang", fileName)
-			if _, err := os.Lstat(other); err == nil {
-				return other, nil
-			}
+	if config := configDir(); config != "" && isMissing(path) {
+		if other := filepath.Join(config, "erlang", fileName); !isMissing(other) {
+			return other, nil
 		}
 	}
 	return path, nil
 }
 
-// Load reads a cookie file as Erlang does: a regular file (a link to one is fine) that group and others have no right
-// to, holding one line of printable ASCII; line ends and spaces after it do not count. The error is a *[FileError].
+// configDir is the user's configuration folder. Erlang takes a relative one too, which os does not.
+func configDir() string {
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return os.Getenv("XDG_CONFIG_HOME")
+	}
+	return dir
+}
+
+func isMissing(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// Load reads a cookie file as Erlang does (auth.erl): a regular file (a link to one is fine) that group and others have
+// no right to, holding one line of printable ASCII; line ends and spaces after it do not count, however many they are.
+// The error is a *[FileError].
 func Load(path string) (string, error) {
-	fail := func(err error, hint string) (string, error) { return "", &FileError{path, err, hint} }
+	fail := func(err error, hint string) (string, error) { return "", &FileError{path, cause(err), hint} }
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fail(err, missingHint(path))
+	}
 	if err != nil {
-		return fail(cause(err), "")
+		return fail(err, reachHint(path, err))
 	}
-	// before it is opened: a pipe would block
-	if !info.Mode().IsRegular() {
-		return fail(errors.New("it is no regular file"), "")
+	// before it is opened: that would wait at a pipe, and may set off a device
+	if err, hint := attributes(path, info); err != nil {
+		return fail(err, hint)
 	}
-	if !isPrivate(info) {
-		return fail(fmt.Errorf("others may read or write it (mode %#o), so Erlang refuses it", info.Mode().Perm()), "chmod 400 "+path)
-	}
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
 	if err != nil {
-		return fail(cause(err), "")
+		return fail(err, privateHint(path, info))
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, 64<<10))
+	// and again: it may be another file by now
+	if info, err = f.Stat(); err != nil {
+		return fail(err, "")
+	}
+	if err, hint := attributes(path, info); err != nil {
+		return fail(err, hint)
+	}
+	// Erlang reads as much as the file says it has: nothing from most files of /proc.
+	c, err := parse(io.LimitReader(f, info.Size()))
+	if errors.As(err, new(*textError)) {
+		return fail(err, textHint(path, err))
+	}
 	if err != nil {
-		return fail(cause(err), "")
-	}
-	// as auth.erl: from the first line end on, only line ends and spaces may follow
-	c := string(text)
-	if i := strings.IndexAny(c, "\r\n"); i >= 0 && strings.Trim(c[i:], "\r\n ") == "" {
-		c = c[:i]
-	}
-	if err := check(c); err != nil {
-		return fail(err, "put a new one there: beamrun --cookie file:"+path+" cookie rotate")
+		return fail(err, "")
 	}
 	return c, nil
 }
 
-// LoadOrCreate reads the cookie file at path, and makes it with [New] and mode 0400 where there is none. Of any number
-// of processes that do so at once, all get the same cookie, and no reader ever sees a part of one. The folder must be
-// there. The error is a *[FileError].
-func LoadOrCreate(path string) (string, error) {
-	c, err := Load(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return c, err
+// attributes is auth.erl's check_attributes, with the command that mends.
+func attributes(path string, info fs.FileInfo) (err error, hint string) {
+	switch {
+	case !info.Mode().IsRegular():
+		return irregular(info), moveHint(path, info)
+	case !isPrivate(info):
+		return fmt.Errorf("others may read or write it (mode %#o), so Erlang refuses it", info.Mode().Perm()), privateHint(path, info)
 	}
-	// the first link wins, and all others read what it made
-	if err := store(path, os.Link); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", &FileError{Path: path, Err: cause(err)}
-	}
-	return Load(path)
+	return nil, ""
 }
 
-// Rotate puts a new cookie into the file at path, in one step. Nodes that run keep the cookie that they have, and can
-// not be reached by those that start afterwards. The error is a *[FileError].
-func Rotate(path string) error {
-	if err := store(path, replace); err != nil {
-		return &FileError{Path: path, Err: cause(err)}
+func irregular(info fs.FileInfo) error {
+	kind := "device"
+	switch info.Mode().Type() {
+	case fs.ModeDir:
+		kind = "directory"
+	case fs.ModeNamedPipe:
+		kind = "pipe"
+	case fs.ModeSocket:
+		kind = "socket"
 	}
-	return nil
-}
-
-// store writes a new cookie beside path, to disk, and lets put move it there.
-func store(path string, put func(from, to string) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), fileName+".*.tmp") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.WriteString(New())
-	err = errors.Join(err, f.Chmod(Mode), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	return put(f.Name(), path)
+	return fmt.Errorf("it is a %s, not a regular file", kind)
 }
 
 // cause takes off what a FileError says itself: the path, or this package's name.

@@ -5,6 +5,8 @@ import (
 	"os"
 )
 
+const nonblock = 0
+
 // Erlang checks no mode on Windows either: the file is in the user's profile.
 func isPrivate(fs.FileInfo) bool { return true }
 
@@ -13,3 +15,6 @@ func replace(from, to string) error {
 	os.Chmod(to, 0o600) // there may be none
 	return os.Rename(from, to)
 }
+
+// keepOwner has nothing to do: a file of the user's profile may be read by its owner whoever made it.
+func keepOwner(*os.File, fs.FileInfo) error { return nil }
