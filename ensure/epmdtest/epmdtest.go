@@ -1,23 +1,34 @@
-//go:build linux
-
-// Package epmdtest helps tests that use a real epmd: each on a port of its own, never on the machine's 4369, and none
-// left behind. It is for Linux: only there can it find the process that has a port.
+// Package epmdtest helps tests of programs that use epmd, the Erlang Port Mapper Daemon, as net/http/httptest helps
+// those of HTTP.
+//
+// [New] and [Listen] start an epmd in pure Go inside the test, on every operating system and without Erlang. It speaks
+// the whole protocol as OTP's own does, so that erl, epmd -names and every other client may be pointed at it, and it can
+// be told to misbehave (see [Fault]):
+//
+//	func TestFindsTheNode(t *testing.T) {
+//		server := epmdtest.New(t)
+//		server.Register("alice", 40001)
+//		// the code to test; here the client of this module
+//		info, err := epmd.Lookup(t.Context(), server.Addr(), "alice")
+//		if err != nil || info.Port != 40001 {
+//			t.Errorf("%+v, %v", info, err)
+//		}
+//	}
+//
+// A program that the test starts finds it by ERL_EPMD_PORT in its environment, set to [Server.Port].
+//
+// On Linux there are also helpers for a real epmd: each on a port of its own, never on the machine's 4369, and none left
+// behind (Port, Kill, PID, Counting).
+//
+// The protocol is OTP's, chapter "Distribution Protocol" of the ERTS User's Guide
+// (https://www.erlang.org/doc/apps/erts/erl_dist_protocol.html); where the real epmd says more than that chapter, or
+// something else, the real one is followed.
 package epmdtest
 
 import (
-	"bytes"
-	"fmt"
-	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
-	"sync/atomic"
-	"syscall"
 	"testing"
-	"time"
-
-	"github.com/beamrun/beamrun/ensure/internal/listener"
 )
 
 // NoSkipVar is the environment variable that makes a missing program fail a test. CI sets it, so that nothing passes
@@ -41,81 +52,4 @@ func Skip(t testing.TB, why string) {
 		t.Fatalf("not skipped, for %s is set: %s", NoSkipVar, why)
 	}
 	t.Skip(why)
-}
-
-// below the ephemeral ports of Linux, macOS and Windows, so that no connection takes one by chance
-const firstPort, ports = 20000, 12000
-
-var next atomic.Int64
-
-// Port returns a port on which nothing listens. When the test ends, the epmd that listens there is ended too, by its
-// pid; a port that is still taken then fails the test.
-func Port(t testing.TB) int {
-	t.Helper()
-	for range ports {
-		port := firstPort + int(int64(os.Getpid())*131+next.Add(1))%ports
-		if isFree(port) {
-			t.Cleanup(func() { Kill(t, port) })
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return 0
-}
-
-// Kill ends the program that listens on port, which has to be one that the test got from [Port], and waits until the
-// port is free.
-func Kill(t testing.TB, port int) {
-	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
-	for time.Now().Before(deadline) {
-		if p, ok := listener.On(port); ok {
-			if p.PID == os.Getpid() {
-				t.Errorf("the test itself still listens on port %d", port)
-				return
-			}
-			syscall.Kill(p.PID, syscall.SIGKILL)
-		} else if isFree(port) {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Errorf("port %d is still taken", port)
-}
-
-// PID returns the pid of the program that listens on port, 0 when there is none.
-func PID(port int) int {
-	p, _ := listener.On(port)
-	return p.PID
-}
-
-// Counting makes a program that writes down each start of it and then becomes the epmd on PATH. It returns its path, and
-// the count so far.
-func Counting(t testing.TB) (program string, starts func() int) {
-	t.Helper()
-	epmd, err := exec.LookPath("epmd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	program, log := filepath.Join(dir, "epmd"), filepath.Join(dir, "starts")
-	text := fmt.Sprintf("#!/bin/sh\necho >>'%s'\nexec '%s' \"$@\"\n", log, epmd)
-	if err := os.WriteFile(program, []byte(text), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return program, func() int {
-		text, _ := os.ReadFile(log) // none before the first start
-		return bytes.Count(text, []byte("\n"))
-	}
-}
-
-func isFree(port int) bool {
-	for _, host := range []string{"127.0.0.1", "::1"} {
-		conn, err := net.Dial("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
-		if err == nil {
-			conn.Close()
-			return false
-		}
-	}
-	return true
 }

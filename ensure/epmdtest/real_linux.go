@@ -1,0 +1,94 @@
+package epmdtest
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure/internal/listener"
+)
+
+// below the ephemeral ports of Linux, macOS and Windows, so that no connection takes one by chance
+const firstPort, ports = 20000, 12000
+
+var next atomic.Int64
+
+// Port returns a port on which nothing listens. When the test ends, the epmd that listens there is ended too, by its
+// pid; a port that is still taken then fails the test.
+func Port(t testing.TB) int {
+	t.Helper()
+	for range ports {
+		port := firstPort + int(int64(os.Getpid())*131+next.Add(1))%ports
+		if isFree(port) {
+			t.Cleanup(func() { Kill(t, port) })
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
+}
+
+// Kill ends the program that listens on port, which has to be one that the test got from [Port], and waits until the
+// port is free.
+func Kill(t testing.TB, port int) {
+	t.Helper()
+	deadline := time.Now().Add(5 * time.Second)
+	for time.Now().Before(deadline) {
+		if p, ok := listener.On(port); ok {
+			if p.PID == os.Getpid() {
+				t.Errorf("the test itself still listens on port %d", port)
+				return
+			}
+			syscall.Kill(p.PID, syscall.SIGKILL)
+		} else if isFree(port) {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Errorf("port %d is still taken", port)
+}
+
+// PID returns the pid of the program that listens on port, 0 when there is none.
+func PID(port int) int {
+	p, _ := listener.On(port)
+	return p.PID
+}
+
+// Counting makes a program that writes down each start of it and then becomes the epmd on PATH. It returns its path, and
+// the count so far.
+func Counting(t testing.TB) (program string, starts func() int) {
+	t.Helper()
+	epmd, err := exec.LookPath("epmd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	program, log := filepath.Join(dir, "epmd"), filepath.Join(dir, "starts")
+	text := fmt.Sprintf("#!/bin/sh\necho >>'%s'\nexec '%s' \"$@\"\n", log, epmd)
+	if err := os.WriteFile(program, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return program, func() int {
+		text, _ := os.ReadFile(log) // none before the first start
+		return bytes.Count(text, []byte("\n"))
+	}
+}
+
+func isFree(port int) bool {
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		conn, err := net.Dial("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if err == nil {
+			conn.Close()
+			return false
+		}
+	}
+	return true
+}
