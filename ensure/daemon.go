@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/beamrun/beamrun/ensure/internal/listener"
 )
 
 // daemon is an epmd that we started and that does not answer yet.
@@ -35,13 +37,12 @@ func spawnDaemon(program string, e Endpoint, dir string, res *Result) (*daemon, 
 	}
 	defer func() { stderr.Close() }()
 	if dir != "" {
-		path := filepath.Join(dir, fmt.Sprintf("epmd-%d.log", e.Port))
-		log, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND|noFollow, 0o600)
+		log, err := openLog(filepath.Join(dir, fmt.Sprintf("epmd-%d.log", e.Port)))
 		if err != nil {
 			res.warn("no log of epmd: %v", err)
 		} else {
 			stderr.Close()
-			stderr, d.log = log, path
+			stderr, d.log = log, log.Name()
 		}
 	}
 	args := []string{"epmd", "-port", strconv.Itoa(e.Port)}
@@ -50,6 +51,19 @@ func spawnDaemon(program string, e Endpoint, dir string, res *Result) (*daemon, 
 	}
 	d.proc, err = spawn(program, args, daemonEnv(), stderr)
 	return d, err
+}
+
+// openLog empties the daemon's log, or makes it.
+func openLog(path string) (*os.File, error) {
+	log, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND|openSafely, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := log.Stat(); err != nil || !info.Mode().IsRegular() {
+		log.Close()
+		return nil, errors.Join(err, fmt.Errorf("%s is no regular file", path))
+	}
+	return log, nil
 }
 
 // daemonEnv is what epmd, or a script around it, needs to run. Nothing else goes in: the daemon outlives us, and a
@@ -84,6 +98,9 @@ func (d *daemon) awaitReady(ctx context.Context, e Endpoint) (addr netip.AddrPor
 		return addr, nil
 	}
 	d.proc.kill()
+	if err.Kind == KindTimeout {
+		err.Err = fmt.Errorf("the epmd that was started did not answer in time, and was ended; it %s: %w", d.printed(), err.Err)
+	}
 	return addr, err
 }
 
@@ -96,28 +113,52 @@ func (d *daemon) gone() bool {
 	}
 }
 
-// death is the error for a daemon that ended before it answered.
-func (d *daemon) death(e Endpoint) *Error {
-	said := d.output()
-	if said == "" {
-		// so it does when it finds the port taken (epmd's EADDRINUSE ends it with status 0)
-		return &Error{Kind: KindSpawn, Endpoint: e, Err: errors.New("it ended with " + d.proc.status + " and printed nothing"),
-			Hint: fmt.Sprintf("another program may have port %d on another address of this host; see: ss -ltnp", e.Port)}
+// lost says, once an epmd answers, that it is another one: ours, a moment behind, finds the port taken and ends. (A
+// script around epmd does not listen itself, and does not end.)
+func (d *daemon) lost(port int) bool {
+	if listener.Holds(d.proc.pid, port) {
+		return false
 	}
-	return &Error{Kind: KindSpawn, Endpoint: e, Err: fmt.Errorf("it ended with %s and printed: %s", d.proc.status, said)}
+	select {
+	case <-d.proc.exited:
+		return true
+	case <-time.After(20 * time.Millisecond):
+		return false
+	}
 }
 
-// output is the end of what the daemon printed.
-func (d *daemon) output() string {
+// death is the error for a daemon that ended before it answered.
+func (d *daemon) death(e Endpoint) *Error {
+	err := &Error{Kind: KindSpawn, Endpoint: e, Err: fmt.Errorf("it ended with %s and %s", d.proc.status, d.printed())}
+	if d.printed() != printedNothing {
+		return err
+	}
+	// so it does when it finds the port taken (epmd's EADDRINUSE ends it with status 0)
+	if p, ok := listener.On(e.Port); ok && p.Name != "epmd" {
+		err.Kind, err.Hint = KindForeign, foreignHint
+		err.Err = fmt.Errorf("%v has the port on another address, and epmd needs it on all of its own: %w", p, err.Err)
+	} else {
+		err.Hint = fmt.Sprintf("another program may have the port on another address; see: ss -ltnp 'sport = :%d'", e.Port)
+	}
+	return err
+}
+
+const printedNothing = "printed nothing"
+
+// printed says what the daemon printed, the end of it.
+func (d *daemon) printed() string {
 	const most = 2048
 	f, err := os.Open(d.log)
 	if err != nil {
-		return "" // no log: the warning says why
+		return printedNothing // there is no log, and a warning says why
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err == nil && info.Size() > most {
 		f.Seek(-most, io.SeekEnd)
 	}
 	text, _ := io.ReadAll(io.LimitReader(f, most))
-	return string(bytes.TrimSpace(text))
+	if text = bytes.TrimSpace(text); len(text) == 0 {
+		return printedNothing
+	}
+	return "printed: " + string(text)
 }

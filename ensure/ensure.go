@@ -25,6 +25,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -132,12 +133,12 @@ func (c Config) start(ctx context.Context, res *Result) (err *Error) {
 	}
 	d, spawnErr := spawnDaemon(program, e, dir, res)
 	if spawnErr != nil {
-		return &Error{Kind: KindSpawn, Endpoint: e, Err: spawnErr, Hint: "see that it is an epmd for this machine: " + program + " -names"}
+		return &Error{Kind: KindSpawn, Endpoint: e, Err: spawnErr, Hint: programHint(program, spawnErr)}
 	}
 	if res.Address, err = d.awaitReady(ctx, e); err != nil {
 		return err
 	}
-	if d.gone() {
+	if d.lost(e.Port) {
 		return nil // it found the port taken: another user's epmd was faster and answers
 	}
 	res.Started, res.PID, res.Program, res.Detach = true, d.proc.pid, program, "session"
@@ -145,5 +146,6 @@ func (c Config) start(ctx context.Context, res *Result) (err *Error) {
 }
 
 func (r *Result) warn(format string, args ...any) {
-	r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...))
+	// an error of several has a line for each
+	r.Warnings = append(r.Warnings, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; "))
 }

@@ -80,6 +80,27 @@ func stat(pid int) []string {
 	return strings.Fields(after)
 }
 
+// children lists those of this process, once all that ended are reaped.
+func children(t *testing.T) (pids []int) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		zombies := false
+		pids = childrenOf(os.Getpid())
+		for _, pid := range pids {
+			if s := stat(pid); len(s) == 0 || s[0] == "Z" {
+				zombies = true
+			}
+		}
+		if !zombies {
+			return pids
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("zombies among %v", pids)
+			return pids
+		}
+	}
+}
+
 // childrenOf lists the children of a process, zombies too.
 func childrenOf(parent int) (pids []int) {
 	procs, _ := filepath.Glob("/proc/[0-9]*")
@@ -295,7 +316,7 @@ func TestPortTakenElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if e := mustFail(t, c, ensure.KindSpawn); !strings.Contains(e.Message(), "status 0 and printed nothing") || !strings.Contains(e.Hint, "another address") {
+	if e := mustFail(t, c, ensure.KindForeign); !strings.Contains(e.Message(), "has the port on another address") || !strings.Contains(e.Message(), "status 0 and printed nothing") {
 		t.Error(e)
 	}
 }

@@ -1,6 +1,7 @@
 package ensure
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -45,7 +46,7 @@ func findNamed(program string) (string, *Error) {
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
 		return "", &Error{Kind: KindNotFound, Err: err, Hint: "leave --epmd out to have one looked for; to install one: " + installHint}
 	}
-	return "", &Error{Kind: KindSpawn, Err: err, Hint: "--epmd takes the path of an epmd program"}
+	return "", &Error{Kind: KindSpawn, Err: err, Hint: cmp.Or(programHint(program, err), "--epmd takes the path of an epmd program")}
 }
 
 // epmdDirs lists the folders that may hold an epmd, the best first. Any version's epmd serves nodes of any other

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"github.com/gofrs/flock"
+
+	"github.com/beamrun/beamrun/ensure/internal/listener"
 )
 
 // lockFile returns the lock of this user's starters, flock(2) on a file in dir. It is per port, whatever the
@@ -16,7 +18,7 @@ import (
 // waits for it would hold a lock on nothing), and callers without one still end with one epmd, only after more forks.
 func lockFile(dir string, port int) *flock.Flock {
 	return flock.New(filepath.Join(dir, fmt.Sprintf("epmd-%d.lock", port)),
-		flock.SetFlag(os.O_CREATE|os.O_RDWR|noFollow), flock.SetPermissions(0o600))
+		flock.SetFlag(os.O_CREATE|os.O_RDWR|openSafely), flock.SetPermissions(0o600))
 }
 
 // acquire waits until the lock is held or needless: because an epmd answers, or because there can be no lock.
@@ -35,8 +37,13 @@ func acquire(ctx context.Context, lock *flock.Flock, res *Result) *Error {
 		return perr
 	})
 	if err != nil && err.Kind == KindTimeout {
-		err.Err = fmt.Errorf("another process holds the lock %s: %w", lock.Path(), err.Err)
+		who := "another process"
 		err.Hint = "it may be stopped; find it: fuser -v " + lock.Path()
+		if p, ok := listener.Locks(lock.Path()); ok {
+			who = p.String()
+			err.Hint = fmt.Sprintf("if it is stopped, wake it: kill -CONT %d; else end it: kill -KILL %d", p.PID, p.PID)
+		}
+		err.Err = fmt.Errorf("%s holds the lock %s: %w", who, lock.Path(), err.Err)
 	}
 	return err
 }

@@ -16,19 +16,21 @@ const (
 )
 
 // poll calls try until it returns anything but an error of KindDown, or until the context ends. Then its error is of
-// KindTimeout or KindCanceled and carries both causes: backoff alone would keep the context's only.
+// KindTimeout or KindCanceled and carries both causes, the context's and the last answer: backoff alone would keep the
+// context's only.
 func poll(ctx context.Context, try func() *Error) (last *Error) {
 	waits := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(firstWait), backoff.WithMaxInterval(maxWait), backoff.WithMaxElapsedTime(0))
+	var down *Error
 	_ = backoff.Retry(func() error {
 		if last = try(); last == nil || last.Kind != KindDown {
 			return nil
 		}
+		down = last
 		return last
 	}, backoff.WithContext(waits, ctx))
-	if last != nil && last.Kind == KindDown {
-		last.Kind, last.Hint = endKind(ctx), ""
-		last.Err = fmt.Errorf("%w: %w", ctx.Err(), last.Err)
+	if down != nil && last != nil && ctx.Err() != nil {
+		return &Error{Kind: endKind(ctx), Endpoint: down.Endpoint, Err: fmt.Errorf("%w: %w", ctx.Err(), down.Err)}
 	}
 	return last
 }

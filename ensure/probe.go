@@ -19,6 +19,12 @@ import (
 // wait for when it is stopped.
 const probeTimeout = 2 * time.Second
 
+// patience is the wait after which a silent peer is called hung. A caller that gave it less learns only that the time
+// was up: even a healthy epmd may need some milliseconds on a busy machine.
+const patience = 250 * time.Millisecond
+
+const foreignHint = "end that program, or use another port for Erlang: --port N or ERL_EPMD_PORT=N"
+
 // probe asks each address of the endpoint in turn and returns the first where an epmd answers. Its error is of
 // KindDown when nothing listens, else what the first address said that did not refuse.
 func probe(ctx context.Context, e Endpoint, timeout time.Duration) (netip.AddrPort, *Error) {
@@ -59,17 +65,26 @@ func probeOne(ctx context.Context, e Endpoint, target netip.AddrPort, timeout ti
 		if p, ok := listener.On(e.Port); ok {
 			who = p.String()
 		}
-		return fail(KindForeign, "end that program, or use another port for Erlang: --port N or ERL_EPMD_PORT=N",
+		return fail(KindForeign, foreignHint,
 			fmt.Errorf("%s has the port and is no epmd: %w", who, err))
 	}
 
+	if err := ctx.Err(); err != nil {
+		return fail(endKind(ctx), "", err)
+	}
 	start := time.Now()
 	port, err := ping(ctx, target, timeout)
-	if isCutOff(err) {
-		// an epmd that is being killed does this too, and is gone the next time
-		port, err = ping(ctx, target, timeout)
+	// an epmd that is being killed does this too, and is gone, or another one, a moment later
+	for wait := time.Millisecond; isCutOff(err) && wait < 50*time.Millisecond; wait *= 2 {
+		select {
+		case <-time.After(wait):
+			port, err = ping(ctx, target, timeout)
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
 	}
 	var op *net.OpError
+	isDial := errors.As(err, &op) && op.Op == "dial"
 	switch {
 	case err == nil && int(port) == e.Port:
 		return nil
@@ -77,25 +92,37 @@ func probeOne(ctx context.Context, e Endpoint, target netip.AddrPort, timeout ti
 		return foreign(fmt.Errorf("%w: it says that its port is %d", epmd.ErrNotEpmd, port))
 	case errors.Is(err, context.Canceled):
 		return fail(KindCanceled, "", err)
-	case errors.Is(err, epmd.ErrNotEpmd), isCutOff(err):
+	case errors.Is(err, epmd.ErrNotEpmd):
 		return foreign(err)
-	case errors.As(err, &op) && op.Op == "dial" && op.Timeout():
-		return fail(KindTimeout, "", fmt.Errorf("%w: %w", context.DeadlineExceeded, err))
-	case errors.As(err, &op) && op.Op == "dial":
-		return fail(KindUnreachable, "", err)
-	case errors.Is(err, context.DeadlineExceeded):
-		err = fmt.Errorf("it accepted the connection and sent no reply within %v: %w", time.Since(start).Round(time.Millisecond), err)
+	case isCutOff(err):
+		err = fmt.Errorf("it ended the connection before its reply was complete: %w", err)
+		if p, ok := listener.On(e.Port); ok && p.Name == "epmd" {
+			return fail(KindHung, fmt.Sprintf("see who holds its connections, about 1,020 at most: ss -tnp 'dport = :%d'; it drops idle ones after 60 s", e.Port),
+				fmt.Errorf("%v has too many connections, or just ends: %w", p, err))
+		}
+		return foreign(err)
+	case isDial && op.Timeout(), errors.Is(err, context.DeadlineExceeded):
+		waited := time.Since(start).Round(time.Millisecond)
+		what := "it accepted the connection and sent no reply within"
+		if isDial {
+			what, err = "it accepted no connection within", context.DeadlineExceeded
+		}
+		err = fmt.Errorf("%s %v: %w", what, waited, err)
+		if waited < patience {
+			return fail(KindTimeout, "", context.DeadlineExceeded)
+		}
 		p, known := listener.On(e.Port)
-		if known && p.Name != "epmd" && p.Name != "systemd" { // systemd holds the port of an epmd.socket
+		switch {
+		case !known && isDial:
+			return fail(KindTimeout, "", err)
+		case !known:
+			return fail(KindHung, fmt.Sprintf("an epmd that is stopped, another user's program, or a firewall; as root see: ss -ltnp 'sport = :%d'", e.Port), err)
+		case p.Name != "epmd" && p.Name != "systemd": // systemd holds the port of an epmd.socket
 			return foreign(err)
 		}
-		hint := "epmd may be stopped, or a firewall may hold its reply back; look for it: ps -ef | grep epmd"
-		if known {
-			hint = fmt.Sprintf("it is %v; if it is stopped, wake it: kill -CONT %d; else end it: kill -KILL %d", p, p.PID, p.PID)
-		}
-		return fail(KindHung, hint, err)
+		return fail(KindHung, fmt.Sprintf("it is %v; if it is stopped, wake it: kill -CONT %d; else end it: kill -KILL %d", p, p.PID, p.PID), err)
 	}
-	return fail(KindUnreachable, "", err)
+	return fail(KindUnreachable, scarcityHint(err), err)
 }
 
 // ping returns the bare cause: the Error around it says the address.

@@ -50,7 +50,7 @@ func makePrivate(dir string) error {
 		return err
 	}
 	if !info.IsDir() || !ownedByUs(info) || !isPrivate(info) {
-		return fmt.Errorf("%s is not a folder of this user alone (mode 0700): remove it", dir)
+		return fmt.Errorf("%s is not a folder of this user alone (mode 0700)", dir)
 	}
 	return nil
 }

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// noFollow makes opening a symlink fail.
-const noFollow = syscall.O_NOFOLLOW
+// openSafely makes opening a symlink fail, and opening a pipe return at once.
+const openSafely = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
 func ownedByUs(info fs.FileInfo) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)

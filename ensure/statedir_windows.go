@@ -3,7 +3,7 @@ package ensure
 import "io/fs"
 
 // The cache and temp folders of Windows are in the user's profile, which other users can't enter.
-const noFollow = 0
+const openSafely = 0
 
 func ownedByUs(fs.FileInfo) bool { return true }
 func isPrivate(fs.FileInfo) bool { return true }

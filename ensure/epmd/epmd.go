@@ -140,7 +140,7 @@ func readHeader(r io.Reader) (uint16, error) {
 	}
 	port := binary.BigEndian.Uint32(b[:])
 	if port == 0 || port > 65535 {
-		return 0, fmt.Errorf("%w: it starts with %q", ErrNotEpmd, b[:])
+		return 0, fmt.Errorf("%w: it starts with %+q", ErrNotEpmd, b[:])
 	}
 	return uint16(port), nil
 }
@@ -192,7 +192,7 @@ func readPort2(r io.Reader) (Info, error) {
 		return Info{}, noEOF(err)
 	}
 	if head[0] != port2Resp {
-		return Info{}, fmt.Errorf("%w: it starts with %q", ErrNotEpmd, head[:])
+		return Info{}, fmt.Errorf("%w: it starts with %+q", ErrNotEpmd, head[:])
 	}
 	if head[1] != 0 {
 		return Info{}, ErrNotRegistered

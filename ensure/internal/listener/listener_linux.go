@@ -6,10 +6,27 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
-// on looks the port up in the kernel's tables, proc_pid_net(5), then for the process that holds the socket's inode.
 func on(port int) (Process, bool) {
+	sockets := listening(port)
+	if len(sockets) == 0 {
+		return Process{}, false
+	}
+	procs, _ := os.ReadDir("/proc")
+	for _, p := range procs {
+		if pid, err := strconv.Atoi(p.Name()); err == nil && hasOne(pid, sockets) {
+			return named(pid), true
+		}
+	}
+	return Process{}, false
+}
+
+func holds(pid, port int) bool { return hasOne(pid, listening(port)) }
+
+// listening looks the port up in the kernel's tables, proc_pid_net(5). It returns the sockets as /proc/PID/fd names them.
+func listening(port int) map[string]bool {
 	sockets := map[string]bool{}
 	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
 		text, _ := os.ReadFile(table) // no tcp6 without IPv6
@@ -21,23 +38,42 @@ func on(port int) (Process, bool) {
 			}
 		}
 	}
-	if len(sockets) == 0 {
+	return sockets
+}
+
+// hasOne says whether the process has one of the sockets open. Another user's processes don't show theirs.
+func hasOne(pid int, sockets map[string]bool) bool {
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	fds, _ := os.ReadDir(dir)
+	for _, fd := range fds {
+		if target, _ := os.Readlink(filepath.Join(dir, fd.Name())); sockets[target] {
+			return true
+		}
+	}
+	return false
+}
+
+// locks looks the file up in the kernel's table of locks, proc_locks(5).
+func locks(path string) (Process, bool) {
+	info, err := os.Stat(path)
+	if err != nil {
 		return Process{}, false
 	}
-	procs, _ := os.ReadDir("/proc")
-	for _, p := range procs {
-		pid, err := strconv.Atoi(p.Name())
-		if err != nil {
-			continue
-		}
-		fds, _ := os.ReadDir(filepath.Join("/proc", p.Name(), "fd"))
-		for _, fd := range fds {
-			target, _ := os.Readlink(filepath.Join("/proc", p.Name(), "fd", fd.Name()))
-			if sockets[target] {
-				comm, _ := os.ReadFile(filepath.Join("/proc", p.Name(), "comm"))
-				return Process{PID: pid, Name: strings.TrimSpace(string(comm))}, true
+	inode := ":" + strconv.FormatUint(info.Sys().(*syscall.Stat_t).Ino, 10)
+	text, _ := os.ReadFile("/proc/locks")
+	for line := range strings.Lines(string(text)) {
+		// 1: FLOCK ADVISORY WRITE pid major:minor:inode start end; "1: -> FLOCK …" is one that waits
+		f := strings.Fields(line)
+		if len(f) == 8 && f[1] == "FLOCK" && strings.HasSuffix(f[5], inode) {
+			if pid, err := strconv.Atoi(f[4]); err == nil && pid > 0 {
+				return named(pid), true
 			}
 		}
 	}
 	return Process{}, false
+}
+
+func named(pid int) Process {
+	comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return Process{PID: pid, Name: strings.TrimSpace(string(comm))}
 }
