@@ -366,37 +366,3 @@ func TestProgramDoesNotInheritEpmd(t *testing.T) {
 		t.Errorf("after epmd's end the program has children: %q", children)
 	}
 }
-
-// Where no epmd is installed at all. Only the kernel's namespaces can show that on a machine with Erlang.
-func TestNoEpmdInstalled(t *testing.T) {
-	epmdtest.Need(t, "go")
-	root := t.TempDir()
-	build := exec.Command("go", "build", "-o", filepath.Join(root, "beamrun"), ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	run := func(args ...string) (stdout, stderr string, code int) {
-		var out, errs bytes.Buffer
-		cmd := exec.Command("/beamrun", args...)
-		cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = "/", []string{"PATH=/bin:/usr/bin"}, &out, &errs
-		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
-		if os.Getuid() != 0 {
-			cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER
-			cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-		}
-		if err := cmd.Run(); cmd.ProcessState == nil {
-			epmdtest.Skip(t, "no right to chroot, nor to make a user namespace: "+err.Error())
-		}
-		return out.String(), errs.String(), cmd.ProcessState.ExitCode()
-	}
-	port := strconv.Itoa(epmdtest.Port(t))
-	_, stderr, code := run("--port", port, "ensure")
-	if code != 69 || !regexp.MustCompile(`^beamrun: epmd on 127\.0\.0\.1:\d+: not-found: no epmd program in .*\nhint: install Erlang \(Debian, Ubuntu: apt-get install erlang-base;.*\n$`).MatchString(stderr) {
-		t.Errorf("exit code %d: %s", code, stderr)
-	}
-	stdout, stderr, code := run("--port", port, "--json", "ensure")
-	if code != 69 || stderr != "" || !strings.HasPrefix(stdout, `{"error":{"kind":"not-found","message":"epmd on `) || !strings.Contains(stdout, `"hint":"install Erlang (`) {
-		t.Errorf("--json: exit code %d: %s%s", code, stdout, stderr)
-	}
-}
