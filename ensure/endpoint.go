@@ -1,6 +1,7 @@
 package ensure
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -53,7 +54,13 @@ func (c Config) resolve() (Endpoint, *Error) {
 		return e, configError("port", fmt.Errorf("%d is not from 1 to 65535", e.Port), "")
 	}
 
+	if c.Local && c.Address != "" {
+		return e, configError("address", errors.New("local means 127.0.0.1, so none can be given"), "")
+	}
 	list, from := c.Address, "address"
+	if c.Local {
+		list = "127.0.0.1" // epmd adds [::1] itself
+	}
 	if list == "" {
 		list, from = os.Getenv(envAddress), envAddress
 	}

@@ -42,6 +42,10 @@ type Config struct {
 	// 127.0.0.1, then [::1].
 	Address string
 
+	// Local limits the epmd to the loopback interface; Address has to be empty then, and ERL_EPMD_ADDRESS does not count.
+	// An epmd that runs already and listens on more is taken all the same, with a warning.
+	Local bool
+
 	// Program is the epmd to start. Empty: the first of the calling release's own (BINDIR, ROOTDIR, RELEASE_ROOT),
 	// the one on PATH, the one beside the erl on PATH, and those in the usual install folders.
 	Program string
@@ -101,6 +105,9 @@ func (c Config) run(ctx context.Context, mayStart bool) (res Result, _ error) {
 		ctx, cancel := context.WithDeadline(ctx, begin.Add(timeout))
 		defer cancel()
 		err = c.start(ctx, &res)
+	}
+	if err == nil && c.Local {
+		res.warnIfExposed(ctx)
 	}
 	res.Elapsed = time.Since(begin)
 	if err != nil {

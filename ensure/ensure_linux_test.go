@@ -436,6 +436,11 @@ func TestConfig(t *testing.T) {
 	if got := strings.Join(e.Env(), " "); err != nil || got != "ERL_EPMD_PORT=99 ERL_EPMD_ADDRESS=0.0.0.0" || e.String() != "127.0.0.1:99" {
 		t.Errorf("from the fields: %s, %s, %v", got, e, err)
 	}
+	e, err = ensure.Config{Local: true}.Resolve()
+	if got := strings.Join(e.Env(), " "); err != nil || got != "ERL_EPMD_PORT=4711 ERL_EPMD_ADDRESS=127.0.0.1" {
+		t.Errorf("local: %s, %v", got, err)
+	}
+	mustFail(t, ensure.Config{Local: true, Address: "127.0.0.1"}, ensure.KindConfig)
 	for _, bad := range []struct{ port, address string }{
 		{"abc", ""}, {"0", ""}, {"65536", ""}, {"-1", ""}, {"", "localhost"}, {"", "10.0.0.1,nope"}, {"", "fe80::1%eth0"},
 	} {

@@ -2,6 +2,7 @@ package ensure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -29,15 +30,23 @@ func poll(ctx context.Context, try func() *Error) (last *Error) {
 		down = last
 		return last
 	}, backoff.WithContext(waits, ctx))
-	if down != nil && last != nil && ctx.Err() != nil {
-		return &Error{Kind: endKind(ctx), Endpoint: down.Endpoint, Err: fmt.Errorf("%w: %w", ctx.Err(), down.Err)}
+	if err := ended(ctx); err != nil && down != nil && last != nil && (last.Kind == KindDown || errors.Is(last, err)) {
+		return &Error{Kind: endKind(err), Endpoint: down.Endpoint, Err: fmt.Errorf("%w: %w", err, down.Err)}
 	}
 	return last
 }
 
+// ended is the context's error, also in the moment after its deadline when the context does not know yet.
+func ended(ctx context.Context) error {
+	if end, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(end) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
+}
+
 // endKind is the kind of error that a context's end means.
-func endKind(ctx context.Context) Kind {
-	if ctx.Err() == context.Canceled {
+func endKind(err error) Kind {
+	if err == context.Canceled {
 		return KindCanceled
 	}
 	return KindTimeout

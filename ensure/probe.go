@@ -70,7 +70,7 @@ func probeOne(ctx context.Context, e Endpoint, target netip.AddrPort, timeout ti
 	}
 
 	if err := ctx.Err(); err != nil {
-		return fail(endKind(ctx), "", err)
+		return fail(endKind(err), "", err)
 	}
 	start := time.Now()
 	port, err := ping(ctx, target, timeout)

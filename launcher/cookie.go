@@ -20,7 +20,7 @@ const (
 // withCookie returns env with what makes a node set its cookie when it boots. (erlang:set_cookie/1 is missing on
 // OTP 23, so it is set_cookie/2 for the node itself.)
 func withCookie(env []string, cookie string) []string {
-	return with(env, cookieVar+"="+cookie, "ERL_AFLAGS="+strings.TrimSpace(value(env, "ERL_AFLAGS")+" "+setCookie))
+	return withFlags(with(env, cookieVar+"="+cookie), setCookie)
 }
 
 // GivesCookie says whether a program's arguments or environment already give it a cookie: -setcookie of erl, --cookie of
@@ -41,8 +41,7 @@ func inEnv(env []string) bool {
 	if value(env, "RELEASE_COOKIE") != "" {
 		return true
 	}
-	return slices.ContainsFunc([]string{"ERL_AFLAGS", "ERL_FLAGS", "ERL_ZFLAGS", "ELIXIR_ERL_OPTIONS"},
-		func(key string) bool { return hasSetCookie(value(env, key)) })
+	return slices.ContainsFunc(flagVars, func(key string) bool { return hasSetCookie(value(env, key)) })
 }
 
 func hasSetCookie(s string) bool { return slices.Contains(strings.Fields(s), "-setcookie") }

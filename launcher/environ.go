@@ -16,6 +16,14 @@ func with(env []string, vars ...string) []string {
 	return env
 }
 
+// flagVars are the variables with options of erl.
+var flagVars = []string{"ERL_AFLAGS", "ERL_FLAGS", "ERL_ZFLAGS", "ELIXIR_ERL_OPTIONS"}
+
+// withFlags returns env with more options of erl, before those of the command line.
+func withFlags(env []string, flags string) []string {
+	return with(env, "ERL_AFLAGS="+strings.TrimSpace(value(env, "ERL_AFLAGS")+" "+flags))
+}
+
 // value returns the value of key in env, the first as C programs do, and "" when there is none.
 func value(env []string, key string) string {
 	for _, v := range env {

@@ -35,6 +35,13 @@ type Config struct {
 	// program's environment as it is.
 	Endpoint ensure.Endpoint
 
+	// Local makes the program's nodes accept connections on the loopback interface only (kernel's
+	// inet_dist_use_interface): on [::1] when the arguments or the environment ask for distribution over IPv6, else on
+	// 127.0.0.1. Where they set that parameter themselves, theirs stays. For an epmd on loopback only, see ensure.Config.
+	//
+	// Other nodes find such a node only by a name whose host is 127.0.0.1 to them: NAME@localhost.
+	Local bool
+
 	// Cookie is set as the program's own, see the package comment of cookie for where to get one. It reaches a node
 	// that has its name when it boots (-sname, --sname, -name, --name), a few milliseconds after its distribution
 	// started; until then it holds the cookie of the user's file. Empty: the program keeps to the user's file.
@@ -110,6 +117,9 @@ func (c Config) environ() []string {
 	}
 	if c.Endpoint.Port != 0 {
 		env = with(env, c.Endpoint.Env()...)
+	}
+	if c.Local {
+		env = withLocal(env, c.Args)
 	}
 	if c.Cookie != "" && !GivesCookie(c.Args, env) {
 		env = withCookie(env, c.Cookie)

@@ -164,3 +164,24 @@ func TestExec(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestLocal(t *testing.T) {
+	const v4, v6 = "-kernel inet_dist_use_interface {127,0,0,1}", "-kernel inet_dist_use_interface {0,0,0,0,0,0,0,1}"
+	for _, tt := range []struct {
+		args, env []string
+		want      string
+	}{
+		{nil, nil, v4},
+		{[]string{"-sname", "a"}, []string{"ERL_AFLAGS=-hidden"}, "-hidden " + v4},
+		{[]string{"-proto_dist", "inet6_tcp"}, nil, v6},
+		{[]string{"--erl", "-proto_dist inet6_tls"}, nil, v6},
+		{nil, []string{"ELIXIR_ERL_OPTIONS=-proto_dist inet6_tcp"}, v6},
+		{[]string{"-kernel", "inet_dist_use_interface", "{10,0,0,1}"}, nil, ""},
+		{nil, []string{"ERL_FLAGS=-kernel inet_dist_use_interface {10,0,0,1}"}, ""},
+	} {
+		env := Config{Args: tt.args, Env: append([]string{"A=B"}, tt.env...), Local: true}.environ()
+		if got := value(env, "ERL_AFLAGS"); got != tt.want {
+			t.Errorf("%q %q: %q, want %q", tt.args, tt.env, got, tt.want)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/beamrun/beamrun/cookie"
 )
@@ -13,6 +14,10 @@ func (a *app) cookie(_ context.Context, args []string) error {
 	verb := "check"
 	if len(args) > 0 {
 		verb = args[0]
+	}
+	if !slices.Contains([]string{"new", "path", "check", "rotate"}, verb) {
+		// what was given may be a cookie, so it is not shown
+		return &usageError{"cookie takes new, path, check or rotate, and nothing else", "beamrun help cookie"}
 	}
 	if len(args) > 1 {
 		return &usageError{"cookie " + verb + " takes no argument", "beamrun help cookie"}
@@ -32,13 +37,11 @@ func (a *app) cookie(_ context.Context, args []string) error {
 			return err
 		}
 		return a.result("path", path, ": good")
-	case "rotate":
-		if err := cookie.Rotate(path); err != nil {
-			return err
-		}
-		return a.result("path", path, ": holds a new cookie; nodes that run keep the old one until they start again")
 	}
-	return &usageError{fmt.Sprintf("unknown: cookie %s", printable(verb)), "cookie new, path, check or rotate"}
+	if err := cookie.Rotate(path); err != nil {
+		return err
+	}
+	return a.result("path", path, ": holds a new cookie; nodes that run keep the old one until they start again")
 }
 
 // result prints one value: with --json as an object, else with what words follow it.

@@ -267,7 +267,10 @@ var faults = []faultRow{
 	{"30b", "a host with IPv4 only", func(h *faultHost) outcome {
 		return h.isolated(`echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; ip link set lo up; "$@"`)
 	}},
-	{"30c", "no loopback interface is up", func(h *faultHost) outcome {
+	{"30c", "the same, and 127.0.0.1 is asked for, where epmd adds [::1] by itself", func(h *faultHost) outcome {
+		return h.isolated(`echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; ip link set lo up; "$@" --local`)
+	}},
+	{"30d", "no loopback interface is up", func(h *faultHost) outcome {
 		return h.isolated(`"$@"`)
 	}},
 	{"31a", "ERL_EPMD_PORT and ERL_EPMD_ADDRESS are empty", func(h *faultHost) outcome {

@@ -20,6 +20,7 @@ type options struct {
 	epmdPath string
 	timeout  time.Duration
 	source   cookie.Source // the zero value: none was asked for, which means cookie.User
+	local    bool
 	json     bool
 	quiet    bool
 	verbose  bool
@@ -53,6 +54,7 @@ func (o *options) flagSet() *flag.FlagSet {
 		return nil
 	})
 	fs.Func("cookie", "", func(s string) (err error) { o.source, err = cookie.ParseSource(s); return err })
+	fs.BoolVar(&o.local, "local", o.local, "")
 	fs.BoolVar(&o.json, "json", o.json, "")
 	for _, name := range []string{"q", "quiet"} {
 		fs.BoolVar(&o.quiet, name, o.quiet, "")

@@ -20,7 +20,8 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 	if _, err := exec.LookPath(program); err != nil {
 		return 0, &programError{program, err}
 	}
-	c := launcher.Config{Program: program, Args: args}
+	c := launcher.Config{Program: program, Args: args, Local: a.local}
+	a.warnIfUnreachable(ctx, args)
 	if c.Cookie, err = a.launchCookie(args); err != nil {
 		return 0, err
 	}
@@ -72,6 +73,7 @@ func (a *app) launchEpmd(ctx context.Context, flags []string) (ensure.Endpoint, 
 	res, err := ensure.Probe(ctx, a.epmd())
 	var e *ensure.Error
 	if !errors.As(err, &e) || e.Kind != ensure.KindDown {
+		a.sayWarnings(res)
 		if err == nil && a.verbose {
 			a.say("%s", ensureLine(res))
 		}
