@@ -116,12 +116,21 @@ func flagError(err error, beforeProgram bool) error {
 		name, cause, _ := strings.Cut(strings.TrimPrefix(rest[len(value):], " for flag -"), ": ")
 		return &usageError{dashes(name) + ": " + cause, "beamrun help"}
 	}
-	return &usageError{text, "beamrun help"}
+	// invalid boolean value "x" for -json: cause
+	if rest, ok := strings.CutPrefix(text, "invalid boolean value "); ok {
+		value, _ := strconv.QuotedPrefix(rest)
+		name, _, _ := strings.Cut(strings.TrimPrefix(rest[len(value):], " for -"), ": ")
+		return &usageError{dashes(name) + " takes no value but true and false", "beamrun help"}
+	}
+	if arg, ok := strings.CutPrefix(text, "bad flag syntax: "); ok {
+		return &usageError{printable(arg) + " is no flag", "beamrun help"}
+	}
+	return &usageError{printable(text), "beamrun help"}
 }
 
 func dashes(name string) string {
 	if len(name) == 1 {
-		return "-" + name
+		return printable("-" + name)
 	}
-	return "--" + name
+	return printable("--" + name)
 }

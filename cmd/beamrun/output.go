@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure"
@@ -106,14 +107,34 @@ func (a *app) fail(err error) int {
 	}
 	a.say("%s", r.Message)
 	if r.Hint != "" {
-		fmt.Fprintln(a.stderr, "hint:", r.Hint)
+		fmt.Fprintln(a.stderr, "hint:", clean(r.Hint))
 	}
 	return code
 }
 
 // say writes one message to stderr.
 func (a *app) say(format string, args ...any) {
-	fmt.Fprintf(a.stderr, "beamrun: "+format+"\n", args...)
+	fmt.Fprintln(a.stderr, "beamrun:", clean(fmt.Sprintf(format, args...)))
+}
+
+// clean escapes what could play tricks with a terminal, but for line ends: a path, or what epmd printed, may hold any byte.
+func clean(s string) string {
+	tricky := func(r rune) bool { return r == utf8.RuneError || r != '\n' && !strconv.IsPrint(r) }
+	if strings.IndexFunc(s, tricky) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, size := utf8.DecodeRuneInString(s)
+		if tricky(r) {
+			q := strconv.Quote(s[:size])
+			b.WriteString(q[1 : len(q)-1])
+		} else {
+			b.WriteRune(r)
+		}
+		s = s[size:]
+	}
+	return b.String()
 }
 
 // printJSON writes one object to stdout.
