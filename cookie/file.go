@@ -79,7 +79,7 @@ func Load(path string) (string, error) {
 		return fail(err, reachHint(path, err))
 	}
 	// before it is opened: that would wait at a pipe, and may set off a device
-	if err, hint := attributes(path, info); err != nil {
+	if hint, err := attributes(path, info); err != nil {
 		return fail(err, hint)
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
@@ -91,7 +91,7 @@ func Load(path string) (string, error) {
 	if info, err = f.Stat(); err != nil {
 		return fail(err, "")
 	}
-	if err, hint := attributes(path, info); err != nil {
+	if hint, err := attributes(path, info); err != nil {
 		return fail(err, hint)
 	}
 	// Erlang reads as much as the file says it has: nothing from most files of /proc.
@@ -106,14 +106,14 @@ func Load(path string) (string, error) {
 }
 
 // attributes is auth.erl's check_attributes, with the command that mends.
-func attributes(path string, info fs.FileInfo) (err error, hint string) {
+func attributes(path string, info fs.FileInfo) (hint string, err error) {
 	switch {
 	case !info.Mode().IsRegular():
-		return irregular(info), moveHint(path, info)
+		return moveHint(path, info), irregular(info)
 	case !isPrivate(info):
-		return fmt.Errorf("others may read or write it (mode %#o), so Erlang refuses it", info.Mode().Perm()), privateHint(path, info)
+		return privateHint(path, info), fmt.Errorf("others may read or write it (mode %#o), so Erlang refuses it", info.Mode().Perm())
 	}
-	return nil, ""
+	return "", nil
 }
 
 func irregular(info fs.FileInfo) error {

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -14,7 +13,6 @@ var update = flag.Bool("update", false, "write the tables of README.md as they a
 
 // docTable is the table of README.md: what was observed, a row for each case.
 type docTable struct {
-	mu    sync.Mutex
 	rows  []string
 	index map[string]int // of a row, by its case
 }

@@ -15,9 +15,12 @@
 // other descriptor, and an environment of only what it needs.
 //
 // It is a child of this process. While this process lives, one goroutine waits for the daemon's end, so that no zombie
-// stays; when this process ends, init takes the daemon over. A process that is about to turn into another program
+// stays (a leak checker has to allow for (*process).wait); when this process ends, init takes the daemon over. A process that is about to turn into another program
 // (execve) should have a short-lived child start the daemon instead, as `beamrun PROGRAM` does with `beamrun ensure`:
 // few programs wait for children that they do not know.
+//
+// Every call ends by its deadline, with a result or an [Error] whose Kind, words and hint say what is wrong and what mends
+// it. README.md in this folder is the table of all faults that are known, kept by the tests.
 package ensure
 
 import (

@@ -132,14 +132,7 @@ func (h *faultHost) command(args ...string) *exec.Cmd {
 	return h.wrap(beamrun, append(append([]string{"--json"}, append(h.args, args...)...), "ensure")...)
 }
 
-// shell runs a script with sh, in which "$@" is `beamrun --json ensure`.
-func (h *faultHost) shell(script string) outcome {
-	h.Helper()
-	cmd := h.command()
-	return h.outcome(h.wrap("sh", append([]string{"-euc", script, "sh", cmd.Path}, cmd.Args[1:]...)...))
-}
-
-// isolated is shell in namespaces of its own: its own network without an interface that is up, its own mounts and
+// isolated runs a script with sh, in which "$@" is `beamrun --json ensure`, in namespaces of its own: its own network without an interface that is up, its own mounts and
 // processes, all of which end with it.
 func (h *faultHost) isolated(script string) outcome {
 	h.Helper()
