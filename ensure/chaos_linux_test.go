@@ -81,6 +81,9 @@ func TestChaos(t *testing.T) {
 	survivors := len(children(t))
 	t.Logf("kills %d, calls %d, successes %d (%d of them with a kill before NAMES), errors %v, false successes %d, spawned epmds %d, survivors %d",
 		kills.Load()/2, calls.Load(), successes.Load(), afterKill.Load(), kinds, falseSuccesses.Load(), spawned(), survivors)
+	if n := kinds[ensure.KindForeign] + kinds[ensure.KindHung]; n != 0 {
+		t.Errorf("an epmd that was being killed was taken for something else %d times", n)
+	}
 	if falseSuccesses.Load() != 0 || survivors != 1 || successes.Load() < 1000 || kills.Load() < 40 {
 		t.Error("a false success, not one survivor, or nothing was tested")
 	}
