@@ -1,0 +1,38 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+)
+
+// builtBeamrun is the program as users have it: static, so that it runs in any root, and where every user may run it.
+// (That of testscript is this test binary, in a folder of the caller's own.)
+var builtBeamrun = sync.OnceValues(func() (string, error) { return build("beamrun") })
+
+// build compiles beamrun under that name, with those flags of go build.
+func build(name string, flags ...string) (string, error) {
+	dir, err := makeBuiltDir()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, name)
+	build := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, ".")...)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", err
+	}
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+}
+
+var makeBuiltDir = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "beamrun-test-")
+	builtDir = dir
+	return dir, errors.Join(err, os.Chmod(dir, 0o755))
+})
