@@ -321,11 +321,23 @@ func TestPortTakenElsewhere(t *testing.T) {
 	}
 }
 
+// Whose own epmd finds the port taken a moment after another one answered did not start it. (The script stands for both.)
+func TestFasterOne(t *testing.T) {
+	epmdtest.Need(t, "epmd")
+	c := setup(t)
+	c.Program = script(t, `epmd "$@" & until epmd "$@" -names >/dev/null; do :; done; sleep 0.01`)
+	if res := mustEnsure(t, c); res.Started || res.PID != 0 {
+		t.Errorf("%+v", res)
+	}
+}
+
 func TestHung(t *testing.T) {
 	epmdtest.Need(t, "epmd")
 	c := setup(t)
 	res := mustEnsure(t, c)
 	syscall.Kill(res.PID, syscall.SIGSTOP)
+	c.Timeout = 100 * time.Millisecond // too short to tell: a busy one may need that long
+	mustFailWithDaemon(t, c, ensure.KindTimeout)
 	c.Timeout = 300 * time.Millisecond
 	if e := mustFailWithDaemon(t, c, ensure.KindHung); !strings.Contains(e.Hint, fmt.Sprintf("kill -CONT %d", res.PID)) {
 		t.Error(e)
