@@ -3,6 +3,7 @@ package cookie
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -34,6 +35,17 @@ func startEpmd(t *testing.T) string {
 	}
 	t.Fatal("epmd does not listen")
 	return ""
+}
+
+// otpRelease is the number of the Erlang/OTP that the tests run with.
+func otpRelease(t *testing.T) int {
+	t.Helper()
+	out, err := exec.Command("erl", "-noinput", "-boot", "start_clean", "-eval", `io:put_chars(erlang:system_info(otp_release)), halt().`).Output()
+	release, err2 := strconv.Atoi(strings.TrimSpace(string(out)))
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	return release
 }
 
 // verdict is what a program made of a cookie file.

@@ -78,11 +78,11 @@ func TestAsErlang(t *testing.T) {
 	began := time.Now()
 	base, port := openDir(t), startEpmd(t)
 	self := ownBinary(t, base)
-	table := newTable()
+	table, old := newTable(), otpRelease(t) < 25
 	for i, uid := range users() {
 		var cases []fileCase
 		for _, c := range fileCases {
-			if (!c.other || os.Geteuid() == 0) && (!c.text || i == 0) {
+			if (!c.other || os.Geteuid() == 0) && (!c.text || i == 0) && (!c.otp25 || !old) {
 				cases = append(cases, c)
 			}
 		}
@@ -163,7 +163,9 @@ func TestAsErlang(t *testing.T) {
 		}
 	}
 	t.Logf("%d rows in %v", len(table.rows), time.Since(began).Round(time.Millisecond))
-	table.compare(t)
+	if os.Geteuid() == 0 && !old { // else it is a part of the rows
+		table.compare(t)
+	}
 }
 
 // tree is what is in a folder, without what the files hold.

@@ -59,9 +59,6 @@ const head = "| case | Erlang, Load and LoadOrCreate | message: cookie file PATH
 // compare sees that README.md has exactly these rows.
 func (d *docTable) compare(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		return // a part of the rows
-	}
 	text, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
