@@ -80,6 +80,15 @@ func stat(pid int) []string {
 	return strings.Fields(after)
 }
 
+// signal sends a signal to a daemon that the test started. (0, the PID of none, would mean the test and who started it.)
+func signal(t *testing.T, pid int, sig syscall.Signal) {
+	t.Helper()
+	if pid <= 0 {
+		t.Fatal("the test did not start the epmd that it found")
+	}
+	syscall.Kill(pid, sig)
+}
+
 // children lists those of this process, once all that ended are reaped.
 func children(t *testing.T) (pids []int) {
 	t.Helper()
@@ -165,7 +174,7 @@ func TestColdAndWarm(t *testing.T) {
 	}
 
 	// and when it dies while we live, no zombie is left
-	syscall.Kill(res.PID, syscall.SIGKILL)
+	signal(t, res.PID, syscall.SIGKILL)
 	for deadline := time.Now().Add(5 * time.Second); len(stat(res.PID)) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("after its end: %v", stat(res.PID))
@@ -248,7 +257,7 @@ func TestKilledWithNodesRegistered(t *testing.T) {
 	if _, err := epmd.Lookup(t.Context(), res.Address.String(), "nobody"); !errors.Is(err, epmd.ErrNotRegistered) {
 		t.Error(err)
 	}
-	syscall.Kill(res.PID, syscall.SIGKILL)
+	signal(t, res.PID, syscall.SIGKILL)
 	begin := time.Now()
 	again := mustEnsure(t, c)
 	if !again.Started || again.PID == res.PID {
@@ -335,14 +344,14 @@ func TestHung(t *testing.T) {
 	epmdtest.Need(t, "epmd")
 	c := setup(t)
 	res := mustEnsure(t, c)
-	syscall.Kill(res.PID, syscall.SIGSTOP)
+	signal(t, res.PID, syscall.SIGSTOP)
 	c.Timeout = 100 * time.Millisecond // too short to tell: a busy one may need that long
 	mustFailWithDaemon(t, c, ensure.KindTimeout)
 	c.Timeout = 300 * time.Millisecond
 	if e := mustFailWithDaemon(t, c, ensure.KindHung); !strings.Contains(e.Hint, fmt.Sprintf("kill -CONT %d", res.PID)) {
 		t.Error(e)
 	}
-	syscall.Kill(res.PID, syscall.SIGCONT)
+	signal(t, res.PID, syscall.SIGCONT)
 	c.Timeout = 0
 	if res := mustEnsure(t, c); res.Started {
 		t.Errorf("%+v", res)

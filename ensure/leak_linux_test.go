@@ -117,7 +117,7 @@ func TestOtherCallsLeaveNothing(t *testing.T) {
 	pid := 0
 	check("an epmd that was killed, and is started again", func() {
 		pid = mustEnsure(t, c).PID
-		syscall.Kill(pid, syscall.SIGKILL)
+		signal(t, pid, syscall.SIGKILL)
 		for len(stat(pid)) > 0 {
 			time.Sleep(time.Millisecond)
 		}

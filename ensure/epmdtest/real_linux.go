@@ -21,16 +21,27 @@ const firstPort, ports = 20000, 12000
 
 var next atomic.Int64
 
-// Port returns a port on which nothing listens. When the test ends, the epmd that listens there is ended too, by its
-// pid; a port that is still taken then fails the test.
+// Port returns a port on which nothing listens, and which no other test gets from it meanwhile, of this process or of
+// another one. When the test ends, the epmd that listens there is ended too, by its pid; a port that is still taken then
+// fails the test.
 func Port(t testing.TB) int {
 	t.Helper()
 	for range ports {
 		port := firstPort + int(int64(os.Getpid())*131+next.Add(1))%ports
+		// A name that one process at a time can have, without a file, see unix(7). So two processes that test at once
+		// don't take each other's ports, which are free before the test's epmd starts.
+		reserved, err := net.Listen("unix", fmt.Sprintf("@epmdtest-port-%d", port))
+		if err != nil {
+			continue
+		}
 		if isFree(port) {
-			t.Cleanup(func() { Kill(t, port) })
+			t.Cleanup(func() {
+				Kill(t, port)
+				reserved.Close()
+			})
 			return port
 		}
+		reserved.Close()
 	}
 	t.Fatal("no free port")
 	return 0
