@@ -174,6 +174,7 @@ var faults = []faultRow{
 		return h.badLockFolder(func(path string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chown(path, bob, bob)) })
 	}},
 	{"18d", "it is a link", func(h *faultHost) outcome {
+		h.needRoot()
 		trap := filepath.Join(h.dir, "trap")
 		h.must(errors.Join(os.Mkdir(trap, 0o700), os.Chown(trap, alice, alice)))
 		return h.badLockFolder(func(path string) error { return os.Symlink(trap, path) })
@@ -238,7 +239,7 @@ var faults = []faultRow{
 	{"24", "two users, 20 callers each, race", (*faultHost).twoUsers},
 	{"25a", "the call before was killed (SIGKILL) when it had the lock", func(h *faultHost) outcome { return h.afterKill("lock") }},
 	{"25b", "the call before was killed when it had started epmd", func(h *faultHost) outcome {
-		h.program(`sleep 0.05; exec epmd "$@"`)
+		h.program(`until test -e ` + h.dir + `/go; do sleep 0.01; done; exec epmd "$@"`)
 		return h.afterKill("spawned")
 	}},
 	{"25c", "the call before was killed when its epmd listened", func(h *faultHost) outcome { return h.afterKill("listens") }},
@@ -569,15 +570,21 @@ func (h *faultHost) afterKill(want string) outcome {
 	h.Helper()
 	epmdtest.Need(h, "epmd")
 	seen := map[string]int{}
+	longest := 8 * time.Millisecond // until it is stopped
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		cmd := h.command()
 		h.must(cmd.Start())
-		time.Sleep(rand.N(8 * time.Millisecond))
+		if want == "spawned" { // and stays so, until the file is there that its epmd waits for
+			h.await(func() bool { return h.step(cmd.Process.Pid) == want })
+		} else {
+			time.Sleep(rand.N(longest))
+		}
 		syscall.Kill(cmd.Process.Pid, syscall.SIGSTOP)
 		h.await(func() bool { s := procState(cmd.Process.Pid); return s == "T" || s == "Z" })
 		step := h.step(cmd.Process.Pid)
 		cmd.Process.Kill()
 		cmd.Wait()
+		h.file("go", "", 0o600)
 		o := h.ensure()
 		if !o.epmd {
 			h.Errorf("after a kill at the step %q: %+v", step, o)
@@ -589,15 +596,26 @@ func (h *faultHost) afterKill(want string) outcome {
 			o.state = "started, or already running"
 			return o
 		}
+		// how long a step takes depends on how busy the machine is
+		if slices.Index(steps, step) < slices.Index(steps, want) {
+			longest += longest / 8
+		} else {
+			longest -= longest / 8
+		}
 	}
 	h.Fatalf("no call was stopped at the step %q: %v", want, seen)
 	return outcome{}
 }
 
-// step says how far a stopped call got: "listens" its epmd does, "spawned" it is, "lock" it has it; else "".
+// steps of a call, the first of which is before any other.
+var steps = []string{"", "lock", "spawned", "listens", "ended"}
+
+// step says how far a stopped call got.
 func (h *faultHost) step(pid int) string {
 	locks, _ := os.ReadFile("/proc/locks")
 	switch has := bytes.Contains(locks, fmt.Appendf(nil, "WRITE %d ", pid)); {
+	case procState(pid) == "Z":
+		return "ended"
 	case has && epmdtest.PID(h.port) != 0:
 		return "listens"
 	case has && len(childArgs(pid)) > 0:
