@@ -260,8 +260,9 @@ func TestCookieSources(t *testing.T) {
 // On a terminal: the prompt is iex's, Ctrl-C twice leaves, the terminal is as it was, and beamrun is gone all the while.
 func TestIexOnATerminal(t *testing.T) {
 	h := newHost(t)
-	// stty shows the terminal's modes; the trap keeps Ctrl-C from the shell, as job control does for a person's
-	cmd := h.command("sh", "-c", "trap : INT; stty -a >before; beamrun iex --sname host; echo left with $?; stty -a >after; read line")
+	// stty shows the terminal's modes; the trap keeps Ctrl-C from the shell, as job control does for a person's, and
+	// may end its read
+	cmd := h.command("sh", "-c", "trap : INT; stty -a >before; beamrun iex --sname host; echo left with $?; stty -a >after; read line; exit 0")
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(cmd.Env, "TERM=xterm")
 	term, err := pty.Start(cmd)
