@@ -233,7 +233,8 @@ var faults = []faultRow{
 			h.Errorf("after %v", o.elapsed)
 		}
 		// how far it came differs
-		o.Message = regexp.MustCompile(`timeout: .*`).ReplaceAllString(o.Message, "timeout: … context deadline exceeded …")
+		o.Message = regexp.MustCompile(`^epmd on (127\.0\.0\.1|\[::1\]):\d+: timeout: .*context deadline exceeded.*`).ReplaceAllString(
+			o.Message, "epmd on "+h.addr()+": timeout: … context deadline exceeded …")
 		return o
 	}},
 	{"24", "two users, 20 callers each, race", (*faultHost).twoUsers},
