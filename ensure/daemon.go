@@ -129,8 +129,9 @@ func (d *daemon) lost(port int) bool {
 
 // death is the error for a daemon that ended before it answered.
 func (d *daemon) death(e Endpoint) *Error {
-	err := &Error{Kind: KindSpawn, Endpoint: e, Err: fmt.Errorf("it ended with %s and %s", d.proc.status, d.printed())}
-	if d.printed() != printedNothing {
+	printed := d.printed()
+	err := &Error{Kind: KindSpawn, Endpoint: e, Err: fmt.Errorf("it ended with %s and %s", d.proc.status, printed)}
+	if printed != printedNothing {
 		return err
 	}
 	// so it does when it finds the port taken (epmd's EADDRINUSE ends it with status 0)

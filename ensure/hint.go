@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+
+	"github.com/beamrun/beamrun/ensure/internal/listener"
 )
 
 // scarcityHint says what mends an error of the system whose own words don't say it, or "".
@@ -36,6 +38,11 @@ func programHint(program string, err error) string {
 		return "it is a link to itself; see: ls -l " + program
 	}
 	return scarcityHint(err)
+}
+
+// stoppedHint is for a process that keeps others waiting.
+func stoppedHint(p listener.Process) string {
+	return fmt.Sprintf("if it is stopped, wake it: kill -CONT %d; else end it: kill -KILL %[1]d", p.PID)
 }
 
 func errno(err error) (e syscall.Errno) {

@@ -41,7 +41,7 @@ func acquire(ctx context.Context, lock *flock.Flock, res *Result) *Error {
 		err.Hint = "it may be stopped; find it: fuser -v " + lock.Path()
 		if p, ok := listener.Locks(lock.Path()); ok {
 			who = p.String()
-			err.Hint = fmt.Sprintf("if it is stopped, wake it: kill -CONT %d; else end it: kill -KILL %d", p.PID, p.PID)
+			err.Hint = stoppedHint(p)
 		}
 		err.Err = fmt.Errorf("%s holds the lock %s: %w", who, lock.Path(), err.Err)
 	}

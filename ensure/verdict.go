@@ -82,7 +82,7 @@ func silent(v *Error, isDial bool, waited time.Duration) {
 		v.Hint = fmt.Sprintf("an epmd that is stopped, another user's program, or a firewall; as root see: ss -ltnp 'sport = :%d'", v.Endpoint.Port)
 	case p.Name == "epmd" || p.Name == "systemd": // systemd holds the port of an epmd.socket
 		v.Kind = KindHung
-		v.Hint = fmt.Sprintf("it is %v; if it is stopped, wake it: kill -CONT %d; else end it: kill -KILL %d", p, p.PID, p.PID)
+		v.Hint = fmt.Sprintf("it is %v; %s", p, stoppedHint(p))
 	default:
 		foreign(v)
 	}
