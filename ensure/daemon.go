@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/internal/listener"
+	"github.com/beamrun/beamrun/ensure/internal/owner"
 )
 
 // daemon is an epmd that we started and that does not answer yet.
@@ -116,7 +116,7 @@ func (d *daemon) gone() bool {
 // lost says, once an epmd answers, that it is another one: ours, a moment behind, finds the port taken and ends. (A
 // script around epmd does not listen itself, and does not end.)
 func (d *daemon) lost(port int) bool {
-	if listener.Holds(d.proc.pid, port) {
+	if owner.HasPort(d.proc.pid, port) {
 		return false
 	}
 	select {
@@ -135,7 +135,7 @@ func (d *daemon) death(e Endpoint) *Error {
 		return err
 	}
 	// so it does when it finds the port taken (epmd's EADDRINUSE ends it with status 0)
-	if p, ok := listener.On(e.Port); ok && p.Name != "epmd" {
+	if p, ok := owner.OfPort(e.Port); ok && p.Name != "epmd" {
 		err.Kind, err.Hint = KindForeign, foreignHint
 		err.Err = fmt.Errorf("%v has the port on another address, and epmd needs it on all of its own: %w", p, err.Err)
 	} else {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"syscall"
 
-	"github.com/beamrun/beamrun/ensure/internal/listener"
+	"github.com/beamrun/beamrun/ensure/internal/owner"
 )
 
 // scarcityHint says what mends an error of the system whose own words don't say it, or "".
@@ -41,7 +41,7 @@ func programHint(program string, err error) string {
 }
 
 // stoppedHint is for a process that keeps others waiting.
-func stoppedHint(p listener.Process) string {
+func stoppedHint(p owner.Process) string {
 	return fmt.Sprintf("if it is stopped, wake it: kill -CONT %d; else end it: kill -KILL %[1]d", p.PID)
 }
 

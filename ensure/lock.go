@@ -8,7 +8,7 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"github.com/beamrun/beamrun/ensure/internal/listener"
+	"github.com/beamrun/beamrun/ensure/internal/owner"
 )
 
 // lockFile returns the lock of this user's starters, flock(2) on a file in dir. It is per port, whatever the
@@ -39,7 +39,7 @@ func acquire(ctx context.Context, lock *flock.Flock, res *Result) *Error {
 	if err != nil && err.Kind == KindTimeout {
 		who := "another process"
 		err.Hint = "it may be stopped; find it: fuser -v " + lock.Path()
-		if p, ok := listener.Locks(lock.Path()); ok {
+		if p, ok := owner.OfLock(lock.Path()); ok {
 			who = p.String()
 			err.Hint = stoppedHint(p)
 		}

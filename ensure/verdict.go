@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/internal/listener"
+	"github.com/beamrun/beamrun/ensure/internal/owner"
 )
 
 // patience is the wait after which a silent peer is called hung. A caller that gave it less learns only that the time
@@ -43,7 +43,7 @@ func verdict(e Endpoint, target netip.AddrPort, err error, waited time.Duration)
 // foreign is the verdict on a peer that is no epmd. It names the program, where the operating system does.
 func foreign(v *Error) {
 	who := "another program"
-	if p, ok := listener.On(v.Endpoint.Port); ok {
+	if p, ok := owner.OfPort(v.Endpoint.Port); ok {
 		who = p.String()
 	}
 	v.Kind, v.Hint = KindForeign, foreignHint
@@ -53,7 +53,7 @@ func foreign(v *Error) {
 // cutOff is the verdict on a peer that ended the connection before its reply was complete.
 func cutOff(v *Error) {
 	v.Err = fmt.Errorf("it ended the connection before its reply was complete: %w", v.Err)
-	p, ok := listener.On(v.Endpoint.Port)
+	p, ok := owner.OfPort(v.Endpoint.Port)
 	if !ok || p.Name != "epmd" {
 		foreign(v)
 		return
@@ -73,7 +73,7 @@ func silent(v *Error, isDial bool, waited time.Duration) {
 		what, v.Err = "it accepted no connection", context.DeadlineExceeded
 	}
 	v.Err = fmt.Errorf("%s within %v: %w", what, waited.Round(time.Millisecond), v.Err)
-	p, known := listener.On(v.Endpoint.Port)
+	p, known := owner.OfPort(v.Endpoint.Port)
 	switch {
 	case !known && isDial: // a firewall
 		v.Kind = KindTimeout

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/internal/listener"
+	"github.com/beamrun/beamrun/ensure/internal/owner"
 )
 
 // below the ephemeral ports of Linux, macOS and Windows, so that no connection takes one by chance
@@ -53,7 +53,7 @@ func Kill(t testing.TB, port int) {
 	t.Helper()
 	deadline := time.Now().Add(5 * time.Second)
 	for time.Now().Before(deadline) {
-		if p, ok := listener.On(port); ok {
+		if p, ok := owner.OfPort(port); ok {
 			if p.PID == os.Getpid() {
 				t.Errorf("the test itself still listens on port %d", port)
 				return
@@ -69,7 +69,7 @@ func Kill(t testing.TB, port int) {
 
 // PID returns the pid of the program that listens on port, 0 when there is none.
 func PID(port int) int {
-	p, _ := listener.On(port)
+	p, _ := owner.OfPort(port)
 	return p.PID
 }
 

@@ -1,4 +1,4 @@
-package listener
+package owner
 
 import (
 	"fmt"
@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-func on(port int) (Process, bool) {
+func ofPort(port int) (Process, bool) {
 	sockets := listening(port)
 	if len(sockets) == 0 {
 		return Process{}, false
@@ -23,7 +23,7 @@ func on(port int) (Process, bool) {
 	return Process{}, false
 }
 
-func holds(pid, port int) bool { return hasOne(pid, listening(port)) }
+func hasPort(pid, port int) bool { return hasOne(pid, listening(port)) }
 
 // listening looks the port up in the kernel's tables, proc_pid_net(5). It returns the sockets as /proc/PID/fd names them.
 func listening(port int) map[string]bool {
@@ -53,8 +53,8 @@ func hasOne(pid int, sockets map[string]bool) bool {
 	return false
 }
 
-// locks looks the file up in the kernel's table of locks, proc_locks(5).
-func locks(path string) (Process, bool) {
+// ofLock looks the file up in the kernel's table of locks, proc_locks(5).
+func ofLock(path string) (Process, bool) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return Process{}, false

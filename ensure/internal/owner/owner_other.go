@@ -1,0 +1,7 @@
+//go:build !linux
+
+package owner
+
+func ofPort(int) (Process, bool)    { return Process{}, false }
+func hasPort(int, int) bool         { return true }
+func ofLock(string) (Process, bool) { return Process{}, false }
