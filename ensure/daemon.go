@@ -45,12 +45,17 @@ func spawnDaemon(program string, e Endpoint, dir string, res *Result) (*daemon, 
 			stderr, d.log = log, log.Name()
 		}
 	}
-	args := []string{"epmd", "-port", strconv.Itoa(e.Port)}
+	d.proc, err = spawn(program, append([]string{"epmd"}, epmdArgs(e)...), daemonEnv(), stderr)
+	return d, err
+}
+
+// epmdArgs are epmd's arguments for its foreground mode.
+func epmdArgs(e Endpoint) []string {
+	args := []string{"-port", strconv.Itoa(e.Port)}
 	if len(e.Addresses) > 0 {
 		args = append(args, "-address", e.list())
 	}
-	d.proc, err = spawn(program, args, daemonEnv(), stderr)
-	return d, err
+	return args
 }
 
 // openLog empties the daemon's log, or makes it.

@@ -53,6 +53,9 @@ type Config struct {
 	// the one on PATH, the one beside the erl on PATH, and those in the usual install folders.
 	Program string
 
+	// Detach says how the daemon is set apart from this process. Empty: BEAMRUN_DETACH, else [DetachAuto].
+	Detach Detach
+
 	// Timeout bounds the whole call; an earlier deadline of the context wins. 0: [DefaultTimeout].
 	Timeout time.Duration
 }
@@ -68,15 +71,19 @@ type Result struct {
 	// Started says that this call started the daemon. False: it was there, or somebody else was faster.
 	Started bool
 
-	// PID is the daemon's, when this call started it, else 0.
+	// PID is the daemon's, when this call started it and it is known, else 0.
 	PID int
 
 	// Program is the epmd that this call started, else empty.
 	Program string
 
-	// Detach says how the daemon was set apart from this process: "session" (setsid(2); DETACHED_PROCESS on Windows).
-	// Empty when this call did not start it.
+	// Detach says how the daemon was set apart from this process: "session"; or systemd runs it: "socket" (the
+	// distribution's epmd.socket), "system" (a unit of the system), "user" (one of the user's own manager). Empty when this
+	// call did not start it.
 	Detach string
+
+	// Unit is the unit of systemd that runs the daemon, when this call started it so, else empty.
+	Unit string
 
 	// Elapsed is how long the call took.
 	Elapsed time.Duration
@@ -122,6 +129,10 @@ func (c Config) run(ctx context.Context, mayStart bool) (res Result, _ error) {
 // start starts the daemon, behind the lock where one can be had.
 func (c Config) start(ctx context.Context, res *Result) (err *Error) {
 	e := res.Endpoint
+	detach, err := c.detach()
+	if err != nil {
+		return err
+	}
 	program, err := c.find()
 	if err != nil {
 		err.Endpoint = e
@@ -141,6 +152,13 @@ func (c Config) start(ctx context.Context, res *Result) (err *Error) {
 	if res.Address, err = probe(ctx, e, probeTimeout); err == nil || err.Kind != KindDown {
 		return err
 	}
+	var mortal string
+	if detach != DetachSession {
+		var done bool
+		if done, mortal, err = c.startUnit(ctx, detach == DetachSystemd, program, res); done || err != nil {
+			return err
+		}
+	}
 	d, spawnErr := spawnDaemon(program, e, dir, res)
 	if spawnErr != nil {
 		return &Error{Kind: KindSpawn, Endpoint: e, Err: spawnErr, Hint: programHint(program, spawnErr)}
@@ -152,6 +170,9 @@ func (c Config) start(ctx context.Context, res *Result) (err *Error) {
 		return nil // it found the port taken: another user's epmd was faster and answers
 	}
 	res.Started, res.PID, res.Program, res.Detach = true, d.proc.pid, program, "session"
+	if mortal != "" {
+		res.warn("%s", mortal)
+	}
 	return nil
 }
 

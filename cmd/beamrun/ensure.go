@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/beamrun/beamrun/ensure"
@@ -41,7 +42,17 @@ func ensureLine(res ensure.Result) string {
 	if !res.Started {
 		return fmt.Sprintf("epmd on %s: already running", res.Address)
 	}
-	return fmt.Sprintf("epmd on %s: started %s, pid %d, in %v", res.Address, res.Program, res.PID, res.Elapsed.Round(100*time.Microsecond))
+	var what []string
+	if res.Unit != "" {
+		what = append(what, res.Detach+" unit "+res.Unit)
+	}
+	if res.Program != "" {
+		what = append(what, res.Program)
+	}
+	if res.PID != 0 {
+		what = append(what, fmt.Sprintf("pid %d", res.PID))
+	}
+	return fmt.Sprintf("epmd on %s: started %s, in %v", res.Address, strings.Join(what, ", "), res.Elapsed.Round(100*time.Microsecond))
 }
 
 func ensureJSON(res ensure.Result) any {
@@ -52,13 +63,14 @@ func ensureJSON(res ensure.Result) any {
 		PID       int     `json:"pid,omitempty"`
 		Program   string  `json:"program,omitempty"`
 		Detach    string  `json:"detach,omitempty"`
+		Unit      string  `json:"unit,omitempty"`
 		ElapsedMS float64 `json:"elapsed_ms"`
 	}
 	return struct {
 		Epmd     epmd     `json:"epmd"`
 		Warnings []string `json:"warnings,omitempty"`
 	}{
-		epmd{res.Address.Addr().String(), res.Endpoint.Port, res.Started, res.PID, res.Program, res.Detach,
+		epmd{res.Address.Addr().String(), res.Endpoint.Port, res.Started, res.PID, res.Program, res.Detach, res.Unit,
 			float64(res.Elapsed.Microseconds()) / 1000},
 		res.Warnings,
 	}

@@ -150,7 +150,7 @@ func (h *faultHost) wrap(name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = h.dir
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + h.home, "TMPDIR=" + h.home,
-		"ERL_EPMD_PORT=" + strconv.Itoa(h.port), "ALICE=" + strconv.Itoa(alice)}, h.env...)
+		"BEAMRUN_DETACH=session", "ERL_EPMD_PORT=" + strconv.Itoa(h.port), "ALICE=" + strconv.Itoa(alice)}, h.env...)
 	if h.uid != 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(h.uid), Gid: uint32(h.uid)}}
 	}

@@ -309,6 +309,13 @@ var faults = []faultRow{
 		return h.isolated(`ip link set lo up; mount -t tmpfs none /mnt; cp "$1" /mnt/beamrun; shift
 			PATH=/usr/local/bin:/usr/bin exec "$(command -v chroot)" /mnt /beamrun "$@"`)
 	}},
+	{"34a", "systemd has to run epmd, and did not boot this host", func(h *faultHost) outcome {
+		return h.isolated(`ip link set lo up; mount -t tmpfs none /run; "$@" --detach systemd`)
+	}},
+	{"34b", "BEAMRUN_DETACH is no way", func(h *faultHost) outcome {
+		h.env = []string{"BEAMRUN_DETACH=docker"}
+		return h.ensure()
+	}},
 	{"32", "1,020 connections are open to epmd, its limit", func(h *faultHost) outcome {
 		h.epmd()
 		for range 1030 {

@@ -18,6 +18,7 @@ type options struct {
 	port     int
 	address  string
 	epmdPath string
+	detach   ensure.Detach
 	timeout  time.Duration
 	source   cookie.Source // the zero value: none was asked for, which means cookie.User
 	local    bool
@@ -47,6 +48,7 @@ func (o *options) flagSet() *flag.FlagSet {
 		}
 		return nil
 	})
+	fs.Func("detach", "", func(s string) (err error) { o.detach, err = ensure.ParseDetach(s); return err })
 	fs.Func("timeout", "", func(s string) (err error) {
 		if o.timeout, err = time.ParseDuration(s); err != nil || o.timeout <= 0 {
 			return fmt.Errorf("%q is not a time such as 500ms, 10s or 1m", s)

@@ -24,6 +24,9 @@ Flags stand before PROGRAM, and before or after a command:
                         $ERL_EPMD_ADDRESS, else all)
     --epmd PATH         the epmd to start (default: the release's own, else the
                         one on PATH, beside erl, or in the usual folders)
+    --detach WAY        auto (default): in a service of systemd, have systemd run
+                        epmd, so that it outlives the service; session: never;
+                        systemd: always
     --timeout D         how long to wait for epmd (default: 10s)
     --cookie SOURCE     user (default: ~/.erlang.cookie, made if missing), fresh,
                         file:PATH, env:NAME, derive:LABEL (from $BEAMRUN_SECRET)
@@ -40,7 +43,7 @@ var commandHelp = map[string]string{
 	"ensure": `Usage: beamrun [FLAGS] ensure
 
 Asks whether an epmd answers, and starts one where nothing listens: detached, so
-that it outlives this shell, job or session. Says in one line what was done. For
+that it outlives this shell, job, session or service. Says in one line what was done. For
 a CI step before distributed tests, or a release's start script.
 
 It never starts an epmd beside something that has the port: a stopped epmd or

@@ -76,5 +76,6 @@ func (a *app) dispatch(ctx context.Context, args []string) (code int, err error)
 
 // epmd is the part of the options that ensure needs.
 func (a *app) epmd() ensure.Config {
-	return ensure.Config{Port: a.port, Address: a.address, Local: a.local, Program: a.epmdPath, Timeout: a.timeout}
+	return ensure.Config{Port: a.port, Address: a.address, Local: a.local, Program: a.epmdPath, Detach: a.detach,
+		Timeout: a.timeout}
 }

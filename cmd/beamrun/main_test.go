@@ -32,6 +32,7 @@ func setupScript(env *testscript.Env) error {
 	home := filepath.Join(env.WorkDir, "home")
 	env.Setenv("HOME", home)
 	env.Setenv("USERPROFILE", home)
+	env.Setenv("BEAMRUN_DETACH", "session")
 	return os.MkdirAll(home, 0o700)
 }
 

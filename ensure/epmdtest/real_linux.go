@@ -24,8 +24,14 @@ var next atomic.Int64
 // Port returns a port on which nothing listens, and which no other test gets from it meanwhile, of this process or of
 // another one. When the test ends, the epmd that listens there is ended too, by its pid; a port that is still taken then
 // fails the test.
+//
+// Where the environment has no BEAMRUN_DETACH, Port sets it to "session", for the test and the programs that it starts: else
+// systemd would run the epmd of a test in a service, such as a CI runner, and start it again when the test ends it.
 func Port(t testing.TB) int {
 	t.Helper()
+	if os.Getenv("BEAMRUN_DETACH") == "" {
+		os.Setenv("BEAMRUN_DETACH", "session") // not t.Setenv, for the test may be parallel
+	}
 	for range ports {
 		port := firstPort + int(int64(os.Getpid())*131+next.Add(1))%ports
 		// A name that one process at a time can have, without a file, see unix(7). So two processes that test at once

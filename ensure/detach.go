@@ -1,0 +1,55 @@
+package ensure
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+)
+
+// envDetach says the way for those who can't: a service's unit, an image, a test.
+const envDetach = "BEAMRUN_DETACH"
+
+// Detach says how the daemon is set apart from its starter.
+type Detach string
+
+const (
+	// DetachAuto has systemd run the daemon where it must, and else is DetachSession. It must inside a service of
+	// systemd, which ends all that the service has started together with it, whatever its session: see
+	// systemd.kill(5). README.md of this folder says which ways there are. Where all of them fail, it is DetachSession, with a
+	// warning.
+	DetachAuto Detach = "auto"
+
+	// DetachSession gives the daemon a session of its own, setsid(2); on Windows it has no console (DETACHED_PROCESS).
+	DetachSession Detach = "session"
+
+	// DetachSystemd has systemd run the daemon, also outside of services: as a unit of the system for root, else of
+	// the user's own manager. Where that fails, so does the call.
+	DetachSystemd Detach = "systemd"
+)
+
+// ParseDetach reads one of "auto", "session" and "systemd".
+func ParseDetach(s string) (Detach, error) {
+	switch d := Detach(s); d {
+	case DetachAuto, DetachSession, DetachSystemd:
+		return d, nil
+	}
+	return "", fmt.Errorf("%q is not auto, session or systemd", s)
+}
+
+// detach is the way that the Config means: its own, else that of BEAMRUN_DETACH, else auto.
+func (c Config) detach() (Detach, *Error) {
+	from, s := "detach", string(c.Detach)
+	if s == "" {
+		from, s = envDetach, os.Getenv(envDetach)
+	}
+	d, err := ParseDetach(cmp.Or(s, string(DetachAuto)))
+	if err != nil {
+		return "", configError(from, err, "it is one of auto, session and systemd")
+	}
+	return d, nil
+}
+
+// noUnit is the error where systemd has to run the daemon and can't.
+func noUnit(e Endpoint, err error) *Error {
+	return &Error{Kind: KindSpawn, Endpoint: e, Err: err, Hint: "let beamrun choose the way: --detach auto"}
+}

@@ -1,0 +1,136 @@
+package ensure
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure/internal/owner"
+)
+
+// unit is a unit of systemd that runs an epmd.
+type unit struct {
+	detach     string   // for Result.Detach
+	name       string   // the unit's
+	runtimeDir string   // of the user's manager; "": it is the system's
+	program    string   // the epmd; "": the distribution knows its own
+	command    []string // starts it
+}
+
+// epmdSocket is the distribution's unit. It listens at once and starts epmd for its first client.
+var epmdSocket = unit{detach: "socket", name: "epmd.socket", command: []string{"systemctl", "start", "epmd.socket"}}
+
+// transient is a unit of ours. Its name is the lock of all who start one.
+func transient(program string, e Endpoint, properties ...string) unit {
+	u := unit{detach: "system", name: fmt.Sprintf("beamrun-epmd-%d.service", e.Port), program: program}
+	u.command = []string{"systemd-run", "--quiet", "--collect", "--unit=" + u.name,
+		fmt.Sprintf("--description=Erlang Port Mapper Daemon on port %d, started by beamrun", e.Port)}
+	for _, p := range append([]string{
+		"Type=exec", // with "simple" a program that can't be run would count as started
+		// An epmd that finds the port taken ends with 0; with these three systemd could not start it.
+		"Restart=on-failure", "RestartPreventExitStatus=203 217 226",
+	}, properties...) {
+		u.command = append(u.command, "--property="+p)
+	}
+	for _, v := range daemonEnv() {
+		u.command = append(u.command, "--setenv="+v)
+	}
+	u.command = append(u.command, "--", program)
+	u.command = append(u.command, epmdArgs(e)...)
+	return u
+}
+
+// run starts the unit and waits until an epmd answers. One that was started in vain is stopped.
+func (u unit) run(ctx context.Context, res *Result) *Error {
+	started := true
+	if _, err := systemd(ctx, u.runtimeDir, u.command...); err != nil {
+		// it is there already, or can't be had
+		if started = false; !u.isActive(ctx) {
+			return u.failed(ctx, res.Endpoint, err)
+		}
+	}
+	if err := u.await(ctx, res); err != nil {
+		if started {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			defer cancel()
+			systemd(ctx, u.runtimeDir, "systemctl", "stop", u.name)
+		}
+		err.Err = fmt.Errorf("%s: %w", u.name, err.Err)
+		return err
+	}
+	if u.program != "" {
+		p, known := owner.OfPort(res.Endpoint.Port)
+		if started = started && (!known || u.has(p.PID)); !started {
+			return nil // another's epmd was faster, and this one ended
+		}
+		res.PID, res.Program = p.PID, u.program
+	}
+	if started {
+		res.Started, res.Detach, res.Unit = true, u.detach, u.name
+	}
+	return nil
+}
+
+// failed is the error for a unit that could not be started.
+func (u unit) failed(ctx context.Context, e Endpoint, err error) *Error {
+	if end := ended(ctx); end != nil {
+		return &Error{Kind: endKind(end), Endpoint: e, Err: fmt.Errorf("%w: %w", end, err)}
+	}
+	return &Error{Kind: KindSpawn, Endpoint: e, Err: err}
+}
+
+// has says whether a process is the unit's.
+func (u unit) has(pid int) bool {
+	cgroup, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	return strings.Contains(string(cgroup), "/"+u.name)
+}
+
+// await waits until an epmd answers, or the unit has ended.
+func (u unit) await(ctx context.Context, res *Result) *Error {
+	const between = 100 * time.Millisecond // asking systemd takes 5 to 10
+	next := time.Now().Add(between)
+	return poll(ctx, func() (err *Error) {
+		gone := false // before the probe: what it does after its end counts no more
+		if time.Now().After(next) {
+			gone = !u.isActive(ctx)
+			next = time.Now().Add(between)
+		}
+		res.Address, err = probe(ctx, res.Endpoint, probeTimeout)
+		if err != nil && err.Kind == KindDown && gone {
+			err = &Error{Kind: KindSpawn, Endpoint: res.Endpoint, Err: errors.New("it ended; see its journal: journalctl -u " + u.name)}
+		}
+		return err
+	})
+}
+
+func (u unit) isActive(ctx context.Context) bool {
+	out, _ := systemd(ctx, u.runtimeDir, "systemctl", "is-active", u.name)
+	return slices.Contains([]string{"active", "activating", "reloading"}, string(bytes.TrimSpace(out)))
+}
+
+// isSocketFor says whether the distribution has that unit, for the endpoint's port. Its addresses are its own affair.
+func isSocketFor(ctx context.Context, e Endpoint) bool {
+	if len(e.Addresses) > 0 || !hasUnitFile(epmdSocket.name) {
+		return false
+	}
+	out, err := systemd(ctx, "", "systemctl", "show", "--property=LoadState,Listen", epmdSocket.name)
+	text := string(out)
+	return err == nil && strings.Contains(text, "LoadState=loaded\n") && // not masked
+		strings.Contains(text, ":"+strconv.Itoa(e.Port)+" (Stream)\n")
+}
+
+// hasUnitFile looks where systemd.unit(5) says. It is so much faster than to ask systemd.
+func hasUnitFile(name string) bool {
+	for _, dir := range []string{"/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"} {
+		if _, err := os.Stat(dir + "/systemd/system/" + name); err == nil {
+			return true
+		}
+	}
+	return false
+}
