@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
 )
@@ -128,8 +129,14 @@ func (r *Result) warnOfLogout(ctx context.Context) {
 	}
 }
 
-// systemd runs a program of systemd's, for the user's manager if there is a runtimeDir. The error holds what it said.
+// systemd runs a program of systemd's, for the user's manager if there is a runtimeDir. The error holds what it said. It gets
+// a third of the time that is left, for there are other ways than a manager that hangs.
 func systemd(ctx context.Context, runtimeDir string, command ...string) (out []byte, err error) {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/3)
+		defer cancel()
+	}
 	path, err := exec.LookPath(command[0])
 	if err != nil {
 		path = "/usr/bin/" + command[0] // a service may have any PATH
@@ -143,8 +150,11 @@ func systemd(ctx context.Context, runtimeDir string, command ...string) (out []b
 	}
 	var said bytes.Buffer
 	cmd.Stderr = &said
-	if out, err = cmd.Output(); err != nil {
-		err = fmt.Errorf("%s: %w: %s", command[0], err, bytes.TrimSpace(said.Bytes()))
+	switch out, err = cmd.Output(); {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("%s: %w", command[0], ctx.Err())
+	case err != nil:
+		return out, fmt.Errorf("%s: %w: %s", command[0], err, bytes.TrimSpace(said.Bytes()))
 	}
-	return out, err
+	return out, nil
 }

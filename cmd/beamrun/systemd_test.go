@@ -105,13 +105,19 @@ func linger(t *testing.T) {
 	t.Helper()
 	uid := appUser(t)
 	socket := "/run/user/" + uid + "/systemd/private"
-	sh(t, "loginctl enable-linger app")
+	sh(t, "loginctl enable-linger app && systemctl start user@%s", uid) // logind may still be ending the last one
 	eventually(t, socket+" is there", func() bool { return exists(socket) })
 	t.Cleanup(func() {
 		exec.Command("loginctl", "disable-linger", "app").Run()
-		exec.Command("systemctl", "stop", "user@"+uid+".service").Run()
-		eventually(t, socket+" is gone", func() bool { return !exists(socket) })
+		stopUserManager(t)
 	})
+}
+
+func stopUserManager(t *testing.T) {
+	t.Helper()
+	uid := appUser(t)
+	exec.Command("systemctl", "stop", "user@"+uid+".service").Run()
+	eventually(t, "the user manager has ended", func() bool { return !exists("/run/user/" + uid + "/systemd/private") })
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -475,13 +481,30 @@ func TestSystemdLogout(t *testing.T) {
 	noEpmd(t)
 	uid := appUser(t)
 	sh(t, "systemd-run --quiet --unit=login --collect -p PAMName=login -p User=app sleep 60")
-	t.Cleanup(func() { exec.Command("systemctl", "stop", "login").Run() })
+	t.Cleanup(func() {
+		exec.Command("systemctl", "stop", "login").Run()
+		stopUserManager(t) // logind would, some seconds later
+	})
 	eventually(t, "the user manager runs", func() bool { return exists("/run/user/" + uid + "/systemd/private") })
 	res, code := serviceEnsure(t, []string{"User=app"})
 	want := "this epmd ends at the last logout of user " + uid + "; to keep it: loginctl enable-linger " + uid
 	if code != 0 || res.Epmd.Detach != "user" || !slices.Equal(res.Warnings, []string{want}) {
 		t.Errorf("%d, %+v", code, res)
 	}
+}
+
+// A manager that hangs costs time, but there is time left.
+func TestSystemdHungManager(t *testing.T) {
+	noEpmd(t)
+	linger(t)
+	manager := strings.TrimSpace(sh(t, "systemctl show -P MainPID user@%s.service", appUser(t)))
+	sh(t, "kill -STOP %s", manager)
+	t.Cleanup(func() { sh(t, "kill -CONT %s", manager) })
+	res, code := serviceEnsure(t, []string{"User=app"}, "--timeout", "3s")
+	if code != 0 || res.Epmd.Detach != "session" || len(res.Warnings) != 1 || !strings.HasSuffix(res.Warnings[0], "(systemd did not run it apart: systemd-run: context deadline exceeded)") {
+		t.Errorf("%d, %+v", code, res)
+	}
+	t.Logf("it took %.0f ms", res.Epmd.Ms)
 }
 
 // The units of examples/systemd: epmd outlives the service, and the node is app's.
