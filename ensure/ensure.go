@@ -14,7 +14,9 @@
 // would be lost), in a session of its own, in the root folder, with null as stdin and stdout, a log file as stderr, no
 // other descriptor, and an environment of only what it needs.
 //
-// It is a child of this process. While this process lives, one goroutine waits for the daemon's end, so that no zombie
+// In a service of systemd that is not enough, and systemd runs the daemon: see [Detach].
+//
+// Else it is a child of this process. While this process lives, one goroutine waits for the daemon's end, so that no zombie
 // stays (a leak checker has to allow for (*process).wait); when this process ends, init takes the daemon over. A process that is about to turn into another program
 // (execve) should have a short-lived child start the daemon instead, as `beamrun PROGRAM` does with `beamrun ensure`:
 // few programs wait for children that they do not know.

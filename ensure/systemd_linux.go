@@ -38,7 +38,11 @@ func (c Config) startUnit(ctx context.Context, forced bool, program string, res 
 		if ended(ctx) != nil {
 			return false, "", failed
 		}
-		err = errors.Join(err, failed.Err)
+		if err == nil {
+			err = failed.Err
+		} else {
+			err = fmt.Errorf("%w; %w", err, failed.Err)
+		}
 	}
 	if forced {
 		return false, "", noUnit(res.Endpoint, err)

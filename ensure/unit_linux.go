@@ -103,7 +103,11 @@ func (u unit) await(ctx context.Context, res *Result) *Error {
 		}
 		res.Address, err = probe(ctx, res.Endpoint, probeTimeout)
 		if err != nil && err.Kind == KindDown && gone {
-			err = &Error{Kind: KindSpawn, Endpoint: res.Endpoint, Err: errors.New("it ended; see its journal: journalctl -u " + u.name)}
+			journal := "journalctl -u "
+			if u.runtimeDir != "" {
+				journal = "journalctl --user -u "
+			}
+			err = &Error{Kind: KindSpawn, Endpoint: res.Endpoint, Err: errors.New("it ended; see its journal: " + journal + u.name)}
 		}
 		return err
 	})

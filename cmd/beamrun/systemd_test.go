@@ -353,7 +353,7 @@ func TestSystemdTwentyServices(t *testing.T) {
 func TestSystemdUnit(t *testing.T) {
 	noEpmd(t)
 	maskSocket(t)
-	res, code := serviceEnsure(t, nil)
+	res, code := serviceEnsure(t, []string{"Environment=BEAMRUN_SECRET=hunter2"})
 	if code != 0 || res.Epmd.Unit != "beamrun-epmd-4369.service" || res.Epmd.PID == 0 || res.Warnings != nil {
 		t.Fatalf("%d, %+v", code, res)
 	}
@@ -365,6 +365,10 @@ func TestSystemdUnit(t *testing.T) {
 		if !strings.Contains(show, want+"\n") {
 			t.Errorf("no %s in %s", want, show)
 		}
+	}
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", res.Epmd.PID))
+	if all := sh(t, "systemctl show beamrun-epmd-4369") + string(environ); err != nil || strings.Contains(all, "hunter2") || !strings.Contains(all, "PATH=") {
+		t.Errorf("%v, %s", err, all)
 	}
 	syscall.Kill(res.Epmd.PID, syscall.SIGKILL)
 	eventually(t, "systemd started it again", func() bool { _, err := epmd.Names(t.Context(), epmdAddr); return err == nil })
@@ -439,7 +443,7 @@ func TestSystemdDetach(t *testing.T) {
 		{name: "a program that ends at once", flags: []string{"--epmd", "/bin/false"}, code: exitNoEpmd,
 			message: "epmd on 127.0.0.1:4369: spawn: it ended with status 1 and printed nothing"},
 		{name: "a program that ends at once, and systemd has to", flags: []string{"--epmd", "/bin/false", "--detach", "systemd"}, code: exitNoEpmd,
-			message: "epmd on 127.0.0.1:4369: spawn: beamrun-epmd-4369.service: it ended; see its journal: journalctl -u beamrun-epmd-4369.service\n" +
+			message: "epmd on 127.0.0.1:4369: spawn: beamrun-epmd-4369.service: it ended; see its journal: journalctl -u beamrun-epmd-4369.service; " +
 				"beamrun-epmd-4369.service: it ended; see its journal: journalctl -u beamrun-epmd-4369.service"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
