@@ -2,8 +2,8 @@
 // other.
 //
 // The program's own arguments are passed on untouched. What the launcher adds travels in the environment, and only
-// what the Config asks for: ERL_EPMD_PORT and ERL_EPMD_ADDRESS, and for a cookie ERL_AFLAGS and BEAMRUN_COOKIE. So a
-// cookie never stands in an argument list, which every user of the host can read.
+// what the Config asks for: ERL_EPMD_PORT and ERL_EPMD_ADDRESS, ERL_AFLAGS, and BEAMRUN_COOKIE for a cookie. So a cookie
+// never stands in an argument list, which every user of the host can read.
 package launcher
 
 import (
@@ -32,7 +32,8 @@ type Config struct {
 	Env []string
 
 	// Endpoint is the epmd that the program shall use, as ensure.Epmd returns it. The zero value leaves the
-	// program's environment as it is.
+	// program's environment as it is. Where this process is PID 1, the first of a container, the program's nodes start
+	// no epmd of their own either (-start_epmd false), for that leaves defunct processes there.
 	Endpoint ensure.Endpoint
 
 	// Local makes the program's nodes accept connections on the loopback interface only (kernel's
@@ -117,6 +118,9 @@ func (c Config) environ() []string {
 	}
 	if c.Endpoint.Port != 0 {
 		env = with(env, c.Endpoint.Env()...)
+		if os.Getpid() == 1 {
+			env = withoutOwnEpmd(env)
+		}
 	}
 	if c.Local {
 		env = withLocal(env, c.Args)

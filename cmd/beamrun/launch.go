@@ -47,14 +47,15 @@ func (a *app) launchCookie(args []string) (string, error) {
 	}
 	// Whatever the source, a node boots with the user's file, and Erlang would make a missing one guessable.
 	_, err := cookie.User.Cookie()
-	switch a.source {
-	case cookie.User:
+	if a.source == cookie.User {
 		return "", err
-	case cookie.Source{}:
-		// Nobody asked for a cookie. The program may need none, or have one that we don't see (a release's vm.args).
-		if err != nil && !a.quiet {
-			a.say("warning: %v", err)
-		}
+	}
+	if err != nil && !a.quiet {
+		// A node with a name won't boot now, but the program may need none, or have one that we don't see (a release's
+		// vm.args).
+		a.say("warning: %v", err)
+	}
+	if a.source == (cookie.Source{}) { // nobody asked for a cookie
 		return "", nil
 	}
 	return a.source.Cookie()

@@ -13,8 +13,10 @@ import (
 
 // The test binary plays beamrun: in scripts, and for every exec of "beamrun" in this package's tests.
 func TestMain(m *testing.M) {
-	testscript.Main(tidyM{m}, map[string]func(){"beamrun": main})
+	testscript.Main(tidyM{m}, testCommands)
 }
+
+var testCommands = map[string]func(){"beamrun": main}
 
 type tidyM struct{ *testing.M }
 
