@@ -296,7 +296,7 @@ func TestPID1(t *testing.T) {
 			c.tmpfs, c.env = []string{"/home"}, append(c.env, "HOME=/home")
 			if test.program[0] != c.beamrun { // this machine's own root
 				c.root, c.beamrun = "/", beamrun
-				c.env = []string{"HOME=/home", "PATH=" + os.Getenv("PATH")}
+				c.env = []string{"HOME=/home", "PATH=" + os.Getenv("PATH"), "BEAMRUN_DETACH=session"}
 			}
 			if slices.Contains(test.program, embed) { // its node would halt at once
 				c.env = append(c.env, "ERL_AFLAGS=-eval 'io:put_chars(\"up: \"), timer:sleep(infinity)'")

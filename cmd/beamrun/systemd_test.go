@@ -382,6 +382,22 @@ func TestSystemdUnit(t *testing.T) {
 	}
 }
 
+// A unit that is there already is waited for, not doubled, by those with another lock too.
+func TestSystemdUnitExists(t *testing.T) {
+	noEpmd(t)
+	slow, log := "/usr/local/bin/slow-epmd", "/root/.cache/beamrun/epmd-4369.log"
+	if err := os.WriteFile(slow, []byte("#!/bin/sh\nsleep 1\nexec epmd \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	os.Remove(log)
+	sh(t, "systemd-run --quiet --collect --unit=first %s --epmd %s ensure", installed, slow)
+	eventually(t, "the unit is there", func() bool { return exec.Command("systemctl", "is-active", "beamrun-epmd-4369").Run() == nil })
+	res, code := serviceEnsure(t, []string{"Environment=HOME=/root"}, "--epmd", slow)
+	if code != 0 || res.Epmd.Started || res.Warnings != nil || exists(log) {
+		t.Errorf("%d, %+v, a log of its own: %v", code, res, exists(log))
+	}
+}
+
 // Port, address and program are the unit's too; the distribution's socket, which can't have them, is left alone.
 func TestSystemdEndpoint(t *testing.T) {
 	noEpmd(t)
