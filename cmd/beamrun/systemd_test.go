@@ -41,6 +41,16 @@ func sh(t *testing.T, format string, args ...any) string {
 	return string(out)
 }
 
+// script makes a program that every user can run, and returns its path.
+func script(t *testing.T, name, body string) string {
+	t.Helper()
+	path := "/usr/local/bin/" + name
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // unitFile makes a unit, which ends with the test.
 func unitFile(t *testing.T, name, text string) {
 	t.Helper()
@@ -385,10 +395,7 @@ func TestSystemdUnit(t *testing.T) {
 // A unit that is there already is waited for, not doubled, by those with another lock too.
 func TestSystemdUnitExists(t *testing.T) {
 	noEpmd(t)
-	slow, log := "/usr/local/bin/slow-epmd", "/root/.cache/beamrun/epmd-4369.log"
-	if err := os.WriteFile(slow, []byte("#!/bin/sh\nsleep 1\nexec epmd \"$@\"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	slow, log := script(t, "slow-epmd", `sleep 1; exec epmd "$@"`), "/root/.cache/beamrun/epmd-4369.log"
 	os.Remove(log)
 	sh(t, "systemd-run --quiet --collect --unit=first %s --epmd %s ensure", installed, slow)
 	eventually(t, "the unit is there", func() bool { return exec.Command("systemctl", "is-active", "beamrun-epmd-4369").Run() == nil })
@@ -418,12 +425,17 @@ func TestSystemdEndpoint(t *testing.T) {
 		t.Run(strings.Join(test.flags, " "), func(t *testing.T) {
 			unit := fmt.Sprintf("beamrun-epmd-%d.service", test.port)
 			t.Cleanup(func() { exec.Command("systemctl", "stop", unit).Run() })
+			begin := time.Now()
 			res, code := serviceEnsure(t, nil, test.flags...)
 			if code != 0 || res.Epmd.Detach != "system" || res.Epmd.Unit != unit || res.Warnings != nil {
 				t.Fatalf("%d, %+v", code, res)
 			}
 			if isRoot := uidOf(t, res.Epmd.PID) == 0; isRoot != test.root {
 				t.Errorf("epmd runs as root: %v", isRoot)
+			}
+			failed := strings.Count(sh(t, "journalctl --sync; journalctl --no-pager -o cat -u %s --since %s", unit, since(begin)), "Failed at step EXEC")
+			if want := strings.Count(strings.Join(test.flags, " "), home); failed != want { // it is not tried again and again
+				t.Errorf("%d failed starts, want %d", failed, want)
 			}
 			listeners := sh(t, "ss -Hltn 'sport = :%d' | awk '{print $4}'", test.port)
 			if onAll := strings.Contains(listeners, "0.0.0.0:"); onAll != (len(test.flags) == 2 && test.flags[0] != "--address") {
@@ -437,6 +449,7 @@ func TestSystemdEndpoint(t *testing.T) {
 func TestSystemdDetach(t *testing.T) {
 	app := appUser(t)
 	notFound := "only root may start its units, and this user has no manager that runs: stat /run/user/" + app + "/systemd/private: no such file or directory"
+	sleeping := script(t, "sleeping-epmd", "exec sleep 60")
 	for _, test := range []struct {
 		name       string
 		properties []string
@@ -449,6 +462,7 @@ func TestSystemdDetach(t *testing.T) {
 		{name: "the user says session", flags: []string{"--detach", "session"}, detach: "session"},
 		{name: "a network of its own", properties: []string{"PrivateNetwork=yes"}, detach: "session"},
 		{name: "a service that ends only its main process", properties: []string{"User=app", "KillMode=process"}, detach: "session"},
+		{name: "nowhere to write a lock or a log, and no need", properties: []string{"ProtectSystem=strict"}, detach: "socket"},
 		{name: "no PATH", properties: []string{"Environment=PATH=/nowhere"}, detach: "socket"},
 		{name: "systemd can't be reached", properties: []string{"InaccessiblePaths=/run/systemd/private", "InaccessiblePaths=/run/dbus"}, detach: "session",
 			warning: `^this epmd ends with app\.service, .*; add Wants=.* \(systemd did not run it apart: systemd-run: exit status 1: Failed to connect to bus: .*\)$`},
@@ -456,6 +470,8 @@ func TestSystemdDetach(t *testing.T) {
 			warning: `^this epmd ends with app\.service, .*; add ExecStartPre=\+beamrun ensure to app\.service \(systemd did not`},
 		{name: "no rights, but systemd has to", properties: []string{"User=app"}, flags: []string{"--detach", "systemd"}, code: exitNoEpmd,
 			message: "epmd on 127.0.0.1:4369: spawn: " + notFound},
+		{name: "a program that never listens", flags: []string{"--epmd", sleeping, "--timeout", "1s"}, code: exitNoEpmd,
+			message: "epmd on 127.0.0.1:4369: timeout: beamrun-epmd-4369.service: context deadline exceeded: dial tcp 127.0.0.1:4369: connect: connection refused"},
 		{name: "a program that ends at once", flags: []string{"--epmd", "/bin/false"}, code: exitNoEpmd,
 			message: "epmd on 127.0.0.1:4369: spawn: it ended with status 1 and printed nothing"},
 		{name: "a program that ends at once, and systemd has to", flags: []string{"--epmd", "/bin/false", "--detach", "systemd"}, code: exitNoEpmd,
