@@ -405,6 +405,29 @@ func TestSystemdUnitExists(t *testing.T) {
 	}
 }
 
+// The port is the truth: an epmd that was faster than the unit's is nobody's merit.
+func TestSystemdLostRace(t *testing.T) {
+	noEpmd(t)
+	slow := script(t, "slow-epmd", `sleep 1; exec epmd "$@"`)
+	faster := exec.Command("epmd", "-port", "4369")
+	started := make(chan error, 1)
+	go func() {
+		for exec.Command("systemctl", "is-active", "beamrun-epmd-4369").Run() != nil && t.Context().Err() == nil {
+		}
+		started <- faster.Start()
+	}()
+	res, code := serviceEnsure(t, nil, "--epmd", slow)
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	if pid := epmdtest.PID(epmd.DefaultPort); code != 0 || res.Epmd.Started || res.Epmd.Unit != "" || pid != faster.Process.Pid {
+		t.Errorf("%d, %+v, port 4369 is process %d's", code, res, pid)
+	}
+	eventually(t, "the unit has ended", func() bool { return exec.Command("systemctl", "is-active", "beamrun-epmd-4369").Run() != nil })
+	faster.Process.Kill()
+	faster.Wait()
+}
+
 // Port, address and program are the unit's too; the distribution's socket, which can't have them, is left alone.
 func TestSystemdEndpoint(t *testing.T) {
 	noEpmd(t)
@@ -470,7 +493,7 @@ func TestSystemdDetach(t *testing.T) {
 			warning: `^this epmd ends with app\.service, .*; add ExecStartPre=\+beamrun ensure to app\.service \(systemd did not`},
 		{name: "no rights, but systemd has to", properties: []string{"User=app"}, flags: []string{"--detach", "systemd"}, code: exitNoEpmd,
 			message: "epmd on 127.0.0.1:4369: spawn: " + notFound},
-		{name: "a program that never listens", flags: []string{"--epmd", sleeping, "--timeout", "1s"}, code: exitNoEpmd,
+		{name: "a program that never listens", flags: []string{"--epmd", sleeping, "--timeout", "3s"}, code: exitNoEpmd,
 			message: "epmd on 127.0.0.1:4369: timeout: beamrun-epmd-4369.service: context deadline exceeded: dial tcp 127.0.0.1:4369: connect: connection refused"},
 		{name: "a program that ends at once", flags: []string{"--epmd", "/bin/false"}, code: exitNoEpmd,
 			message: "epmd on 127.0.0.1:4369: spawn: it ended with status 1 and printed nothing"},
