@@ -8,13 +8,13 @@ import (
 const (
 	cookieVar = "BEAMRUN_COOKIE"
 
-	// setCookie runs in the node before any other -eval. The second case is an erl that the node's own programs start
-	// elsewhere; the first is one that has no name when it boots, where OTP refuses to set a cookie. erlexec splits
+	// setCookie runs in the node before any other -eval, and does nothing in a node that has no name when it boots (OTP
+	// refuses to set its cookie), in an erl that the node's own programs start elsewhere (no variable), and where the
+	// node has a -setcookie that nobody sees from outside: of a release's vm.args, or its script's. erlexec splits
 	// ERL_AFLAGS at spaces outside of quotes.
-	setCookie = `-eval 'case{node(),os:getenv("` + cookieVar + `")}of` +
-		`{nonode@nohost,_}->ok;` +
-		`{_,false}->ok;` +
-		`{N,C}->erlang:set_cookie(N,list_to_atom(C))end'`
+	setCookie = `-eval 'case{node(),os:getenv("` + cookieVar + `"),init:get_argument(setcookie)}of` +
+		`{N,C,error}when N/=nonode@nohost,C/=false->erlang:set_cookie(N,list_to_atom(C));` +
+		`_->ok end'`
 )
 
 // withCookie returns env with what makes a node set its cookie when it boots. (erlang:set_cookie/1 is missing on

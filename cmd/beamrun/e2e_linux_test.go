@@ -250,6 +250,14 @@ func TestCookieSources(t *testing.T) {
 	if own := h.run("beamrun", "--cookie", "fresh", "elixir", "--sname", "x", "--cookie", "mine", "-e", "IO.write Node.get_cookie()"); own != "mine" {
 		t.Errorf("the program's own cookie became %q", own)
 	}
+	// nor is one lost that is seen only inside: as in a release's vm.args, which its script names
+	vmArgs := filepath.Join(t.TempDir(), "vm.args")
+	if err := os.WriteFile(vmArgs, []byte("-sname x\n-setcookie inside\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := h.run("beamrun", "--cookie", "fresh", "erl", "-noinput", "-args_file", vmArgs, "-eval", erlang); out != "inside 1" {
+		t.Errorf("the cookie of vm.args became %q", out)
+	}
 	seen := stop()
 	t.Logf("the arguments of %d processes", len(seen))
 	if seen.of(all...) != 0 || seen.of("-sname") == 0 {
