@@ -17,10 +17,15 @@ import (
 // launch makes sure of epmd and then becomes the program. flags are beamrun's own, as they were given.
 func (a *app) launch(ctx context.Context, flags []string, program string, args []string) (code int, err error) {
 	// what can't be launched needs no epmd
-	if _, err := exec.LookPath(program); err != nil {
+	path, err := exec.LookPath(program)
+	if err != nil {
 		return 0, &programError{program, err}
 	}
-	c := launcher.Config{Program: program, Args: args, Local: a.local}
+	c := launcher.Config{Program: program, Args: args, Env: os.Environ(), Local: a.local}
+	if root := releaseRoot(path); root != "" {
+		// package ensure looks for an epmd there, here and in the child; the program keeps the environment above
+		os.Setenv("RELEASE_ROOT", root)
+	}
 	a.warnIfUnreachable(ctx, args)
 	if c.Cookie, err = a.launchCookie(args); err != nil {
 		return 0, err

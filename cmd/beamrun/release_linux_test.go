@@ -1,0 +1,56 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/beamrun/beamrun/ensure/epmdtest"
+)
+
+// A release is started with its own epmd, be it named by a path or by a link, and learns nothing of how that was found.
+// (The folders of one, with a copy of the real epmd; examples has real releases.)
+func TestReleasesOwnEpmd(t *testing.T) {
+	epmdtest.Need(t, "epmd")
+	real, err := exec.LookPath("epmd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(real)
+	root := t.TempDir()
+	at := func(name string) string { return filepath.Join(root, name) }
+	err = errors.Join(err, os.MkdirAll(at("bin"), 0o755), os.MkdirAll(at("erts-1.0/bin"), 0o755),
+		os.WriteFile(at("erts-1.0/bin/epmd"), text, 0o755),
+		os.WriteFile(at("bin/my_app"), []byte("#!/bin/sh\necho root=$RELEASE_ROOT $*\n"), 0o755),
+		os.Symlink(at("bin/my_app"), at("link")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		program string
+		own     bool
+	}{
+		{at("bin/my_app"), false}, // there is no releases folder yet
+		{at("bin/my_app"), true}, {at("link"), true}, {"bin/my_app", true}, {"sh", false},
+	} {
+		if tt.own {
+			os.Mkdir(at("releases"), 0o755)
+		}
+		h := newHost(t)
+		cmd := h.command("beamrun", tt.program, "start")
+		if tt.program == "sh" {
+			cmd.Args = []string{"beamrun", "sh", "-c", "echo root=$RELEASE_ROOT start"}
+		}
+		cmd.Dir = root
+		if out, err := cmd.CombinedOutput(); err != nil || string(out) != "root= start\n" {
+			t.Errorf("%s: %v, %q", tt.program, err, out)
+		}
+		exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", epmdtest.PID(h.port)))
+		if (exe == at("erts-1.0/bin/epmd")) != tt.own || filepath.Base(exe) != "epmd" {
+			t.Errorf("%s: the epmd is %q", tt.program, exe)
+		}
+	}
+}
