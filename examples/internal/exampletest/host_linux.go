@@ -1,0 +1,155 @@
+// Package exampletest runs the examples as their users would: with beamrun on PATH, but in a home folder and on an epmd
+// port of their own.
+package exampletest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/epmdtest"
+)
+
+// Deadline bounds every wait of an example.
+const Deadline = 60 * time.Second
+
+// Host is where one test runs.
+type Host struct {
+	T    *testing.T
+	Home string
+	Port int
+	Path string   // PATH
+	Env  []string // beside what every program gets
+}
+
+// New returns a host without epmd. What runs on it when the test ends, other than an epmd, fails the test and is killed.
+func New(t *testing.T) *Host {
+	t.Helper()
+	epmdtest.Need(t, "epmd", "erl", "go")
+	h := &Host{T: t, Home: t.TempDir(), Port: epmdtest.Port(t)}
+	h.Path = beamrun(t) + ":" + os.Getenv("PATH")
+	t.Cleanup(h.Empty)
+	return h
+}
+
+// beamrun builds beamrun and returns its folder.
+func beamrun(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	build := exec.Command("go", "build", "-o", dir, "github.com/beamrun/beamrun/cmd/beamrun")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return dir
+}
+
+// HideErlang makes PATH one that has every program but epmd, erl and Elixir's, so that a release has only its own.
+func (h *Host) HideErlang() {
+	h.T.Helper()
+	dir := h.T.TempDir()
+	for _, from := range filepath.SplitList(h.Path) {
+		programs, _ := os.ReadDir(from)
+		for _, p := range programs {
+			switch p.Name() {
+			case "epmd", "erl", "elixir", "iex", "escript", "erl_call":
+			default:
+				os.Symlink(filepath.Join(from, p.Name()), filepath.Join(dir, p.Name())) // the first on PATH wins
+			}
+		}
+	}
+	h.Path = dir
+}
+
+// Command is a program on this host, killed when the test ends or its time is up.
+func (h *Host) Command(dir, name string, args ...string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(h.T.Context(), Deadline)
+	h.T.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, "env", append([]string{name}, args...)...) // env looks on this host's PATH
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "HOME="+h.Home, "PATH="+h.Path, "ERL_EPMD_PORT="+strconv.Itoa(h.Port), "TERM=xterm",
+		"XDG_RUNTIME_DIR=", "XDG_CACHE_HOME=", "XDG_CONFIG_HOME=", "RELEASE_COOKIE=", h.mark())
+	cmd.Env = append(cmd.Env, h.Env...)
+	cmd.WaitDelay = time.Second
+	return cmd
+}
+
+// Try runs a program to its end and returns what it printed.
+func (h *Host) Try(dir, name string, args ...string) (string, error) {
+	var out bytes.Buffer
+	cmd := h.Command(dir, name, args...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	return strings.TrimSpace(out.String()), err
+}
+
+// ExitCode is that of Try's error.
+func ExitCode(err error) int {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	return 0
+}
+
+// Run is Try for what has to end well.
+func (h *Host) Run(dir, name string, args ...string) string {
+	h.T.Helper()
+	out, err := h.Try(dir, name, args...)
+	if err != nil {
+		h.T.Fatalf("%s %q: %v\n%s", name, args, err, out)
+	}
+	return out
+}
+
+// Eventually waits until a program prints what is wanted.
+func (h *Host) Eventually(want, dir, name string, args ...string) {
+	h.T.Helper()
+	var out string
+	Wait(h.T, func() error {
+		var err error
+		if out, err = h.Try(dir, name, args...); out != want {
+			err = fmt.Errorf("%s %q: %v, %q, want %q", name, args, err, out, want)
+		}
+		return err
+	})
+}
+
+// Registered waits until a node is.
+func (h *Host) Registered(node string) {
+	h.T.Helper()
+	Wait(h.T, func() error {
+		_, err := epmd.Lookup(h.T.Context(), fmt.Sprintf("127.0.0.1:%d", h.Port), node)
+		return err
+	})
+}
+
+// Wait waits until f has no error.
+func Wait(t *testing.T, f func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(Deadline); ; time.Sleep(10 * time.Millisecond) {
+		if err := f(); err == nil {
+			return
+		} else if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Copy copies an example's project.
+func Copy(t *testing.T, project string) (dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "project")
+	if err := os.CopyFS(dir, os.DirFS(project)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}

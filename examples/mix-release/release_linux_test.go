@@ -1,0 +1,165 @@
+// Package mixrelease tests the example: a release of Elixir that runs from a state without epmd.
+package mixrelease
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/examples/internal/exampletest"
+)
+
+// build makes the release in a copy of the project, with other text in some of its files. It returns its folder.
+func build(h *exampletest.Host, files map[string]string) string {
+	h.T.Helper()
+	epmdtest.Need(h.T, "elixir", "mix")
+	dir := exampletest.Copy(h.T, ".")
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			h.T.Fatal(err)
+		}
+	}
+	h.Run(dir, "env", "MIX_ENV=prod", "mix", "release", "--quiet")
+	root, err := filepath.EvalSymlinks(filepath.Join(dir, "_build/prod/rel/my_app"))
+	if err != nil {
+		h.T.Fatal(err)
+	}
+	h.HideErlang()
+	return root
+}
+
+var noHook = map[string]string{"rel/env.sh.eex": ""}
+
+// All commands, in both ways to have epmd, on a host that has no epmd but the release's.
+func TestCommands(t *testing.T) {
+	for name, way := range map[string]struct {
+		files map[string]string
+		start []string // beamrun stands before the commands that start the node
+	}{
+		"hook":    {nil, nil},
+		"beamrun": {noHook, []string{"beamrun"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := exampletest.New(t)
+			root := build(h, way.files)
+			start := func(command string) []string { return append(way.start, "bin/my_app", command) }
+			app := func(args ...string) string { t.Helper(); return h.Run(root, "bin/my_app", args...) }
+			epmds, _ := filepath.Glob(root + "/erts-*/bin/epmd")
+			if len(epmds) != 1 {
+				t.Fatalf("the release has %q", epmds)
+			}
+
+			args := start("start")
+			node := h.Command(root, args[0], args[1:]...)
+			var out strings.Builder
+			node.Stdout, node.Stderr = &out, &out
+			if err := node.Start(); err != nil {
+				t.Fatal(err)
+			}
+			h.Registered("my_app")
+			h.Eventually("42", root, "bin/my_app", "rpc", "IO.puts MyApp.next()") // once it has booted
+			epmd := h.Epmd(epmds[0])
+			if pid := app("pid"); pid != strconv.Itoa(node.Process.Pid) {
+				t.Errorf("pid: %s, started as %d", pid, node.Process.Pid)
+			}
+			if out := app("eval", "IO.puts 6 * 7"); out != "42" {
+				t.Errorf("eval: %s", out)
+			}
+			remote := exampletest.Open(t, h.Command(root, "bin/my_app", "remote"))
+			remote.Expect(`iex\(my_app@[^)]+\)1> `)
+			remote.Type("{:next, MyApp.next()}\r")
+			remote.Expect(`\{:next, 43\}`)
+			remote.Type("\x03")
+			remote.Expect(`BREAK`)
+			remote.Type("a\r")
+			remote.Wait()
+			app("stop")
+			if err := node.Wait(); err != nil || out.String() != "" {
+				t.Errorf("start: %v, %s", err, &out)
+			}
+			if after := h.Epmd(epmds[0]); after != epmd {
+				t.Errorf("the node is gone; epmd was %d and is %d", epmd, after)
+			}
+
+			epmdtest.Kill(t, h.Port)
+			args = start("daemon")
+			if out := h.Run(root, args[0], args[1:]...); out != "" {
+				t.Errorf("daemon: %s", out)
+			}
+			h.Eventually("42", root, "bin/my_app", "rpc", "IO.puts MyApp.next()")
+			epmd = h.Epmd(epmds[0])
+			if pid, err := strconv.Atoi(app("pid")); err != nil || pid == epmd {
+				t.Errorf("pid: %d, %v", pid, err)
+			}
+			app("stop")
+			h.Empty()
+			if after := h.Epmd(epmds[0]); after != epmd {
+				t.Errorf("the daemon is gone; epmd was %d and is %d", epmd, after)
+			}
+		})
+	}
+}
+
+// A cookie that the release has of its own is the node's, whatever beamrun was told.
+func TestCookies(t *testing.T) {
+	for _, tt := range []struct {
+		name, env, vmArgs string
+		file              func(root, home string) string
+	}{
+		{"RELEASE_COOKIE", "of_the_environment", "", nil},
+		{"releases/COOKIE", "", "", func(root, _ string) string { return root + "/releases/COOKIE" }},
+		// the script passes releases/COOKIE too, and of two -setcookie Erlang takes neither, but the user's file
+		{"vm.args", "", "-setcookie of_vm_args\n", func(_, home string) string { return home + "/.erlang.cookie" }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := exampletest.New(t)
+			root := build(h, map[string]string{"rel/env.sh.eex": "", "rel/vm.args.eex": tt.vmArgs})
+			node := h.Command(root, "env", "RELEASE_COOKIE="+tt.env, "beamrun", "--cookie", "fresh", "bin/my_app", "start")
+			if err := node.Start(); err != nil {
+				t.Fatal(err)
+			}
+			h.Registered("my_app")
+			want := tt.env
+			if tt.file != nil {
+				text, err := os.ReadFile(tt.file(root, h.Home))
+				if want = string(text); err != nil || len(want) < 20 {
+					t.Fatal(err, want)
+				}
+			}
+			h.Eventually(want, root, "env", "RELEASE_COOKIE="+want, "bin/my_app", "rpc", "IO.puts Node.get_cookie()")
+			node.Process.Kill()
+			node.Wait()
+		})
+	}
+}
+
+// The hook is not silent about what it lacks.
+func TestHookWithoutEpmd(t *testing.T) {
+	t.Parallel()
+	h := exampletest.New(t)
+	root := build(h, nil)
+	epmds, _ := filepath.Glob(root + "/erts-*/bin/epmd")
+	server := epmdtest.Listen(t, "127.0.0.1:0", epmdtest.Garbage)
+	out, err := h.Try(root, "env", "ERL_EPMD_PORT="+strconv.Itoa(server.Port()), "bin/my_app", "start")
+	if want := "beamrun: epmd on 127.0.0.1:"; exampletest.ExitCode(err) != 69 || !strings.HasPrefix(out, want) || !strings.Contains(out, "foreign") {
+		t.Errorf("where another program has the port: %v, %s", err, out)
+	}
+
+	if err := os.Remove(filepath.Join(h.Path, "beamrun")); err != nil {
+		t.Fatal(err)
+	}
+	out, err = h.Try(root, "bin/my_app", "daemon")
+	if want := "my_app: beamrun is not on PATH; Erlang starts an epmd by itself"; err != nil || out != want {
+		t.Errorf("without beamrun: %v, %s", err, out)
+	}
+	h.Eventually("42", root, "bin/my_app", "rpc", "IO.puts MyApp.next()")
+	if exe, _ := os.Readlink("/proc/" + strconv.Itoa(epmdtest.PID(h.Port)) + "/exe"); len(epmds) != 1 || exe != epmds[0] {
+		t.Errorf("the epmd is %q, want %q", exe, epmds)
+	}
+	h.Run(root, "bin/my_app", "stop")
+}

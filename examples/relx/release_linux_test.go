@@ -1,0 +1,161 @@
+// Package relx tests the example: a release of rebar3 and relx that runs from a state without epmd.
+package relx
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/examples/internal/exampletest"
+)
+
+// build makes the release in a copy of the project that edit may change. It returns its folder.
+func build(h *exampletest.Host, edit func(name, text string) string) string {
+	h.T.Helper()
+	epmdtest.Need(h.T, "rebar3")
+	dir := exampletest.Copy(h.T, ".")
+	for _, name := range []string{"rebar.config", "config/vm.args"} {
+		path := filepath.Join(dir, name)
+		text, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(path, []byte(edit(name, string(text))), 0o644)
+		}
+		if err != nil {
+			h.T.Fatal(err)
+		}
+	}
+	h.Run(dir, "rebar3", "release")
+	root, err := filepath.EvalSymlinks(filepath.Join(dir, "_build/default/rel/my_app"))
+	if err != nil {
+		h.T.Fatal(err)
+	}
+	h.HideErlang()
+	h.Env = append(h.Env, "PIPE_DIR="+filepath.Join(dir, "pipes")+"/") // else below /tmp/erl_pipes, for all hosts
+	return root
+}
+
+func asIs(_, text string) string { return text }
+
+// noHook leaves the release to `beamrun bin/my_app`.
+func noHook(name, text string) string {
+	if name == "config/vm.args" {
+		return "-sname my_app\n"
+	}
+	return strings.Replace(text, "{pre_start, [{custom, \"hooks/pre_start\"}]}", "", 1)
+}
+
+// All commands, in both ways to have epmd, on a host that has no epmd but the release's.
+func TestCommands(t *testing.T) {
+	for name, way := range map[string]struct {
+		edit  func(name, text string) string
+		start []string // beamrun stands before the commands that start the node
+	}{
+		"hook":    {asIs, nil},
+		"beamrun": {noHook, []string{"beamrun"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := exampletest.New(t)
+			root := build(h, way.edit)
+			start := func(command string) []string { return append(way.start, "bin/my_app", command) }
+			app := func(args ...string) string { t.Helper(); return h.Run(root, "bin/my_app", args...) }
+			epmds, _ := filepath.Glob(root + "/erts-*/bin/epmd")
+			if len(epmds) != 1 {
+				t.Fatalf("the release has %q", epmds)
+			}
+			if name == "hook" {
+				h.Run(root, "beamrun", "cookie", "rotate") // the launch makes it by itself
+			}
+
+			args := start("foreground")
+			node := h.Command(root, args[0], args[1:]...)
+			var out strings.Builder
+			node.Stdout, node.Stderr = &out, &out
+			if err := node.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- node.Wait() }() // stop waits until the pid is gone
+			h.Registered("my_app")
+			h.Eventually("42", root, "bin/my_app", "rpc", "my_app_counter", "next") // once it has booted
+			epmd := h.Epmd(epmds[0])
+			if pong := app("ping"); pong != "pong" {
+				t.Errorf("ping: %s", pong)
+			}
+			if pid := app("pid"); pid != strconv.Itoa(node.Process.Pid) {
+				t.Errorf("pid: %s, started as %d", pid, node.Process.Pid)
+			}
+			if out := app("eval", "my_app_counter:next()."); out != "43" {
+				t.Errorf("eval: %s", out)
+			}
+			remote := exampletest.Open(t, h.Command(root, "bin/my_app", "remote_console"))
+			remote.Expect(`\(my_app@[^)]+\)1> `)
+			remote.Type("{next, my_app_counter:next()}.\r")
+			remote.Expect(`\{next,44\}`)
+			remote.Type("\x03")
+			remote.Expect(`BREAK`)
+			remote.Type("a\r")
+			remote.Wait()
+			app("stop")
+			if err := <-ended; err != nil {
+				t.Errorf("foreground: %v, %s", err, &out)
+			}
+			if after := h.Epmd(epmds[0]); after != epmd {
+				t.Errorf("the node is gone; epmd was %d and is %d", epmd, after)
+			}
+
+			epmdtest.Kill(t, h.Port)
+			args = start("daemon")
+			h.Run(root, args[0], args[1:]...)
+			h.Eventually("42", root, "bin/my_app", "rpc", "my_app_counter", "next")
+			epmd = h.Epmd(epmds[0])
+			app("stop")
+			h.Empty()
+			if after := h.Epmd(epmds[0]); after != epmd {
+				t.Errorf("the daemon is gone; epmd was %d and is %d", epmd, after)
+			}
+		})
+	}
+}
+
+// The cookie of vm.args is the node's, whatever beamrun was told.
+func TestCookieOfVMArgs(t *testing.T) {
+	t.Parallel()
+	h := exampletest.New(t)
+	root := build(h, func(name, text string) string {
+		if text = noHook(name, text); name == "config/vm.args" {
+			text += "-setcookie of_vm_args\n"
+		}
+		return text
+	})
+	node := h.Command(root, "beamrun", "--cookie", "fresh", "bin/my_app", "foreground")
+	if err := node.Start(); err != nil {
+		t.Fatal(err)
+	}
+	h.Registered("my_app")
+	h.Eventually("of_vm_args", root, "bin/my_app", "rpc", "erlang", "get_cookie")
+	node.Process.Kill()
+	node.Wait()
+}
+
+// The hook stops a start that would come to nothing, and says why.
+func TestHookWithoutEpmd(t *testing.T) {
+	t.Parallel()
+	h := exampletest.New(t)
+	root := build(h, asIs)
+	server := epmdtest.Listen(t, "127.0.0.1:0", epmdtest.Garbage)
+	out, err := h.Try(root, "env", "ERL_EPMD_PORT="+strconv.Itoa(server.Port()), "bin/my_app", "foreground")
+	if exampletest.ExitCode(err) != 69 || !strings.Contains(out, "\nbeamrun: epmd on 127.0.0.1:") || !strings.Contains(out, "foreign") {
+		t.Errorf("where another program has the port: %v, %s", err, out)
+	}
+	if err := os.Remove(filepath.Join(h.Path, "beamrun")); err != nil {
+		t.Fatal(err)
+	}
+	out, err = h.Try(root, "bin/my_app", "daemon")
+	if want := "my_app: beamrun is not on PATH, and without it there may be no epmd"; exampletest.ExitCode(err) != 127 || !strings.HasSuffix(out, want) {
+		t.Errorf("without beamrun: %v, %s", err, out)
+	}
+}
