@@ -27,7 +27,7 @@ func build(h *exampletest.Host, files map[string]string) string {
 	if err != nil {
 		h.T.Fatal(err)
 	}
-	h.HideErlang()
+	h.Hide(exampletest.Erlang...)
 	return root
 }
 

@@ -32,7 +32,7 @@ func build(h *exampletest.Host, edit func(name, text string) string) string {
 	if err != nil {
 		h.T.Fatal(err)
 	}
-	h.HideErlang()
+	h.Hide(exampletest.Erlang...)
 	h.Env = append(h.Env, "PIPE_DIR="+filepath.Join(dir, "pipes")+"/") // else below /tmp/erl_pipes, for all hosts
 	return root
 }

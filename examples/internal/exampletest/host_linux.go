@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -52,16 +53,17 @@ func beamrun(t *testing.T) string {
 	return dir
 }
 
-// HideErlang makes PATH one that has every program but epmd, erl and Elixir's, so that a release has only its own.
-func (h *Host) HideErlang() {
+// Erlang are the programs that a release has to do without.
+var Erlang = []string{"epmd", "erl", "erl_call", "escript", "elixir", "iex"}
+
+// Hide makes PATH one that has every program but these.
+func (h *Host) Hide(hidden ...string) {
 	h.T.Helper()
 	dir := h.T.TempDir()
 	for _, from := range filepath.SplitList(h.Path) {
 		programs, _ := os.ReadDir(from)
 		for _, p := range programs {
-			switch p.Name() {
-			case "epmd", "erl", "elixir", "iex", "escript", "erl_call":
-			default:
+			if !slices.Contains(hidden, p.Name()) {
 				os.Symlink(filepath.Join(from, p.Name()), filepath.Join(dir, p.Name())) // the first on PATH wins
 			}
 		}
