@@ -20,8 +20,8 @@ import (
 	"github.com/beamrun/beamrun/ensure/epmdtest"
 )
 
-// Deadline bounds every wait of an example.
-const Deadline = 60 * time.Second
+// Deadline bounds every wait.
+const Deadline = 30 * time.Second
 
 // Host is where one test runs.
 type Host struct {
@@ -71,9 +71,9 @@ func (h *Host) Hide(hidden ...string) {
 	h.Path = dir
 }
 
-// Command is a program on this host, killed when the test ends or its time is up.
+// Command is a program on this host, killed when the test ends or after a minute.
 func (h *Host) Command(dir, name string, args ...string) *exec.Cmd {
-	ctx, cancel := context.WithTimeout(h.T.Context(), Deadline)
+	ctx, cancel := context.WithTimeout(h.T.Context(), 2*Deadline)
 	h.T.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, "env", append([]string{name}, args...)...) // env looks on this host's PATH
 	cmd.Dir = dir
