@@ -18,6 +18,8 @@ import (
 	"github.com/beamrun/beamrun/examples/internal/exampletest"
 )
 
+func TestMain(m *testing.M) { exampletest.Main(m) }
+
 // newHost is a CI machine without epmd and beamrun, and the project on it. `go install` takes beamrun from this source.
 func newHost(t *testing.T) (h *exampletest.Host, project string) {
 	t.Helper()

@@ -12,6 +12,8 @@ import (
 	"github.com/beamrun/beamrun/examples/internal/exampletest"
 )
 
+func TestMain(m *testing.M) { exampletest.Main(m) }
+
 // build makes the release in a copy of the project, with other text in some of its files. It returns its folder.
 func build(h *exampletest.Host, files map[string]string) string {
 	h.T.Helper()

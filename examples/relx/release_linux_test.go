@@ -12,6 +12,8 @@ import (
 	"github.com/beamrun/beamrun/examples/internal/exampletest"
 )
 
+func TestMain(m *testing.M) { exampletest.Main(m) }
+
 // build makes the release in a copy of the project that edit may change. It returns its folder.
 func build(h *exampletest.Host, edit func(name, text string) string) string {
 	h.T.Helper()

@@ -35,22 +35,27 @@ type Host struct {
 // New returns a host without epmd. What runs on it when the test ends, other than an epmd, fails the test and is killed.
 func New(t *testing.T) *Host {
 	t.Helper()
-	epmdtest.Need(t, "epmd", "erl", "go")
+	epmdtest.Need(t, "epmd", "erl")
 	h := &Host{T: t, Home: t.TempDir(), Port: epmdtest.Port(t)}
-	h.Path = beamrun(t) + ":" + os.Getenv("PATH")
+	h.Path = beamrun + ":" + os.Getenv("PATH")
 	t.Cleanup(h.Empty)
 	return h
 }
 
-// beamrun builds beamrun and returns its folder.
-func beamrun(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	build := exec.Command("go", "build", "-o", dir, "github.com/beamrun/beamrun/cmd/beamrun")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+var beamrun string // the folder of the one that is built
+
+// Main is a package's TestMain: it builds beamrun once for all hosts.
+func Main(m *testing.M) {
+	var err error
+	if beamrun, err = os.MkdirTemp("", "beamrun-example-"); err != nil {
+		panic(err)
 	}
-	return dir
+	defer os.RemoveAll(beamrun)
+	build := exec.Command("go", "build", "-o", beamrun, "github.com/beamrun/beamrun/cmd/beamrun")
+	if out, err := build.CombinedOutput(); err != nil {
+		panic(fmt.Sprintf("%v: %s", err, out))
+	}
+	m.Run()
 }
 
 // Erlang are the programs that a release has to do without.
