@@ -15,7 +15,9 @@ func (a *app) ensure(ctx context.Context, args []string) error {
 		return err
 	}
 	res, err := ensure.Epmd(ctx, a.epmd())
-	a.sayWarnings(res)
+	if !a.json { // else they are in the result
+		a.sayWarnings(res.Warnings)
+	}
 	if err != nil {
 		return err
 	}
@@ -28,12 +30,12 @@ func (a *app) ensure(ctx context.Context, args []string) error {
 	return err
 }
 
-// sayWarnings shows what ensure could do without; in JSON it stands in the result.
-func (a *app) sayWarnings(res ensure.Result) {
-	if a.json || a.quiet {
+// sayWarnings shows what ensure could do without.
+func (a *app) sayWarnings(warnings []string) {
+	if a.quiet {
 		return
 	}
-	for _, w := range res.Warnings {
+	for _, w := range warnings {
 		a.say("warning: %s", w)
 	}
 }

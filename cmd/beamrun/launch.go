@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -22,15 +23,11 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 		return 0, &programError{program, err}
 	}
 	c := launcher.Config{Program: program, Args: args, Env: os.Environ(), Local: a.local}
-	if root := releaseRoot(path); root != "" {
-		// package ensure looks for an epmd there, here and in the child; the program keeps the environment above
-		os.Setenv("RELEASE_ROOT", root)
-	}
 	a.warnIfUnreachable(ctx, args)
 	if c.Cookie, err = a.launchCookie(args); err != nil {
 		return 0, err
 	}
-	if c.Endpoint, err = a.launchEpmd(ctx, flags); err != nil {
+	if c.Endpoint, err = a.launchEpmd(ctx, flags, path); err != nil {
 		return 0, err
 	}
 	if launcher.CanExec {
@@ -70,19 +67,22 @@ func (a *app) launchCookie(args []string) (string, error) {
 // program's child, and a zombie once it ends, for few programs wait for children that they do not know (the Erlang VM
 // ignores SIGCHLD and leaves none; a release's start script, or a supervisor, does not). So a short-lived
 // `beamrun ensure` starts it, and init takes it over.
-func (a *app) launchEpmd(ctx context.Context, flags []string) (ensure.Endpoint, error) {
-	if !launcher.CanExec {
-		res, err := ensure.Epmd(ctx, a.epmd())
-		a.sayWarnings(res)
-		return res.Endpoint, err
-	}
+func (a *app) launchEpmd(ctx context.Context, flags []string, program string) (ensure.Endpoint, error) {
 	res, err := ensure.Probe(ctx, a.epmd())
 	var e *ensure.Error
 	if !errors.As(err, &e) || e.Kind != ensure.KindDown {
-		a.sayWarnings(res)
+		a.sayWarnings(res.Warnings)
 		if err == nil && a.verbose {
 			a.say("%s", ensureLine(res))
 		}
+		return res.Endpoint, err
+	}
+	if root := releaseRoot(program); root != "" {
+		os.Setenv("RELEASE_ROOT", root) // for package ensure, here and in the child; the program's environment is taken already
+	}
+	if !launcher.CanExec {
+		res, err := ensure.Epmd(ctx, a.epmd())
+		a.sayWarnings(res.Warnings)
 		return res.Endpoint, err
 	}
 	self, err := os.Executable()
@@ -102,10 +102,15 @@ func (a *app) launchEpmd(ctx context.Context, flags []string) (ensure.Endpoint, 
 	case err != nil:
 		return res.Endpoint, fmt.Errorf("beamrun ensure: %w", err)
 	}
+	if a.json { // then its warnings are in the result, which is not shown
+		var said struct{ Warnings []string }
+		err = json.Unmarshal(out.Bytes(), &said)
+		a.sayWarnings(said.Warnings)
+	}
 	if a.verbose {
 		a.say("%s", bytes.TrimSpace(out.Bytes()))
 	}
-	return res.Endpoint, nil
+	return res.Endpoint, err
 }
 
 // withoutDashes returns the flags less the -- that ended them.
