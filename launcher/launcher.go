@@ -46,7 +46,8 @@ type Config struct {
 	// Cookie is set as the program's own, see the package comment of cookie for where to get one. It reaches a node
 	// that has its name when it boots (-sname, --sname, -name, --name), a few milliseconds after its distribution
 	// started; until then it holds the cookie of the user's file. Empty: the program keeps to the user's file.
-	// Where the arguments or the environment already give a cookie, see [GivesCookie], that one wins.
+	// Where the arguments or the environment already give a cookie, see [GivesCookie], that one wins, and so does a
+	// -setcookie that only the node sees, as in a release's vm.args.
 	Cookie string
 
 	// Stdin, Stdout and Stderr are those of Command and Run. Nil: the caller's own.

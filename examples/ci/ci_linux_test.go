@@ -3,7 +3,6 @@ package ci
 
 import (
 	"archive/zip"
-	"io"
 	"os"
 	"os/exec"
 	"path"
@@ -82,7 +81,7 @@ func proxy(t *testing.T) string {
 	}
 	f, err := w.Create(path.Join(module+"@"+version, "go.mod"))
 	if err == nil {
-		_, err = io.WriteString(f, string(goMod))
+		_, err = f.Write(goMod)
 	}
 	if err != nil || w.Close() != nil {
 		t.Fatal(err)
