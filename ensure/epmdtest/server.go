@@ -27,7 +27,7 @@ const (
 // registrations, DUMP, KILL and STOP from the own host only.
 type Server struct {
 	t        testing.TB
-	listener net.Listener
+	listener *net.TCPListener
 	addr     net.TCPAddr
 	end      chan struct{} // closed when the end begins
 	done     chan struct{} // closed when nothing is left
@@ -63,7 +63,7 @@ func Listen(t testing.TB, addr string, faults ...Fault) *Server {
 	if err != nil {
 		t.Fatalf("epmdtest: %v", err)
 	}
-	s := &Server{t: t, listener: l, addr: *l.Addr().(*net.TCPAddr), end: make(chan struct{}), done: make(chan struct{}), conns: map[*conn]bool{}}
+	s := &Server{t: t, listener: l.(*net.TCPListener), addr: *l.Addr().(*net.TCPAddr), end: make(chan struct{}), done: make(chan struct{}), conns: map[*conn]bool{}}
 	if s.addr.IP.IsUnspecified() {
 		s.addr.IP = net.IPv4(127, 0, 0, 1)
 	}
@@ -127,7 +127,7 @@ func (s *Server) SetFaults(faults ...Fault) {
 		s.lastOne = s.accepted + n
 	}
 	if s.accepted == s.lastOne {
-		s.listener.Close()
+		unlisten(s.listener)
 	}
 }
 
@@ -147,7 +147,7 @@ func (s *Server) stop() {
 	}
 	s.ended = true
 	close(s.end)
-	s.listener.Close()
+	unlisten(s.listener)
 	for c := range s.conns {
 		c.Close()
 	}
@@ -180,7 +180,7 @@ func (s *Server) admit(tcp *net.TCPConn) {
 	}
 	s.accepted++
 	if s.accepted == s.lastOne {
-		s.listener.Close()
+		unlisten(s.listener)
 	}
 	c := &conn{TCPConn: tcp, faults: s.faults, id: s.accepted}
 	s.conns[c] = true
@@ -213,7 +213,7 @@ func (s *Server) serve(c *conn) {
 	reply, then := s.registry.answer(req, c)
 	s.mu.Unlock()
 	if then == endServer {
-		s.listener.Close() // before the reply: who has read that finds nobody
+		unlisten(s.listener) // before the reply: who has read that finds nobody
 		defer s.stop()
 	}
 	if c.send(c, reply, s.end) && then == stayOpen {
