@@ -4,6 +4,7 @@ package mixrelease
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -38,8 +39,8 @@ var noHook = map[string]string{"rel/env.sh.eex": ""}
 // All commands, in both ways to have epmd, on a host that has no epmd but the release's.
 func TestCommands(t *testing.T) {
 	for name, way := range map[string]struct {
-		files map[string]string
-		start []string // beamrun stands before the commands that start the node
+		files  map[string]string
+		before []string // each command
 	}{
 		"hook":    {nil, nil},
 		"beamrun": {noHook, []string{"beamrun"}},
@@ -48,14 +49,19 @@ func TestCommands(t *testing.T) {
 			t.Parallel()
 			h := exampletest.New(t)
 			root := build(h, way.files)
-			start := func(command string) []string { return append(way.start, "bin/my_app", command) }
-			app := func(args ...string) string { t.Helper(); return h.Run(root, "bin/my_app", args...) }
+			command := func(args ...string) []string { return slices.Concat(way.before, []string{"bin/my_app"}, args) }
+			app := func(args ...string) string {
+				t.Helper()
+				args = command(args...)
+				return h.Run(root, args[0], args[1:]...)
+			}
+			rpc := command("rpc", "IO.puts MyApp.next()")
 			epmds, _ := filepath.Glob(root + "/erts-*/bin/epmd")
 			if len(epmds) != 1 {
 				t.Fatalf("the release has %q", epmds)
 			}
 
-			args := start("start")
+			args := command("start")
 			node := h.Command(root, args[0], args[1:]...)
 			var out strings.Builder
 			node.Stdout, node.Stderr = &out, &out
@@ -63,7 +69,7 @@ func TestCommands(t *testing.T) {
 				t.Fatal(err)
 			}
 			h.Registered("my_app")
-			h.Eventually("42", root, "bin/my_app", "rpc", "IO.puts MyApp.next()") // once it has booted
+			h.Eventually("42", root, rpc[0], rpc[1:]...) // once it has booted
 			epmd := h.Epmd(epmds[0])
 			if pid := app("pid"); pid != strconv.Itoa(node.Process.Pid) {
 				t.Errorf("pid: %s, started as %d", pid, node.Process.Pid)
@@ -71,7 +77,8 @@ func TestCommands(t *testing.T) {
 			if out := app("eval", "IO.puts 6 * 7"); out != "42" {
 				t.Errorf("eval: %s", out)
 			}
-			remote := exampletest.Open(t, h.Command(root, "bin/my_app", "remote"))
+			args = command("remote")
+			remote := exampletest.Open(t, h.Command(root, args[0], args[1:]...))
 			remote.Expect(`iex\(my_app@[^)]+\)1> `)
 			remote.Type("{:next, MyApp.next()}\r")
 			remote.Expect(`\{:next, 43\}`)
@@ -88,11 +95,10 @@ func TestCommands(t *testing.T) {
 			}
 
 			epmdtest.Kill(t, h.Port)
-			args = start("daemon")
-			if out := h.Run(root, args[0], args[1:]...); out != "" {
+			if out := app("daemon"); out != "" {
 				t.Errorf("daemon: %s", out)
 			}
-			h.Eventually("42", root, "bin/my_app", "rpc", "IO.puts MyApp.next()")
+			h.Eventually("42", root, rpc[0], rpc[1:]...)
 			epmd = h.Epmd(epmds[0])
 			if pid, err := strconv.Atoi(app("pid")); err != nil || pid == epmd {
 				t.Errorf("pid: %d, %v", pid, err)

@@ -4,6 +4,7 @@ package relx
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -52,8 +53,8 @@ func noHook(name, text string) string {
 // All commands, in both ways to have epmd, on a host that has no epmd but the release's.
 func TestCommands(t *testing.T) {
 	for name, way := range map[string]struct {
-		edit  func(name, text string) string
-		start []string // beamrun stands before the commands that start the node
+		edit   func(name, text string) string
+		before []string // each command
 	}{
 		"hook":    {asIs, nil},
 		"beamrun": {noHook, []string{"beamrun"}},
@@ -62,8 +63,13 @@ func TestCommands(t *testing.T) {
 			t.Parallel()
 			h := exampletest.New(t)
 			root := build(h, way.edit)
-			start := func(command string) []string { return append(way.start, "bin/my_app", command) }
-			app := func(args ...string) string { t.Helper(); return h.Run(root, "bin/my_app", args...) }
+			command := func(args ...string) []string { return slices.Concat(way.before, []string{"bin/my_app"}, args) }
+			app := func(args ...string) string {
+				t.Helper()
+				args = command(args...)
+				return h.Run(root, args[0], args[1:]...)
+			}
+			rpc := command("rpc", "my_app_counter", "next")
 			epmds, _ := filepath.Glob(root + "/erts-*/bin/epmd")
 			if len(epmds) != 1 {
 				t.Fatalf("the release has %q", epmds)
@@ -72,7 +78,7 @@ func TestCommands(t *testing.T) {
 				h.Run(root, "beamrun", "cookie", "rotate") // the launch makes it by itself
 			}
 
-			args := start("foreground")
+			args := command("foreground")
 			node := h.Command(root, args[0], args[1:]...)
 			var out strings.Builder
 			node.Stdout, node.Stderr = &out, &out
@@ -82,7 +88,7 @@ func TestCommands(t *testing.T) {
 			ended := make(chan error, 1)
 			go func() { ended <- node.Wait() }() // stop waits until the pid is gone
 			h.Registered("my_app")
-			h.Eventually("42", root, "bin/my_app", "rpc", "my_app_counter", "next") // once it has booted
+			h.Eventually("42", root, rpc[0], rpc[1:]...) // once it has booted
 			epmd := h.Epmd(epmds[0])
 			if pong := app("ping"); pong != "pong" {
 				t.Errorf("ping: %s", pong)
@@ -93,7 +99,8 @@ func TestCommands(t *testing.T) {
 			if out := app("eval", "my_app_counter:next()."); out != "43" {
 				t.Errorf("eval: %s", out)
 			}
-			remote := exampletest.Open(t, h.Command(root, "bin/my_app", "remote_console"))
+			args = command("remote_console")
+			remote := exampletest.Open(t, h.Command(root, args[0], args[1:]...))
 			remote.Expect(`\(my_app@[^)]+\)1> `)
 			remote.Type("{next, my_app_counter:next()}.\r")
 			remote.Expect(`\{next,44\}`)
@@ -110,9 +117,8 @@ func TestCommands(t *testing.T) {
 			}
 
 			epmdtest.Kill(t, h.Port)
-			args = start("daemon")
-			h.Run(root, args[0], args[1:]...)
-			h.Eventually("42", root, "bin/my_app", "rpc", "my_app_counter", "next")
+			app("daemon")
+			h.Eventually("42", root, rpc[0], rpc[1:]...)
 			epmd = h.Epmd(epmds[0])
 			app("stop")
 			h.Empty()

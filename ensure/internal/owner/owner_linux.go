@@ -25,22 +25,6 @@ func ofPort(port int) (Process, bool) {
 
 func hasPort(pid, port int) bool { return hasOne(pid, listening(port)) }
 
-// listening looks the port up in the kernel's tables, proc_pid_net(5). It returns the sockets as /proc/PID/fd names them.
-func listening(port int) map[string]bool {
-	sockets := map[string]bool{}
-	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
-		text, _ := os.ReadFile(table) // no tcp6 without IPv6
-		for line := range strings.Lines(string(text)) {
-			// sl local_address rem_address st … uid timeout inode; an address is HEX:PORT, state 0A is LISTEN
-			f := strings.Fields(line)
-			if len(f) > 9 && f[3] == "0A" && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) {
-				sockets["socket:["+f[9]+"]"] = true
-			}
-		}
-	}
-	return sockets
-}
-
 // hasOne says whether the process has one of the sockets open. Another user's processes don't show theirs.
 func hasOne(pid int, sockets map[string]bool) bool {
 	dir := fmt.Sprintf("/proc/%d/fd", pid)

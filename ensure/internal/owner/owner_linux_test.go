@@ -1,0 +1,54 @@
+package owner
+
+import (
+	"maps"
+	"net"
+	"os"
+	"testing"
+)
+
+// Both ways to look up who listens agree: on IPv4, on IPv6, on both, on several.
+func TestOfPort(t *testing.T) {
+	port := 0
+	listen := func(network, host string) func() {
+		l, err := net.ListenTCP(network, &net.TCPAddr{IP: net.ParseIP(host), Port: port})
+		if err != nil {
+			t.Fatal(err)
+		}
+		port = l.Addr().(*net.TCPAddr).Port
+		return func() { l.Close() }
+	}
+	for _, hosts := range [][]string{{"127.0.0.1"}, {"::1"}, {"::"}, {"127.0.0.1", "127.0.0.2", "::1"}} {
+		port = 0
+		var closers []func()
+		for _, host := range hosts {
+			closers = append(closers, listen("tcp", host))
+		}
+		diagnosed, err := diagnosed(port)
+		if tabled := tabled(port); err != nil || len(tabled) != len(hosts) || !maps.Equal(diagnosed, tabled) {
+			t.Errorf("%q: %v, %v and %v", hosts, diagnosed, err, tabled)
+		}
+		if p, ok := OfPort(port); !ok || p.PID != os.Getpid() || !HasPort(os.Getpid(), port) || HasPort(1, port) {
+			t.Errorf("%q: %v, %v", hosts, p, ok)
+		}
+		for _, c := range closers {
+			c()
+		}
+		if p, ok := OfPort(port); ok {
+			t.Errorf("%q: afterwards %v", hosts, p)
+		}
+	}
+}
+
+func BenchmarkListening(b *testing.B) {
+	b.Run("diagnosed", func(b *testing.B) {
+		for b.Loop() {
+			diagnosed(4369)
+		}
+	})
+	b.Run("tabled", func(b *testing.B) {
+		for b.Loop() {
+			tabled(4369)
+		}
+	})
+}
