@@ -118,16 +118,18 @@ func (d *daemon) gone() bool {
 	}
 }
 
-// lost says, once an epmd answers, that it is another one: ours, a moment behind, finds the port taken and ends. (A
-// script around epmd does not listen itself, and does not end.)
+// lost says, once an epmd answers, that it is another one: ours, a moment behind, finds the port taken and ends.
 func (d *daemon) lost(port int) bool {
 	if owner.HasPort(d.proc.pid, port) {
 		return false
 	}
-	select {
+	if p, ok := owner.OfPort(port); ok {
+		return p.Session() != d.proc.pid // a script around epmd does not listen itself, and does not end
+	}
+	select { // another user's, or nobody tells
 	case <-d.proc.exited:
 		return true
-	case <-time.After(20 * time.Millisecond):
+	case <-time.After(200 * time.Millisecond):
 		return false
 	}
 }

@@ -334,7 +334,7 @@ func TestPortTakenElsewhere(t *testing.T) {
 func TestFasterOne(t *testing.T) {
 	epmdtest.Need(t, "epmd")
 	c := setup(t)
-	c.Program = script(t, `epmd "$@" & until epmd "$@" -names >/dev/null; do :; done; sleep 0.01`)
+	c.Program = script(t, `setsid epmd "$@" & until epmd "$@" -names >/dev/null; do :; done; sleep 0.01`)
 	if res := mustEnsure(t, c); res.Started || res.PID != 0 {
 		t.Errorf("%+v", res)
 	}
@@ -429,13 +429,16 @@ func TestAddressByAddress(t *testing.T) {
 		before()
 		conn.Write([]byte{0, 0, byte(c.Port >> 8), byte(c.Port)})
 	}
+	closed := make(chan struct{})
 	go reply(six, func() {
 		four, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", c.Port))
 		if err != nil {
 			t.Error(err)
+			close(closed)
 			return
 		}
 		go func() {
+			defer close(closed)
 			defer four.Close()
 			reply(four, func() {})
 		}()
@@ -443,6 +446,7 @@ func TestAddressByAddress(t *testing.T) {
 	if res := mustEnsure(t, c); res.Address.Addr().String() != "127.0.0.1" {
 		t.Errorf("it vouches for %s", res.Address)
 	}
+	<-closed
 }
 
 func TestConfig(t *testing.T) {

@@ -11,6 +11,9 @@ type Process struct {
 
 func (p Process) String() string { return fmt.Sprintf("%s (pid %d)", p.Name, p.PID) }
 
+// Session returns the pid of the process that leads its session, see setsid(2); 0 on every system but Linux.
+func (p Process) Session() int { return session(p.PID) }
+
 // OfPort returns the process that listens on the TCP port at any address of this host. It returns false when there is
 // none, when it belongs to somebody whose processes we may not look into, and on every system but Linux.
 func OfPort(port int) (Process, bool) { return ofPort(port) }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 func ofPort(port int) (Process, bool) {
@@ -55,6 +57,11 @@ func ofLock(path string) (Process, bool) {
 		}
 	}
 	return Process{}, false
+}
+
+func session(pid int) int {
+	sid, _ := unix.Getsid(pid)
+	return sid
 }
 
 func named(pid int) Process {

@@ -5,3 +5,4 @@ package owner
 func ofPort(int) (Process, bool)    { return Process{}, false }
 func hasPort(int, int) bool         { return true }
 func ofLock(string) (Process, bool) { return Process{}, false }
+func session(int) int               { return 0 }
