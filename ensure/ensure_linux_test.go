@@ -335,8 +335,14 @@ func TestFasterOne(t *testing.T) {
 	epmdtest.Need(t, "epmd")
 	c := setup(t)
 	c.Program = script(t, `setsid epmd "$@" & until epmd "$@" -names >/dev/null; do :; done; sleep 0.01`)
+	before := len(childrenOf(os.Getpid()))
 	if res := mustEnsure(t, c); res.Started || res.PID != 0 {
 		t.Errorf("%+v", res)
+	}
+	for deadline := time.Now().Add(5 * time.Second); len(childrenOf(os.Getpid())) > before; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the one that lost does not end")
+		}
 	}
 }
 
