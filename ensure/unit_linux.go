@@ -50,7 +50,7 @@ func (u unit) run(ctx context.Context, res *Result) *Error {
 	started := true
 	if _, err := systemd(ctx, u.runtimeDir, u.command...); err != nil {
 		// it is there already, or can't be had
-		if started = false; !u.isActive(ctx) {
+		if started = false; !slices.Contains([]string{"active", "activating", "reloading"}, u.state(ctx)) {
 			return u.failed(ctx, res.Endpoint, err)
 		}
 	}
@@ -97,7 +97,7 @@ func (u unit) await(ctx context.Context, res *Result) *Error {
 	return poll(ctx, func() (err *Error) {
 		gone := false // before the probe: what it does after its end counts no more
 		if time.Now().After(next) {
-			gone = !u.isActive(ctx)
+			gone = slices.Contains([]string{"inactive", "failed"}, u.state(ctx))
 			next = time.Now().Add(between)
 		}
 		res.Address, err = probe(ctx, res.Endpoint, probeTimeout)
@@ -112,9 +112,10 @@ func (u unit) await(ctx context.Context, res *Result) *Error {
 	})
 }
 
-func (u unit) isActive(ctx context.Context) bool {
+// state is what systemctl(1) is-active says, "" where nobody says it in time.
+func (u unit) state(ctx context.Context) string {
 	out, _ := systemd(ctx, u.runtimeDir, "systemctl", "is-active", u.name)
-	return slices.Contains([]string{"active", "activating", "reloading"}, string(bytes.TrimSpace(out)))
+	return string(bytes.TrimSpace(out))
 }
 
 // isSocketFor says whether the distribution has that unit, for the endpoint's port. Its addresses are its own affair.
