@@ -4,7 +4,6 @@ package mixrelease
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,66 +47,13 @@ func TestCommands(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := exampletest.New(t)
-			root := build(h, way.files)
-			command := func(args ...string) []string { return slices.Concat(way.before, []string{"bin/my_app"}, args) }
-			app := func(args ...string) string {
-				t.Helper()
-				args = command(args...)
-				return h.Run(root, args[0], args[1:]...)
-			}
-			rpc := command("rpc", "IO.puts MyApp.next()")
-			epmds, _ := filepath.Glob(root + "/erts-*/bin/epmd")
-			if len(epmds) != 1 {
-				t.Fatalf("the release has %q", epmds)
-			}
-
-			args := command("start")
-			node := h.Command(root, args[0], args[1:]...)
-			var out strings.Builder
-			node.Stdout, node.Stderr = &out, &out
-			if err := node.Start(); err != nil {
-				t.Fatal(err)
-			}
-			h.Registered("my_app")
-			h.Eventually("42", root, rpc[0], rpc[1:]...) // once it has booted
-			epmd := h.Epmd(epmds[0])
-			if pid := app("pid"); pid != strconv.Itoa(node.Process.Pid) {
-				t.Errorf("pid: %s, started as %d", pid, node.Process.Pid)
-			}
-			if out := app("eval", "IO.puts 6 * 7"); out != "42" {
-				t.Errorf("eval: %s", out)
-			}
-			args = command("remote")
-			remote := exampletest.Open(t, h.Command(root, args[0], args[1:]...))
-			remote.Expect(`iex\(my_app@[^)]+\)1> `)
-			remote.Type("{:next, MyApp.next()}\r")
-			remote.Expect(`\{:next, 43\}`)
-			remote.Type("\x03")
-			remote.Expect(`BREAK`)
-			remote.Type("a\r")
-			remote.Wait()
-			app("stop")
-			if err := node.Wait(); err != nil || out.String() != "" {
-				t.Errorf("start: %v, %s", err, &out)
-			}
-			if after := h.Epmd(epmds[0]); after != epmd {
-				t.Errorf("the node is gone; epmd was %d and is %d", epmd, after)
-			}
-
-			epmdtest.Kill(t, h.Port)
-			if out := app("daemon"); out != "" {
-				t.Errorf("daemon: %s", out)
-			}
-			h.Eventually("42", root, rpc[0], rpc[1:]...)
-			epmd = h.Epmd(epmds[0])
-			if pid, err := strconv.Atoi(app("pid")); err != nil || pid == epmd {
-				t.Errorf("pid: %d, %v", pid, err)
-			}
-			app("stop")
-			h.Empty()
-			if after := h.Epmd(epmds[0]); after != epmd {
-				t.Errorf("the daemon is gone; epmd was %d and is %d", epmd, after)
-			}
+			exampletest.Release{
+				Host: h, Root: build(h, way.files), Before: way.before, Quiet: true,
+				Start:  "start",
+				RPC:    []string{"rpc", "IO.puts MyApp.next()"},
+				Others: [][2]string{{"eval IO.puts 6 * 7", "42"}},
+				Remote: "remote", Prompt: `iex\(my_app@[^)]+\)1> `, Type: "{:next, MyApp.next()}", Shows: `\{:next, 43\}`,
+			}.Commands()
 		})
 	}
 }
@@ -151,7 +97,7 @@ func TestHookWithoutEpmd(t *testing.T) {
 	t.Parallel()
 	h := exampletest.New(t)
 	root := build(h, nil)
-	epmds, _ := filepath.Glob(root + "/erts-*/bin/epmd")
+	program := exampletest.Release{Host: h, Root: root}.OwnEpmd()
 	server := epmdtest.Listen(t, "127.0.0.1:0", epmdtest.Garbage)
 	out, err := h.Try(root, "env", "ERL_EPMD_PORT="+strconv.Itoa(server.Port()), "bin/my_app", "start")
 	if want := "beamrun: epmd on 127.0.0.1:"; exampletest.ExitCode(err) != 69 || !strings.HasPrefix(out, want) || !strings.Contains(out, "foreign") {
@@ -166,8 +112,8 @@ func TestHookWithoutEpmd(t *testing.T) {
 		t.Errorf("without beamrun: %v, %s", err, out)
 	}
 	h.Eventually("42", root, "bin/my_app", "rpc", "IO.puts MyApp.next()")
-	if exe, _ := os.Readlink("/proc/" + strconv.Itoa(epmdtest.PID(h.Port)) + "/exe"); len(epmds) != 1 || exe != epmds[0] {
-		t.Errorf("the epmd is %q, want %q", exe, epmds)
+	if exe, _ := os.Readlink("/proc/" + strconv.Itoa(epmdtest.PID(h.Port)) + "/exe"); exe != program {
+		t.Errorf("the epmd is %q, want %q", exe, program)
 	}
 	h.Run(root, "bin/my_app", "stop")
 }

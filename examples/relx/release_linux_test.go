@@ -4,7 +4,6 @@ package relx
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -63,68 +62,16 @@ func TestCommands(t *testing.T) {
 			t.Parallel()
 			h := exampletest.New(t)
 			root := build(h, way.edit)
-			command := func(args ...string) []string { return slices.Concat(way.before, []string{"bin/my_app"}, args) }
-			app := func(args ...string) string {
-				t.Helper()
-				args = command(args...)
-				return h.Run(root, args[0], args[1:]...)
-			}
-			rpc := command("rpc", "my_app_counter", "next")
-			epmds, _ := filepath.Glob(root + "/erts-*/bin/epmd")
-			if len(epmds) != 1 {
-				t.Fatalf("the release has %q", epmds)
-			}
 			if name == "hook" {
 				h.Run(root, "beamrun", "cookie", "rotate") // the launch makes it by itself
 			}
-
-			args := command("foreground")
-			node := h.Command(root, args[0], args[1:]...)
-			var out strings.Builder
-			node.Stdout, node.Stderr = &out, &out
-			if err := node.Start(); err != nil {
-				t.Fatal(err)
-			}
-			ended := make(chan error, 1)
-			go func() { ended <- node.Wait() }() // stop waits until the pid is gone
-			h.Registered("my_app")
-			h.Eventually("42", root, rpc[0], rpc[1:]...) // once it has booted
-			epmd := h.Epmd(epmds[0])
-			if pong := app("ping"); pong != "pong" {
-				t.Errorf("ping: %s", pong)
-			}
-			if pid := app("pid"); pid != strconv.Itoa(node.Process.Pid) {
-				t.Errorf("pid: %s, started as %d", pid, node.Process.Pid)
-			}
-			if out := app("eval", "my_app_counter:next()."); out != "43" {
-				t.Errorf("eval: %s", out)
-			}
-			args = command("remote_console")
-			remote := exampletest.Open(t, h.Command(root, args[0], args[1:]...))
-			remote.Expect(`\(my_app@[^)]+\)1> `)
-			remote.Type("{next, my_app_counter:next()}.\r")
-			remote.Expect(`\{next,44\}`)
-			remote.Type("\x03")
-			remote.Expect(`BREAK`)
-			remote.Type("a\r")
-			remote.Wait()
-			app("stop")
-			if err := <-ended; err != nil {
-				t.Errorf("foreground: %v, %s", err, &out)
-			}
-			if after := h.Epmd(epmds[0]); after != epmd {
-				t.Errorf("the node is gone; epmd was %d and is %d", epmd, after)
-			}
-
-			epmdtest.Kill(t, h.Port)
-			app("daemon")
-			h.Eventually("42", root, rpc[0], rpc[1:]...)
-			epmd = h.Epmd(epmds[0])
-			app("stop")
-			h.Empty()
-			if after := h.Epmd(epmds[0]); after != epmd {
-				t.Errorf("the daemon is gone; epmd was %d and is %d", epmd, after)
-			}
+			exampletest.Release{
+				Host: h, Root: root, Before: way.before,
+				Start:  "foreground",
+				RPC:    []string{"rpc", "my_app_counter", "next"},
+				Others: [][2]string{{"ping", "pong"}, {"eval my_app_counter:next().", "43"}},
+				Remote: "remote_console", Prompt: `\(my_app@[^)]+\)1> `, Type: "{next, my_app_counter:next()}.", Shows: `\{next,44\}`,
+			}.Commands()
 		})
 	}
 }
