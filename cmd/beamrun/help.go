@@ -43,8 +43,8 @@ var commandHelp = map[string]string{
 	"ensure": `Usage: beamrun [FLAGS] ensure
 
 Asks whether an epmd answers, and starts one where nothing listens: detached, so
-that it outlives this shell, job, session or service. Says in one line what was done. For
-a CI step before distributed tests, or a release's start script.
+that it outlives this shell, job, session or service. Says in one line what was
+done. For a CI step before distributed tests, or a release's start script.
 
 It never starts an epmd beside something that has the port: a stopped epmd or
 another program is an error (exit 69) that names it.
