@@ -121,8 +121,7 @@ func exchange(ctx context.Context, addr string, request []byte, read func(io.Rea
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 
-	packet := binary.BigEndian.AppendUint16(make([]byte, 0, 64), uint16(len(request)))
-	_, err = conn.Write(append(packet, request...))
+	_, err = conn.Write(packet(request))
 	if err == nil {
 		err = read(conn)
 	}
@@ -130,6 +129,11 @@ func exchange(ctx context.Context, addr string, request []byte, read func(io.Rea
 		return ctx.Err() // what the deadline above made of it says less
 	}
 	return err
+}
+
+// packet is a request with its length before it.
+func packet(request []byte) []byte {
+	return append(binary.BigEndian.AppendUint16(make([]byte, 0, 64), uint16(len(request))), request...)
 }
 
 // readHeader reads the 4 bytes before the names: epmd's own port.

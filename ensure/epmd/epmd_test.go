@@ -139,6 +139,15 @@ func TestPing(t *testing.T) {
 	}
 }
 
+func TestAlive(t *testing.T) {
+	for reply, want := range map[string]error{"\x77\x01": nil, "": io.ErrUnexpectedEOF, "w": io.ErrUnexpectedEOF, "HTTP/1.1": ErrNotEpmd,
+		"\x77\x00" + "\x00\x01" + "M\x00" + "\x00\x06\x00\x05" + "\x00\x01@" + "\x00\x00": nil} {
+		if err := Alive(t.Context(), netip.MustParseAddrPort(serve(t, reply, 1<<16)), time.Second); !errors.Is(err, want) || err != nil && want == nil {
+			t.Errorf("reply %q: error %v, want %v", reply, err, want)
+		}
+	}
+}
+
 // The wait for a silent peer ends with the deadline, with the context, and where nothing listens at once.
 func TestEnds(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") // accepts, in the kernel, and never answers
@@ -150,6 +159,7 @@ func TestEnds(t *testing.T) {
 	calls := map[string]func(context.Context) error{
 		"Names":  func(ctx context.Context) error { _, err := Names(ctx, silent); return err },
 		"Lookup": func(ctx context.Context) error { _, err := Lookup(ctx, silent, "a"); return err },
+		"Alive":  func(ctx context.Context) error { return Alive(ctx, netip.MustParseAddrPort(silent), time.Hour) },
 		"Ping": func(ctx context.Context) error {
 			_, err := Ping(ctx, netip.MustParseAddrPort(silent), time.Hour)
 			return err

@@ -16,15 +16,36 @@ import (
 //
 // Errors: those of [Names]; when the time is up, [context.DeadlineExceeded].
 func Ping(ctx context.Context, addr netip.AddrPort, timeout time.Duration) (port uint16, err error) {
-	deadline := time.Now().Add(timeout)
-	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
-		deadline = d
-	}
-	port, err = ping(ctx, addr, deadline)
+	err = ask(ctx, addr, soonest(ctx, timeout), []byte{namesReq}, func(r io.Reader) (err error) {
+		port, err = pingReply(r)
+		return err
+	})
 	if err != nil {
 		return 0, wrap(addr.String(), err)
 	}
 	return port, nil
+}
+
+// Alive asks the epmd at addr for a node that nobody has, and returns nil when it answers. Unlike [Ping] it can't tell the
+// epmd's port, and what it costs does not grow with the number of names: it is for asking again and again. Else it is as Ping.
+func Alive(ctx context.Context, addr netip.AddrPort, timeout time.Duration) error {
+	err := ask(ctx, addr, soonest(ctx, timeout), []byte{port2Req, '@'}, func(r io.Reader) error { // no name has an @
+		_, err := readPort2(r)
+		return err
+	})
+	if errors.Is(err, ErrNotRegistered) {
+		err = nil
+	}
+	return wrap(addr.String(), err)
+}
+
+// soonest is the deadline of a call that may take that long.
+func soonest(ctx context.Context, timeout time.Duration) time.Time {
+	deadline := time.Now().Add(timeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	return deadline
 }
 
 // pingReply reads a whole NAMES reply for its port.

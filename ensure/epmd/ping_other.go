@@ -9,12 +9,8 @@ import (
 	"time"
 )
 
-func ping(ctx context.Context, addr netip.AddrPort, deadline time.Time) (port uint16, err error) {
+func ask(ctx context.Context, addr netip.AddrPort, deadline time.Time, request []byte, read func(io.Reader) error) error {
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	err = exchange(ctx, addr.String(), []byte{namesReq}, func(r io.Reader) (err error) {
-		port, err = pingReply(r)
-		return err
-	})
-	return port, err
+	return exchange(ctx, addr.String(), request, read)
 }
