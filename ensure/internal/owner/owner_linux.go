@@ -16,13 +16,17 @@ func ofPort(port int) (Process, bool) {
 	if len(sockets) == 0 {
 		return Process{}, false
 	}
+	var found Process
 	procs, _ := os.ReadDir("/proc")
 	for _, p := range procs {
 		if pid, err := strconv.Atoi(p.Name()); err == nil && hasOne(pid, sockets) {
-			return named(pid), true
+			// a systemd that holds a socket for a service is not the one that answers, once that service runs
+			if found = named(pid); found.Name != "systemd" {
+				break
+			}
 		}
 	}
-	return Process{}, false
+	return found, found.PID != 0
 }
 
 func hasPort(pid, port int) bool { return hasOne(pid, listening(port)) }

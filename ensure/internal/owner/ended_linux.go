@@ -1,0 +1,49 @@
+package owner
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+func ended(port int) (<-chan struct{}, func()) {
+	p, ok := ofPort(port)
+	if !ok {
+		return nil, func() {}
+	}
+	fd, err := unix.PidfdOpen(p.PID, unix.PIDFD_NONBLOCK)
+	if err != nil { // before Linux 5.10
+		return nil, func() {}
+	}
+	f := os.NewFile(uintptr(fd), "pidfd")
+	conn, err := f.SyscallConn()
+	if err != nil || !hasPort(p.PID, port) { // it is not the pid of another by now
+		f.Close()
+		return nil, func() {}
+	}
+	gone := make(chan struct{})
+	go func() {
+		// a pidfd is ready to be read once the process has ended; until then the runtime's poller waits
+		err := conn.Read(func(fd uintptr) bool {
+			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+			return n == 1 && err == nil
+		})
+		if err == nil {
+			close(gone)
+		}
+	}()
+	return gone, func() { f.Close() }
+}
+
+func wake(port int, name string) bool {
+	p, ok := ofPort(port)
+	if !ok || p.Name != name {
+		return false
+	}
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
+	_, after, _ := strings.Cut(string(stat), ") ")
+	// T is stopped by a signal; t, by a debugger, is left to it
+	return strings.HasPrefix(after, "T ") && unix.Kill(p.PID, unix.SIGCONT) == nil
+}

@@ -1,0 +1,236 @@
+package ensure
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/internal/owner"
+)
+
+const (
+	// lookEvery is how often a Watch asks epmd whether it lives, and lookPatience how long it waits for the reply before it
+	// looks closer: together below a second, and seldom enough for less than a thousandth of a processor. (The end of an
+	// epmd is seen at once on Linux, see owner.Ended.)
+	lookEvery    = 800 * time.Millisecond
+	lookPatience = 100 * time.Millisecond
+
+	// namesEvery is how often it asks for the names. That costs epmd a packet for each, so it is rarer: on a host where
+	// every node has a Watch the cost grows with the square of their number.
+	namesEvery = 2 * time.Second
+
+	// comeBack is how long a node may take to register again by itself: from 23.3 on, OTP tries every 2 s, and may be in vain
+	// the first time.
+	comeBack = 5 * time.Second
+
+	// maxRetry is the longest wait after a failure to have an epmd; they grow from lookEvery.
+	maxRetry = 5 * time.Second
+)
+
+// Watch is how to keep an epmd alive. The zero value does it for the endpoint of the zero Config.
+type Watch struct {
+	// Config says which epmd is meant.
+	Config Config
+
+	// Notify is told what happened, one Event after the other, and should not take long: nothing is watched meanwhile.
+	// Nil: nobody is told.
+	Notify func(Event)
+}
+
+// Event is something that a [Watch] saw: an error, nodes without their names, or else that epmd answers again.
+type Event struct {
+	// Result is that of the call of [Epmd] which made sure of it again; Started says whether it was this process that
+	// started one.
+	Result Result
+
+	// Err says why there is no working epmd, as that of [Epmd]. The Watch tries again, and tells of the next error when it
+	// is of another Kind.
+	Err error
+
+	// Lost are nodes that run (something listens where they did) and that epmd does not know any more: they were
+	// registered while this Watch looked, and have not come back by themselves within 5 s. Before 23.3 OTP never
+	// registers a node again. Each is told of once.
+	Lost []epmd.Node
+}
+
+// Run keeps the epmd alive until the context ends. It asks whether it answers, and when it is gone calls [Epmd]: at once
+// on Linux where it is this user's or this user is root, else within a second. An epmd that is stopped (SIGSTOP) is woken
+// within a second, on Linux, where this process may. No other epmd is touched: one that hangs
+// for another reason is an error, as for [Epmd], and Run waits for its end or its answer.
+func (w Watch) Run(ctx context.Context) {
+	s := watch{Watch: w, names: nameBook{known: map[string]knownName{}}}
+	defer s.forget()
+	waits := backoff.NewExponentialBackOff(backoff.WithInitialInterval(lookEvery), backoff.WithRandomizationFactor(0),
+		backoff.WithMaxInterval(maxRetry), backoff.WithMaxElapsedTime(0))
+	for {
+		wait := lookEvery
+		if s.hasEnded() || !s.look(ctx) {
+			if s.ensure(ctx) {
+				waits.Reset()
+			} else {
+				wait = waits.NextBackOff()
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		case <-s.ended:
+			// one that ends again and again is not started much more often than once a second
+			sleep(ctx, time.Until(s.started.Add(lookEvery)))
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// watch is the state of a Watch that runs.
+type watch struct {
+	Watch
+	addr    netip.AddrPort  // where it answered last; not valid: it does not answer
+	ended   <-chan struct{} // closed when that epmd has ended, where the system tells
+	stop    func()          // ends the wait for that
+	failed  Kind            // of the error that was told last, "" when all is well
+	stopped bool            // it was stopped, and has been woken
+	started time.Time       // when the last one was started here
+	names   nameBook
+}
+
+// forget ends the wait for the end of that epmd.
+func (s *watch) forget() {
+	if s.stop != nil {
+		s.stop()
+	}
+	s.ended, s.stop = nil, nil
+}
+
+func (s *watch) notify(e Event) {
+	if s.Notify != nil {
+		s.Notify(e)
+	}
+}
+
+// look says whether the epmd answers. From time to time, and while a name is missing, it looks at the names.
+func (s *watch) look(ctx context.Context) bool {
+	if !s.addr.IsValid() {
+		return false
+	}
+	var err error
+	if s.names.due() {
+		ctx, cancel := context.WithTimeout(ctx, lookPatience)
+		defer cancel()
+		var nodes []epmd.Node
+		if nodes, err = epmd.Names(ctx, s.addr.String()); err == nil {
+			if lost := s.names.update(nodes, s.addr.Addr()); len(lost) > 0 {
+				s.notify(Event{Lost: lost})
+			}
+		}
+	} else {
+		err = epmd.Alive(ctx, s.addr, lookPatience)
+	}
+	s.stopped = errors.Is(err, context.DeadlineExceeded) && owner.Wake(int(s.addr.Port()), "epmd")
+	return err == nil
+}
+
+// ensure makes sure of the epmd again.
+func (s *watch) ensure(ctx context.Context) bool {
+	wasAway := s.failed != "" || s.stopped || s.hasEnded()
+	s.forget()
+	res, err := Epmd(ctx, s.Config)
+	if ctx.Err() != nil {
+		return false
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		if e.Kind != s.failed {
+			s.notify(Event{Result: res, Err: err})
+		}
+		s.addr, s.failed = netip.AddrPort{}, e.Kind
+		return false
+	}
+	s.ended, s.stop = owner.Ended(int(res.Address.Port()))
+	s.addr, s.failed, s.names.asked = res.Address, "", time.Time{}
+	if res.Started {
+		s.started = time.Now()
+	}
+	if res.Started || wasAway {
+		s.notify(Event{Result: res})
+	}
+	return true
+}
+
+func (s *watch) hasEnded() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// nameBook remembers which nodes were registered.
+type nameBook struct {
+	known   map[string]knownName
+	asked   time.Time // when update was called last
+	missing bool      // one of the known is not registered
+}
+
+type knownName struct {
+	port   uint16
+	missed time.Time // since when it is not registered; zero: it is
+}
+
+func (b *nameBook) due() bool { return b.missing || time.Since(b.asked) >= namesEvery }
+
+// update takes what is registered now and returns the nodes that run and will not come back by themselves.
+func (b *nameBook) update(nodes []epmd.Node, addr netip.Addr) (lost []epmd.Node) {
+	now := time.Now()
+	b.asked, b.missing = now, false
+	registered := make(map[string]bool, len(nodes))
+	for _, n := range nodes {
+		registered[n.Name] = true
+		b.known[n.Name] = knownName{port: n.Port}
+	}
+	for name, k := range b.known {
+		switch {
+		case registered[name]:
+			continue
+		case k.missed.IsZero():
+			k.missed = now
+			b.known[name] = k
+		case now.Sub(k.missed) >= comeBack:
+			if listens(netip.AddrPortFrom(addr, k.port)) {
+				lost = append(lost, epmd.Node{Name: name, Port: k.port})
+			}
+			delete(b.known, name)
+			continue
+		}
+		b.missing = true
+	}
+	slices.SortFunc(lost, func(a, b epmd.Node) int { return int(a.Port) - int(b.Port) })
+	return lost
+}
+
+// listens says whether something accepts connections there.
+func listens(addr netip.AddrPort) bool {
+	conn, err := net.DialTimeout("tcp", net.JoinHostPort(addr.Addr().String(), strconv.Itoa(int(addr.Port()))), patience)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}

@@ -1,0 +1,205 @@
+package ensure_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure"
+	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/epmdtest"
+)
+
+// startWatch watches until the test ends, and returns what it tells.
+func startWatch(t *testing.T, c ensure.Config) <-chan ensure.Event {
+	t.Helper()
+	events := make(chan ensure.Event, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ensure.Watch{Config: c, Notify: func(e ensure.Event) { events <- e }}.Run(ctx)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case <-done:
+		case <-time.After(5 * time.Second):
+			t.Error("the watch does not end")
+		}
+	})
+	return events
+}
+
+// next is the next event, which has to come in time.
+func next(t *testing.T, events <-chan ensure.Event, within time.Duration) ensure.Event {
+	t.Helper()
+	begin := time.Now()
+	select {
+	case e := <-events:
+		t.Logf("after %v: started %v, error %v, lost %v", time.Since(begin), e.Result.Started, e.Err, e.Lost)
+		return e
+	case <-time.After(within):
+		t.Fatalf("nothing was told within %v", within)
+		return ensure.Event{}
+	}
+}
+
+func none(t *testing.T, events <-chan ensure.Event, d time.Duration) {
+	t.Helper()
+	select {
+	case e := <-events:
+		t.Fatalf("told: %+v", e)
+	case <-time.After(d):
+	}
+}
+
+const second = time.Second // the promise; a busy machine has some more
+
+func TestWatch(t *testing.T) {
+	epmdtest.Need(t, "epmd")
+	c := setup(t)
+	first := mustEnsure(t, c)
+	events := startWatch(t, c)
+	none(t, events, 100*time.Millisecond)
+
+	signal(t, first.PID, syscall.SIGKILL)
+	e := next(t, events, second)
+	if e.Err != nil || !e.Result.Started {
+		t.Fatalf("after its end: %+v", e)
+	}
+	if _, err := epmd.Names(t.Context(), first.Address.String()); err != nil {
+		t.Error(err)
+	}
+
+	// one after another: none is missed, and none is started much more often than once a second
+	for begin, n := time.Now(), 1; n <= 3; n++ {
+		signal(t, e.Result.PID, syscall.SIGKILL)
+		if e = next(t, events, 2*second); e.Err != nil || !e.Result.Started {
+			t.Fatalf("after end %d: %+v", n, e)
+		}
+		if min := time.Duration(n-1) * 700 * time.Millisecond; time.Since(begin) < min {
+			t.Errorf("%d starts within %v", n, time.Since(begin))
+		}
+	}
+
+	signal(t, e.Result.PID, syscall.SIGSTOP)
+	if e := next(t, events, 2*second); e.Err != nil || e.Result.Started {
+		t.Fatalf("stopped: %+v", e)
+	}
+	if state := stat(e.Result.PID)[0]; state == "T" {
+		t.Error("it is still stopped")
+	}
+
+	// replaced before anybody could look
+	signal(t, e.Result.PID, syscall.SIGKILL)
+	other := exec.Command("epmd", "-port", strconv.Itoa(c.Port))
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { other.Process.Kill(); other.Wait() }()
+	if e := next(t, events, 2*second); e.Err != nil {
+		t.Fatalf("replaced: %+v", e)
+	}
+	none(t, events, second)
+}
+
+// What the watch can't mend it tells of once, and goes on.
+func TestWatchForeign(t *testing.T) {
+	epmdtest.Need(t, "epmd")
+	c := setup(t)
+	c.Timeout = 300 * time.Millisecond
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", c.Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+	events := startWatch(t, c)
+	var failed *ensure.Error
+	if e := next(t, events, 2*second); !errors.As(e.Err, &failed) || failed.Kind != ensure.KindForeign {
+		t.Fatalf("%+v", e)
+	}
+	none(t, events, 2*time.Second)
+	l.Close()
+	if e := next(t, events, 5*time.Second); e.Err != nil || !e.Result.Started {
+		t.Fatalf("afterwards: %+v", e)
+	}
+}
+
+// A node that runs and has lost its name is told of once; one that has ended, or comes back, is not.
+func TestWatchNames(t *testing.T) {
+	server := epmdtest.New(t)
+	listen := func() (net.Listener, int) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		return l, l.Addr().(*net.TCPAddr).Port
+	}
+	_, alice := listen()
+	ended, bob := listen()
+	_, carol := listen()
+	for name, port := range map[string]int{"alice": alice, "bob": bob, "carol": carol} {
+		server.Register(name, port)
+	}
+	events := startWatch(t, ensure.Config{Port: server.Port()})
+	none(t, events, second)
+	ended.Close()
+	for _, name := range []string{"alice", "bob", "carol"} {
+		server.Unregister(name)
+	}
+	time.Sleep(2 * time.Second)
+	server.Register("carol", carol)
+	e := next(t, events, 9*time.Second)
+	if want := []epmd.Node{{Name: "alice", Port: uint16(alice)}}; e.Err != nil || !slices.Equal(e.Lost, want) {
+		t.Errorf("%+v, want %v", e, want)
+	}
+	none(t, events, 3*time.Second)
+}
+
+// A slow epmd is no dead one.
+func TestWatchSlow(t *testing.T) {
+	server := epmdtest.New(t, epmdtest.Slow(200*time.Millisecond))
+	events := startWatch(t, ensure.Config{Port: server.Port()})
+	none(t, events, 3*time.Second)
+}
+
+// The end of the context ends it, whatever it waits for, and nothing of it stays.
+func TestWatchEnds(t *testing.T) {
+	epmdtest.Need(t, "epmd")
+	c := setup(t)
+	silent := epmdtest.New(t, epmdtest.Silent)
+	mustEnsure(t, c)
+	before := settled(t, resources{})
+	for _, c := range []ensure.Config{c, {Port: silent.Port()}, {Port: c.Port, Program: "/no/such/epmd", Address: "127.0.0.9"}} {
+		for _, d := range []time.Duration{0, 10 * time.Millisecond, 300 * time.Millisecond, 900 * time.Millisecond} {
+			ctx, cancel := context.WithTimeout(t.Context(), d)
+			begin := time.Now()
+			ensure.Watch{Config: c}.Run(ctx)
+			cancel()
+			if late := time.Since(begin) - d; late > 500*time.Millisecond {
+				t.Errorf("%+v: it ended %v after the context", c, late)
+			}
+		}
+	}
+	if after := settled(t, before); after.goroutines > before.goroutines || after.descriptors > before.descriptors {
+		t.Errorf("%+v became %+v", before, after)
+	}
+}
