@@ -50,6 +50,16 @@ type Config struct {
 	// -setcookie that only the node sees, as in a release's vm.args.
 	Cookie string
 
+	// Forward makes [Run] pass on to the program the signals that this process gets: SIGHUP, SIGINT, SIGQUIT, SIGTERM,
+	// SIGUSR1, SIGUSR2 and SIGWINCH, but none that this process ignores. A terminal's own (Ctrl-C) reach the program by
+	// themselves, and so does job control (Ctrl-Z, fg): it is of the same job. On Linux the program is killed when this
+	// process ends before it, by SIGKILL. On Windows this process only ignores Ctrl-C.
+	Forward bool
+
+	// Watch makes [Run] keep an epmd alive while the program runs. The epmd has to be there before: see ensure.Epmd. Nil:
+	// nobody watches.
+	Watch *ensure.Watch
+
 	// Stdin, Stdout and Stderr are those of Command and Run. Nil: the caller's own.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
@@ -87,7 +97,21 @@ func Run(ctx context.Context, c Config) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	err = cmd.Run()
+	child := func(*os.Process) {}
+	if c.Forward {
+		defer dieWithUs(cmd)()
+		var stop func()
+		child, stop = forward()
+		defer stop()
+	}
+	if err = cmd.Start(); err != nil {
+		return 0, fmt.Errorf("launcher: %w", err)
+	}
+	child(cmd.Process)
+	if c.Watch != nil {
+		defer watch(ctx, *c.Watch)()
+	}
+	err = cmd.Wait()
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit):
@@ -96,6 +120,17 @@ func Run(ctx context.Context, c Config) (code int, err error) {
 		return 0, fmt.Errorf("launcher: %w", err)
 	}
 	return 0, nil
+}
+
+// watch keeps the epmd alive until stop is called.
+func watch(ctx context.Context, w ensure.Watch) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.Run(ctx)
+	}()
+	return func() { cancel(); <-done }
 }
 
 // Exec turns this process into the program: the same pid, terminal, job and descriptors, and nothing of the caller is

@@ -1,0 +1,48 @@
+//go:build unix
+
+package launcher
+
+import (
+	"errors"
+	"io"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure"
+	"github.com/beamrun/beamrun/ensure/epmdtest"
+)
+
+// A signal of ours is the program's, for as long as it runs.
+func TestForward(t *testing.T) {
+	r, w := io.Pipe()
+	go func() {
+		r.Read(make([]byte, 100))
+		syscall.Kill(os.Getpid(), syscall.SIGUSR1)
+		io.Copy(io.Discard, r)
+	}()
+	c := Config{Program: "sh", Args: []string{"-c", `trap 'exit 9' USR1; echo ready; while :; do sleep 0.01; done`}, Stdout: w, Forward: true}
+	if code, err := Run(t.Context(), c); code != 9 || err != nil {
+		t.Errorf("%d, %v", code, err)
+	}
+}
+
+// The watch is on while the program runs, and no longer.
+func TestWatch(t *testing.T) {
+	server := epmdtest.New(t)
+	events := make(chan ensure.Event, 10)
+	c := Config{Program: "sleep", Args: []string{"2"}, Watch: &ensure.Watch{
+		Config: ensure.Config{Port: server.Port(), Program: "/no/such/epmd"},
+		Notify: func(e ensure.Event) { events <- e },
+	}}
+	time.AfterFunc(100*time.Millisecond, server.Close)
+	if code, err := Run(t.Context(), c); code != 0 || err != nil {
+		t.Errorf("%d, %v", code, err)
+	}
+	close(events) // a panic, if the watch still told anything
+	var e *ensure.Error
+	if !errors.As((<-events).Err, &e) || e.Kind != ensure.KindNotFound {
+		t.Errorf("%v", e)
+	}
+}
