@@ -339,3 +339,33 @@ func TestPID1(t *testing.T) {
 		})
 	}
 }
+
+// With --watch PID 1 stays beamrun: it has epmd run again by itself, and waits for what others leave behind too.
+func TestWatchAsPID1(t *testing.T) {
+	c := newContainer(t)
+	c.tmpfs, c.env = []string{"/home"}, append(c.env, "HOME=/home")
+	c.start("/bin/beamrun", append([]string{"--watch", erlangBin() + "/erlexec"}, upNode...)...)
+	c.awaitUp()
+	for range 3 {
+		own := c.epmd()
+		syscall.Kill(own, syscall.SIGKILL)
+		c.await("another epmd", func() bool { return c.epmd() != 0 && c.epmd() != own })
+		if out, err := c.enter(c.beamrun, "--port", "4370", "ensure").CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		own = c.epmd()
+		for _, p := range c.processes() {
+			if p.name == "epmd" && p.state != "Z" && p.pid != own {
+				syscall.Kill(p.pid, syscall.SIGKILL)
+			}
+		}
+	}
+	c.await("no defunct one", func() bool { return c.defunct() == 0 })
+	t.Logf("\n%s", c.ps())
+	if code := c.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("after TERM: exit code %d", code)
+	}
+	if !strings.Contains(c.printed(), "beamrun: epmd was gone; epmd on 127.0.0.1:4369: started ") {
+		t.Errorf("it printed %q", c.printed())
+	}
+}

@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/creack/pty"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/beamrun/beamrun/cookie"
@@ -272,52 +271,20 @@ func TestIexOnATerminal(t *testing.T) {
 	// may end its read
 	cmd := h.command("sh", "-c", "trap : INT; stty -a >before; beamrun iex --sname host; echo left with $?; stty -a >after; read line; exit 0")
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(cmd.Env, "TERM=xterm")
-	term, err := pty.Start(cmd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer term.Close()
-	screen := make(chan string)
-	go func() {
-		defer close(screen)
-		for buf := make([]byte, 4096); ; {
-			n, err := term.Read(buf)
-			if err != nil {
-				return
-			}
-			screen <- string(buf[:n])
-		}
-	}()
-	var all string
-	expect := func(want string) {
-		t.Helper()
-		timeout := time.After(30 * time.Second)
-		for !regexp.MustCompile(want).MatchString(all) {
-			select {
-			case s, ok := <-screen:
-				if all += s; !ok {
-					t.Fatalf("the terminal ended before %q:\n%s", want, all)
-				}
-			case <-timeout:
-				t.Fatalf("no %q on the terminal:\n%s", want, all)
-			}
-		}
-		all = ""
-	}
+	s := onTerminal(t, cmd)
 	hostname, _ := os.Hostname()
 	short, _, _ := strings.Cut(hostname, ".")
-	expect(`iex\(host@` + regexp.QuoteMeta(short) + `\)1>`)
+	s.expect(`iex\(host@` + regexp.QuoteMeta(short) + `\)1>`)
 	if children := childArgs(cmd.Process.Pid); len(children) != 1 || !strings.Contains(children[0], "beam") || strings.Contains(children[0], "beamrun") {
 		t.Errorf("while iex runs, the shell's children are %q", children)
 	}
-	term.WriteString("1 + 41\r")
-	expect(`42`)
-	term.WriteString("\x03")
-	expect(`BREAK`)
-	term.WriteString("\x03")
-	expect(`left with \d+`)
-	term.WriteString("\r")
+	s.send("1 + 41\r")
+	s.expect(`42`)
+	s.send("\x03")
+	s.expect(`BREAK`)
+	s.send("\x03")
+	s.expect(`left with \d+`)
+	s.send("\r")
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}

@@ -26,6 +26,7 @@ type options struct {
 	quiet    bool
 	verbose  bool
 
+	wantWatch   bool
 	wantHelp    bool
 	wantVersion bool
 }
@@ -57,6 +58,7 @@ func (o *options) flagSet() *flag.FlagSet {
 	})
 	fs.Func("cookie", "", func(s string) (err error) { o.source, err = cookie.ParseSource(s); return err })
 	fs.BoolVar(&o.local, "local", o.local, "")
+	fs.BoolVar(&o.wantWatch, "watch", o.wantWatch, "")
 	fs.BoolVar(&o.json, "json", o.json, "")
 	for _, name := range []string{"q", "quiet"} {
 		fs.BoolVar(&o.quiet, name, o.quiet, "")

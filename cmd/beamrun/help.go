@@ -30,6 +30,7 @@ Flags stand before PROGRAM, and before or after a command:
     --timeout D         how long to wait for epmd (default: 10s)
     --cookie SOURCE     user (default: ~/.erlang.cookie, made if missing), fresh,
                         file:PATH, env:NAME, derive:LABEL (from $BEAMRUN_SECRET)
+    --watch             stay as PROGRAM's parent and keep epmd alive meanwhile
     --local             epmd and PROGRAM's nodes on the loopback interface only
     --json              print one JSON object; errors too
     -q, --quiet         print no result and no warning

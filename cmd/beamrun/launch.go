@@ -30,14 +30,24 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 	if c.Endpoint, err = a.launchEpmd(ctx, flags, path); err != nil {
 		return 0, err
 	}
-	if launcher.CanExec {
+	if !a.stays() {
 		return 0, &programError{program, launcher.Exec(c)}
+	}
+	c.Forward = true
+	if a.wantWatch {
+		c.Watch = a.watch()
+	}
+	if os.Getpid() == 1 {
+		go reapStrangers()
 	}
 	if code, err = launcher.Run(ctx, c); err != nil {
 		return 0, &programError{program, err}
 	}
 	return code, nil
 }
+
+// stays says that this process stays, as the program's parent.
+func (a *app) stays() bool { return a.wantWatch || !launcher.CanExec }
 
 // launchCookie returns the cookie to hand to the program, which is none when the program finds the right one itself.
 func (a *app) launchCookie(args []string) (string, error) {
@@ -80,9 +90,12 @@ func (a *app) launchEpmd(ctx context.Context, flags []string, program string) (e
 	if root := releaseRoot(program); root != "" {
 		os.Setenv("RELEASE_ROOT", root) // for package ensure, here and in the child; the program's environment is taken already
 	}
-	if !launcher.CanExec {
+	if a.stays() {
 		res, err := ensure.Epmd(ctx, a.epmd())
 		a.sayWarnings(res.Warnings)
+		if err == nil && a.verbose {
+			a.say("%s", ensureLine(res))
+		}
 		return res.Endpoint, err
 	}
 	self, err := os.Executable()

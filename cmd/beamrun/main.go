@@ -71,6 +71,9 @@ func (a *app) dispatch(ctx context.Context, args []string) (code int, err error)
 	if a.wantHelp {
 		return 0, a.help(ctx, words[:1])
 	}
+	if a.wantWatch {
+		return 0, &usageError{"--watch needs a program: it watches while that runs", "beamrun --watch iex --sname host"}
+	}
 	return 0, command(a, ctx, rest)
 }
 

@@ -105,11 +105,15 @@ func (a *app) fail(err error) int {
 		a.printJSON(map[string]report{"error": r})
 		return code
 	}
+	a.sayReport(r)
+	return code
+}
+
+func (a *app) sayReport(r report) {
 	a.say("%s", r.Message)
 	if r.Hint != "" {
 		fmt.Fprintln(a.stderr, "hint:", clean(r.Hint))
 	}
-	return code
 }
 
 // say writes one message to stderr.

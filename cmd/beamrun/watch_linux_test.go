@@ -1,0 +1,238 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/epmdtest"
+)
+
+// As the parent, too, beamrun passes on what the program is sent, and returns what it returns.
+func TestWatchSignals(t *testing.T) {
+	h := newHost(t)
+	run := func(name string, sig syscall.Signal, want int, program ...string) {
+		t.Run(name, func(t *testing.T) {
+			cmd := h.command(program[0], program[1:]...)
+			cmd.WaitDelay = 25 * time.Second
+			var out bytes.Buffer
+			r, w := io.Pipe()
+			cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, w), os.Stderr
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			first := make(chan bool)
+			go func() {
+				lines := bufio.NewScanner(r)
+				first <- lines.Scan() && lines.Text() == "ready"
+				io.Copy(io.Discard, r)
+			}()
+			if !<-first {
+				t.Error("it is not ready")
+			}
+			begin := time.Now()
+			cmd.Process.Signal(sig)
+			cmd.Wait() // until nobody has its pipe any more
+			if took := time.Since(begin); took > 10*time.Second {
+				t.Errorf("the program ended after %v", took)
+			}
+			if code := cmd.ProcessState.ExitCode(); code != want {
+				t.Errorf("exit code %d, want %d; it printed %q", code, want, &out)
+			}
+		})
+	}
+	for sig, name := range map[syscall.Signal]string{syscall.SIGTERM: "TERM", syscall.SIGHUP: "HUP", syscall.SIGINT: "INT",
+		syscall.SIGQUIT: "QUIT", syscall.SIGUSR1: "USR1", syscall.SIGUSR2: "USR2", syscall.SIGWINCH: "WINCH"} {
+		// setsid: without a terminal, where a signal is never the terminal's
+		run(name+" handled", sig, 7, "setsid", "-w", "beamrun", "--watch", "bash", "-c", "trap 'exit 7' "+name+"; echo ready; while :; do sleep 0.01; done")
+		if sig != syscall.SIGWINCH {
+			run(name+" deadly", sig, 128+int(sig), "beamrun", "--watch", "sh", "-c", "ulimit -c 0; echo ready; exec sleep 20")
+		}
+	}
+	run("KILL deadly", syscall.SIGKILL, -1, "beamrun", "--watch", "sh", "-c", "echo ready; exec sleep 20")
+	run("HUP ignored", syscall.SIGHUP, 5, "nohup", "beamrun", "--watch", "bash", "-c", "echo ready; sleep 0.3; exit 5")
+	run("exit code", 0, 3, "beamrun", "--watch", "erl", "-noinput", "-sname", "x", "-eval", `io:format("ready~n"), timer:sleep(100), halt(3).`)
+}
+
+// kills is how often TestWatchedNodes kills epmd; BEAMRUN_KILLS asks for more.
+func kills() int {
+	if n, err := strconv.Atoi(os.Getenv("BEAMRUN_KILLS")); err == nil {
+		return n
+	}
+	return 3
+}
+
+// With epmd killed at random moments, somebody who watches is enough for all nodes of the host: epmd is there again at
+// once, and the nodes whose OTP registers again are too. Of the others beamrun tells.
+func TestWatchedNodes(t *testing.T) {
+	h := newHost(t)
+	a := h.command("beamrun", "--watch", "erl", "-sname", "a", "-noinput")
+	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stderr.Close()
+	a.Stderr = stderr
+	said := func() string {
+		text, _ := os.ReadFile(stderr.Name())
+		return string(text)
+	}
+	h.node("a", a)
+	h.node("b", h.command("beamrun", "--watch", "-q", "elixir", "--sname", "b", "--no-halt"))
+	h.node("c", h.command("erl", "-sname", "c", "-noinput"))
+	addr := fmt.Sprintf("127.0.0.1:%d", h.port)
+	time.Sleep(2 * time.Second) // until the watches have seen the names
+	var answers, backs []time.Duration
+	for range kills() {
+		time.Sleep(time.Duration(rand.Int64N(int64(2 * time.Second))))
+		pid := epmdtest.PID(h.port)
+		begin := time.Now()
+		syscall.Kill(pid, syscall.SIGKILL)
+		var nodes []epmd.Node
+		var err error
+		for {
+			if nodes, err = epmd.Names(t.Context(), addr); err == nil && len(answers) == len(backs) {
+				answers = append(answers, time.Since(begin))
+			}
+			if len(nodes) == 3 {
+				backs = append(backs, time.Since(begin))
+				break
+			}
+			if time.Since(begin) > 15*time.Second {
+				t.Fatalf("after %v: %v, %v\n%s", time.Since(begin), nodes, err, said())
+			}
+			if lost := regexp.MustCompile(`that epmd no longer knows: ([abc] \(port \d+\)(, )?){3}`).FindString(said()); lost != "" {
+				t.Logf("NAMES answers after %v; this OTP does not register again, and beamrun says: %s", answers[0], lost)
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	slices.Sort(answers)
+	slices.Sort(backs)
+	n := len(answers)
+	t.Logf("%d kills: NAMES answers after %v (median), %v (most); all three names are back after %v, %v",
+		n, answers[n/2], answers[n-1], backs[n/2], backs[n-1])
+	if answers[n-1] > 2*time.Second || backs[n-1] > 5*time.Second {
+		t.Error("too late")
+	}
+	if got := strings.Count(said(), "beamrun: epmd was gone; epmd on "); got == 0 && !strings.Contains(said(), "answers again") {
+		t.Errorf("it said %q", said())
+	}
+}
+
+// What it costs to watch: less than 12 MiB, and than a thousandth of a processor.
+func TestWatchCost(t *testing.T) {
+	h := newHost(t)
+	cmd := h.command("beamrun", "--watch", "erl", "-sname", "a", "-noinput")
+	h.node("a", cmd)
+	time.Sleep(time.Second)
+	cpu := func() (sum time.Duration) {
+		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", cmd.Process.Pid))
+		for _, path := range tasks {
+			text, _ := os.ReadFile(path)
+			ns, _ := strconv.ParseInt(strings.Fields(string(text) + " 0")[0], 10, 64)
+			sum += time.Duration(ns)
+		}
+		return sum
+	}
+	var shares []float64
+	for range 3 {
+		before, begin := cpu(), time.Now()
+		time.Sleep(3 * time.Second)
+		shares = append(shares, 100*float64(cpu()-before)/float64(time.Since(begin)))
+	}
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	_, rss, _ := strings.Cut(string(status), "VmRSS:")
+	kb, err := strconv.Atoi(strings.Fields(rss + " ?")[0])
+	t.Logf("%.3f %% of a processor, %d KiB", shares, kb)
+	// the least of three: a busy machine has cold caches
+	if slices.Min(shares) == 0 || slices.Min(shares) > 0.1 || err != nil || kb > 12<<10 {
+		t.Errorf("too much: %v, %d KiB, %v", shares, kb, err)
+	}
+}
+
+// On a terminal, under a shell with job control: Ctrl-C, Ctrl-Z and fg, and the window's size are the program's own.
+func TestWatchOnATerminal(t *testing.T) {
+	h := newHost(t)
+	cmd := h.command("bash", "--norc", "--noprofile", "-i")
+	cmd.Env = append(cmd.Env, "PS1=shell$ ")
+	s := onTerminal(t, cmd)
+	s.expect(`shell\$`)
+	s.send("beamrun --watch iex --sname host\r")
+	s.expect(`\)1>`)
+	s.send("1 + 41\r")
+	s.expect(`42`)
+
+	pty.Setsize(s.File, &pty.Winsize{Rows: 30, Cols: 101})
+	s.send("IO.puts(\"columns: #{elem(:io.columns(), 1)}\")\r")
+	s.expect(`columns: 101`)
+
+	s.send("\x1a")
+	s.expect(`Stopped[^\n]*beamrun --watch iex`)
+	s.expect(`shell\$`)
+	s.send("echo $((20 + 3))\r")
+	s.expect(`23`)
+	for _, state := range states(t, cmd.Process.Pid) {
+		if state != "T" {
+			t.Errorf("a process of the job is in state %s", state)
+		}
+	}
+	s.send("fg\r")
+	s.expect(`beamrun --watch iex`)
+	s.send("2 * 21\r")
+	s.expect(`42`)
+
+	s.send("\x03") // one Ctrl-C is one: a second would end it
+	s.expect(`BREAK`)
+	s.send("c\r")
+	s.send("30 + 3\r")
+	s.expect(`33`)
+	s.send("\x03")
+	s.expect(`BREAK`)
+	s.send("a\r")
+	s.expect(`shell\$`)
+	s.send("echo left with $?\r")
+	s.expect(`left with \d+`)
+	s.send("exit\r")
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// states are those of the processes below pid.
+func states(t *testing.T, pid int) (states []string) {
+	t.Helper()
+	out, err := exec.Command("ps", "-o", "pid=,stat=,tpgid=,args=", "--ppid", strconv.Itoa(pid)).Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		child, _ := strconv.Atoi(f[0])
+		states = append(states, f[1][:1])
+		below, _ := exec.Command("ps", "-o", "stat=", "--ppid", strconv.Itoa(child)).Output()
+		for line := range strings.Lines(string(below)) {
+			if !strings.Contains(line, "s") { // not of the job: erl_child_setup and epmd have a session of their own
+				states = append(states, line[:1])
+			}
+		}
+	}
+	return states
+}
