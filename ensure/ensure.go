@@ -135,7 +135,7 @@ func (c Config) start(ctx context.Context, res *Result) (err *Error) {
 	if err != nil {
 		return err
 	}
-	program, err := c.find()
+	program, err := c.find(ctx)
 	if err != nil {
 		err.Endpoint = e
 		return err

@@ -2,6 +2,7 @@ package ensure
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,21 +13,38 @@ import (
 )
 
 // find returns the epmd to start, an absolute path.
-func (c Config) find() (string, *Error) {
+func (c Config) find(ctx context.Context) (string, *Error) {
 	if c.Program != "" {
 		return findNamed(c.Program)
 	}
-	var looked []string
-	for _, dir := range epmdDirs() {
+	return findIn(ctx, epmdDirs())
+}
+
+func findIn(ctx context.Context, dirs []string) (string, *Error) {
+	for _, dir := range dirs {
+		if path := filepath.Join(dir, epmdName); isProgram(path) {
+			return path, nil
+		}
+	}
+	missing := errors.New("no epmd program in " + strings.Join(dirs, ", ") + ", nor in the other usual folders of Erlang")
+	hint := "or name an epmd with --epmd PATH"
+	erl, err := exec.LookPath("erl")
+	if err != nil {
+		return "", &Error{Kind: KindNotFound, Err: missing, Hint: "install Erlang (" + installHint + "), " + hint}
+	}
+	dir, err := askErl(ctx, erl)
+	if end := ended(ctx); end != nil {
+		return "", &Error{Kind: endKind(end), Err: fmt.Errorf("%w; %s was asked where its own is: %w", missing, erl, end)}
+	}
+	if err == nil {
 		path := filepath.Join(dir, epmdName)
 		if isProgram(path) {
 			return path, nil
 		}
-		looked = append(looked, dir)
+		err = fmt.Errorf("it has none in %s", dir)
 	}
-	return "", &Error{Kind: KindNotFound,
-		Err:  errors.New("no epmd program in " + strings.Join(looked, ", ") + ", nor in the other usual folders of Erlang"),
-		Hint: "install Erlang (" + installHint + "), or name an epmd with --epmd PATH"}
+	return "", &Error{Kind: KindNotFound, Err: fmt.Errorf("%w; %s was asked where its own is: %w", missing, erl, err),
+		Hint: "see that this works here: erl -noinput -s erlang halt; " + hint}
 }
 
 func findNamed(program string) (string, *Error) {
@@ -54,8 +72,11 @@ func findNamed(program string) (string, *Error) {
 func epmdDirs() []string {
 	var dirs []string
 	add := func(dir string) {
-		// a relative folder would mean a program of whoever made the current one
-		if filepath.IsAbs(dir) {
+		switch {
+		case !filepath.IsAbs(dir): // it would mean a program of whoever made the current one
+		case isShims(dir):
+			dirs = append(dirs, shimmed(dir)...)
+		default:
 			dirs = append(dirs, dir)
 		}
 	}

@@ -1,0 +1,6 @@
+package ensure
+
+import "os/exec"
+
+// killWithChildren leaves it at the command itself: Windows has no groups of processes that can be killed as one.
+func killWithChildren(*exec.Cmd) {}
