@@ -39,14 +39,23 @@ func self(t *testing.T, play string) Config {
 	return Config{Program: path, Env: append(os.Environ(), "LAUNCHER_TEST="+play)}
 }
 
+// onPath puts the test binary on PATH and returns its name there.
+func onPath(t *testing.T) string {
+	t.Helper()
+	dir, name := filepath.Split(self(t, "").Program)
+	t.Setenv("PATH", dir)
+	return name
+}
+
 func TestCommand(t *testing.T) {
 	t.Setenv("BEAMRUN_TEST_MARK", "1")
-	c := Config{Program: "go", Args: []string{"-a", "", "b c"}}
+	program := onPath(t)
+	c := Config{Program: program, Args: []string{"-a", "", "b c"}}
 	cmd, err := Command(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(cmd.Args, []string{"go", "-a", "", "b c"}) || !filepath.IsAbs(cmd.Path) {
+	if !slices.Equal(cmd.Args, []string{program, "-a", "", "b c"}) || !filepath.IsAbs(cmd.Path) {
 		t.Errorf("%s %q", cmd.Path, cmd.Args)
 	}
 	if !slices.Equal(cmd.Env, os.Environ()) {
@@ -141,7 +150,7 @@ func TestRun(t *testing.T) {
 
 func TestExec(t *testing.T) {
 	if !CanExec {
-		if err := Exec(Config{Program: "go"}); !errors.Is(err, errors.ErrUnsupported) {
+		if err := Exec(Config{Program: onPath(t)}); !errors.Is(err, errors.ErrUnsupported) {
 			t.Error(err)
 		}
 		return

@@ -1,0 +1,258 @@
+//go:build !unix || noexec
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/launcher"
+)
+
+// The tests of the way without execve, that of Windows, need no Erlang: the test binary plays epmd, see epmdtest, and the
+// program.
+func init() {
+	if os.Args[0] == "epmd" {
+		playEpmd(os.Args[1:])
+	}
+	if os.Getenv(playVar) != "" && os.Args[0] == os.Getenv(playVar) { // beamrun gets it too
+		playProgram()
+	}
+}
+
+// playVar holds the path of the test binary that is to play the program.
+const playVar = "BEAMRUN_TEST_PLAY"
+
+// playEpmd is `epmd -port N`.
+func playEpmd(args []string) {
+	if len(args) != 2 || args[0] != "-port" {
+		fmt.Fprintf(os.Stderr, "epmd: %q\n", args)
+		os.Exit(1)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:"+args[1]) // or else epmdtest would need a test to fail
+	if err != nil {
+		os.Exit(0) // as epmd does when the port is taken
+	}
+	l.Close()
+	<-epmdtest.Listen(noTest{}, "127.0.0.1:"+args[1], epmdtest.Relaxed).Done()
+	os.Exit(0)
+}
+
+type noTest struct{ testing.TB }
+
+func (noTest) Helper()               {}
+func (noTest) Cleanup(func())        {}
+func (noTest) Fatalf(string, ...any) { os.Exit(0) }
+
+// ran is what the program found.
+type ran struct {
+	Args  []string
+	Port  string
+	Stdin string
+}
+
+func playProgram() {
+	stdin, _ := io.ReadAll(os.Stdin)
+	json.NewEncoder(os.Stdout).Encode(ran{os.Args[1:], os.Getenv("ERL_EPMD_PORT"), string(stdin)})
+	os.Exit(7)
+}
+
+// withoutExec is a home folder of its own, and beamrun with an epmd port.
+type withoutExec struct {
+	t    *testing.T
+	self string
+	env  []string
+}
+
+func newWithoutExec(t *testing.T, port int) *withoutExec {
+	t.Helper()
+	if launcher.CanExec {
+		t.Fatal("this is a build that can exec")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := t.TempDir()
+	env := append(os.Environ(), "HOME="+home, "USERPROFILE="+home, "LocalAppData="+home, "XDG_CACHE_HOME=", "XDG_RUNTIME_DIR=",
+		"BEAMRUN_DETACH=session", "ERL_EPMD_PORT="+strconv.Itoa(port))
+	return &withoutExec{t, self, env}
+}
+
+func (w *withoutExec) beamrun(args ...string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	w.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, "beamrun", args...)
+	cmd.Env = slices.Clone(w.env)
+	return cmd
+}
+
+// run returns stdout and the exit code.
+func (w *withoutExec) run(cmd *exec.Cmd) (string, int) {
+	w.t.Helper()
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		w.t.Fatal(err)
+	}
+	if exit != nil && len(exit.Stderr) > 0 {
+		w.t.Logf("%q: %s", cmd.Args, exit.Stderr)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func TestWithoutExec(t *testing.T) {
+	server := epmdtest.New(t)
+	server.Register("alice", 40001)
+	w := newWithoutExec(t, server.Port())
+	if out, code := w.run(w.beamrun("names")); out != "alice 40001\n" || code != 0 {
+		t.Errorf("names: %q, exit code %d", out, code)
+	}
+	if out, code := w.run(w.beamrun("ensure")); out != fmt.Sprintf("epmd on %s: already running\n", server.Addr()) || code != 0 {
+		t.Errorf("ensure: %q, exit code %d", out, code)
+	}
+	args := []string{"-sname", "a b", `say "hi"`, "", `C:\dir\`, `end\"`, "%PATH%", "é", "$HOME", "a\tb", "--port"}
+	cmd := w.beamrun(append([]string{"-v", w.self}, args...)...)
+	cmd.Env = append(cmd.Env, playVar+"="+w.self)
+	cmd.Stdin = strings.NewReader("typed")
+	out, code := w.run(cmd)
+	var got ran
+	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 7 {
+		t.Fatalf("%q: %v, exit code %d", out, err, code)
+	}
+	if !slices.Equal(got.Args, args) || got.Port != strconv.Itoa(server.Port()) || got.Stdin != "typed" {
+		t.Errorf("the program got %q", got)
+	}
+	if _, code := w.run(w.beamrun("no-such-program")); code != 127 {
+		t.Errorf("no program: exit code %d", code)
+	}
+	server.SetFaults(epmdtest.Garbage)
+	if _, code := w.run(w.beamrun(w.self)); code != 69 {
+		t.Errorf("no epmd: exit code %d", code)
+	}
+}
+
+// Ten at once start one epmd; it outlives them, and whoever waits for the end of their output does not wait for its end.
+func TestWithoutExecStartsEpmd(t *testing.T) {
+	port := freePort(t)
+	w := newWithoutExec(t, port)
+	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	var mu sync.Mutex
+	var pids []int
+	defer func() {
+		for _, pid := range pids {
+			p, err := os.FindProcess(pid)
+			if err == nil {
+				err = p.Kill()
+			}
+			if err != nil {
+				t.Errorf("epmd, pid %d: %v", pid, err)
+			}
+		}
+		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+			if _, err := epmd.Names(context.Background(), addr); err != nil {
+				break
+			} else if time.Now().After(deadline) {
+				t.Fatal("an epmd is left")
+			}
+		}
+	}()
+	var wg sync.WaitGroup
+	for range 10 {
+		cmd := w.beamrun("--json", "--epmd", w.self, "ensure")
+		wg.Go(func() {
+			begin := time.Now()
+			out, code := w.run(cmd)
+			var res struct{ Epmd struct{ PID int } }
+			if err := json.Unmarshal([]byte(out), &res); err != nil || code != 0 {
+				t.Errorf("%q: %v, exit code %d", out, err, code)
+			}
+			if res.Epmd.PID != 0 {
+				mu.Lock()
+				pids = append(pids, res.Epmd.PID)
+				mu.Unlock()
+			}
+			if _, err := epmd.Names(t.Context(), addr); err != nil {
+				t.Errorf("it returned after %v, but: %v", time.Since(begin), err)
+			}
+		})
+	}
+	wg.Wait()
+	if len(pids) != 1 {
+		t.Errorf("%d say that they started one: %v", len(pids), pids)
+	}
+}
+
+// A launch that starts epmd passes the program's exit code on, and the epmd stays.
+func TestWithoutExecLaunchesCold(t *testing.T) {
+	port := freePort(t)
+	w := newWithoutExec(t, port)
+	cmd := w.beamrun("-v", "--epmd", w.self, w.self, "x")
+	cmd.Env = append(cmd.Env, playVar+"="+w.self)
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, code := w.run(cmd)
+	if code != 7 || !strings.Contains(out, `"Args":["x"]`) {
+		t.Errorf("%q, exit code %d", out, code)
+	}
+	if !strings.Contains(said.String(), ": started "+w.self+", pid ") {
+		t.Errorf("-v: %s", &said)
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	if _, err := epmd.Names(t.Context(), addr); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.Write([]byte("\x00\x01k")) // KILL_REQ
+	if reply, err := io.ReadAll(conn); string(reply) != "OK" {
+		t.Errorf("it is not ended: %q, %v", reply, err)
+	}
+	if runtime.GOOS == "windows" {
+		return
+	}
+	cookie, err := os.Stat(filepath.Join(value(w.env, "HOME"), ".erlang.cookie"))
+	if err != nil || cookie.Mode() != 0o400 {
+		t.Errorf("the cookie: %v, %v", cookie, err)
+	}
+}
+
+// value is the last one of key in env.
+func value(env []string, key string) (last string) {
+	for _, v := range env {
+		if rest, ok := strings.CutPrefix(v, key+"="); ok {
+			last = rest
+		}
+	}
+	return last
+}

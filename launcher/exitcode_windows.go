@@ -1,0 +1,5 @@
+package launcher
+
+import "os"
+
+func exitCode(state *os.ProcessState) int { return state.ExitCode() }
