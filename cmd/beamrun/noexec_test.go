@@ -12,11 +12,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,10 +41,13 @@ func init() {
 // playVar holds the path of the test binary that is to play the program.
 const playVar = "BEAMRUN_TEST_PLAY"
 
-// playEpmd is `epmd -port N`.
+// playEpmd is `epmd -port N`. With an -address it fails: by its end with 127.0.0.1, by never listening with ::1.
 func playEpmd(args []string) {
 	if len(args) != 2 || args[0] != "-port" {
-		fmt.Fprintf(os.Stderr, "epmd: %q\n", args)
+		fmt.Fprintf(os.Stderr, "pid %d, %q %s\n", os.Getpid(), args, os.Getenv("MY_SECRET"))
+		if slices.Contains(args, "::1") {
+			time.Sleep(time.Minute)
+		}
 		os.Exit(1)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:"+args[1]) // or else epmdtest would need a test to fail
@@ -96,9 +101,10 @@ func newWithoutExec(t *testing.T, port int) *withoutExec {
 }
 
 func (w *withoutExec) beamrun(args ...string) *exec.Cmd {
-	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
 	w.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, "beamrun", args...)
+	cmd.WaitDelay = time.Second
 	cmd.Env = slices.Clone(w.env)
 	return cmd
 }
@@ -109,7 +115,7 @@ func (w *withoutExec) run(cmd *exec.Cmd) (string, int) {
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		w.t.Fatal(err)
+		w.t.Errorf("%q: %v", cmd.Args, err)
 	}
 	if exit != nil && len(exit.Stderr) > 0 {
 		w.t.Logf("%q: %s", cmd.Args, exit.Stderr)
@@ -162,6 +168,18 @@ func TestWithoutExec(t *testing.T) {
 func TestWithoutExecStartsEpmd(t *testing.T) {
 	port := freePort(t)
 	w := newWithoutExec(t, port)
+	// it is found where a version manager has installed it
+	data := t.TempDir()
+	program := filepath.Join(data, "installs/erlang/27.1/erts-15.1/bin/epmd")
+	if runtime.GOOS == "windows" {
+		program += ".exe"
+	}
+	text, err := os.ReadFile(w.self)
+	if err = errors.Join(err, os.MkdirAll(filepath.Dir(program), 0o755), os.WriteFile(program, text, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	w.env = append(w.env, "BINDIR=", "ROOTDIR=", "RELEASE_ROOT=",
+		"PATH="+filepath.Join(data, "shims")+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
 	var mu sync.Mutex
 	var pids []int
@@ -185,15 +203,23 @@ func TestWithoutExecStartsEpmd(t *testing.T) {
 	}()
 	var wg sync.WaitGroup
 	for range 10 {
-		cmd := w.beamrun("--json", "--epmd", w.self, "ensure")
+		cmd := w.beamrun("--json", "ensure")
 		wg.Go(func() {
 			begin := time.Now()
 			out, code := w.run(cmd)
-			var res struct{ Epmd struct{ PID int } }
+			var res struct {
+				Epmd struct {
+					PID     int
+					Program string
+				}
+			}
 			if err := json.Unmarshal([]byte(out), &res); err != nil || code != 0 {
 				t.Errorf("%q: %v, exit code %d", out, err, code)
 			}
 			if res.Epmd.PID != 0 {
+				if res.Epmd.Program != program {
+					t.Errorf("it started %s, want %s", res.Epmd.Program, program)
+				}
 				mu.Lock()
 				pids = append(pids, res.Epmd.PID)
 				mu.Unlock()
@@ -206,6 +232,32 @@ func TestWithoutExecStartsEpmd(t *testing.T) {
 	wg.Wait()
 	if len(pids) != 1 {
 		t.Errorf("%d say that they started one: %v", len(pids), pids)
+	}
+}
+
+// An epmd that ends, or never listens: its own words are in the message, and it does not stay.
+func TestWithoutExecEpmdFails(t *testing.T) {
+	w := newWithoutExec(t, freePort(t))
+	for address, want := range map[string]string{
+		"127.0.0.1": `: spawn: it ended with (?:exit )?status 1 and printed: pid (\d+), `,
+		"::1":       `: timeout: the epmd that was started did not answer in time, and was ended; it printed: pid (\d+), `,
+	} {
+		cmd := w.beamrun("--epmd", w.self, "--address", address, "--timeout", "2s", "ensure")
+		cmd.Env = append(cmd.Env, "MY_SECRET=hidden")
+		var said strings.Builder
+		cmd.Stderr = &said
+		_, code := w.run(cmd)
+		found := regexp.MustCompile(want).FindStringSubmatch(said.String())
+		if code != 69 || found == nil || strings.Contains(said.String(), "hidden") {
+			t.Errorf("%s: exit code %d, %s", address, code, &said)
+			continue
+		}
+		pid, _ := strconv.Atoi(found[1])
+		p, err := os.FindProcess(pid) // on Windows an error when there is none
+		if err == nil && (runtime.GOOS == "windows" || p.Signal(syscall.Signal(0)) == nil) {
+			p.Kill()
+			t.Errorf("%s: the epmd lives", address)
+		}
 	}
 }
 
