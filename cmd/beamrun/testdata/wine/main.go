@@ -1,4 +1,4 @@
-// Command wine-prng writes bcryptprimitives.dll, whose ProcessPrng Go's runtime needs on Windows and Wine before 9 lacks: a
+// Command wine writes bcryptprimitives.dll, whose ProcessPrng Go's runtime needs on Windows and Wine before 9 lacks: a
 // library without code, whose one export is forwarded to the generator that Wine has.
 package main
 
@@ -16,7 +16,7 @@ const (
 
 func main() {
 	if len(os.Args) != 2 {
-		log.Fatal("usage: wine-prng FILE")
+		log.Fatal("usage: wine FILE")
 	}
 	if err := os.WriteFile(os.Args[1], library(), 0o644); err != nil {
 		log.Fatal(err)
