@@ -140,7 +140,7 @@ func (c Config) start(ctx context.Context, res *Result) (err *Error) {
 		err.Endpoint = e
 		return err
 	}
-	dir, dirErr := stateDir()
+	dir, dirErr := StateDir()
 	if dirErr != nil {
 		res.warn("no lock and no log of epmd, for there is no folder for them: %v", dirErr)
 	} else {

@@ -9,10 +9,10 @@ import (
 	"strconv"
 )
 
-// stateDir returns the folder for the lock and the daemon's log, which it makes when it is missing: in
-// $XDG_RUNTIME_DIR, else in the user's cache folder, else in the temp folder. A parent that is somebody else's
+// StateDir returns the folder for the lock and the daemon's log, and what else is kept for this user on this host. It makes
+// it when it is missing, so that nobody else can enter it (mode 0700): beamrun in $XDG_RUNTIME_DIR, else in the user's cache folder, else in the temp folder. A parent that is somebody else's
 // (sudo keeps HOME and XDG_RUNTIME_DIR) is passed over, for what root leaves there the user could not use.
-func stateDir() (string, error) {
+func StateDir() (string, error) {
 	var errs []error
 	try := func(dir string) bool {
 		err := makePrivate(dir)

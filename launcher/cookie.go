@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -17,31 +18,35 @@ const (
 		`_->ok end'`
 )
 
-// withCookie returns env with what makes a node set its cookie when it boots. (erlang:set_cookie/1 is missing on
-// OTP 23, so it is set_cookie/2 for the node itself.)
-func withCookie(env []string, cookie string) []string {
-	return withFlags(with(env, cookieVar+"="+cookie), setCookie)
+// withCookie returns env with what makes a node have the cookie: from its first moment where a remote shell is asked
+// for, else when it boots. (erlang:set_cookie/1 is missing on OTP 23, so it is set_cookie/2 for the node itself.)
+func (c Config) withCookie(env []string) []string {
+	if readsHome && asksForShell(c.Args) {
+		shell, err := withHome(env, c.Cookie)
+		if err == nil {
+			return shell
+		}
+		if c.Warn != nil {
+			c.Warn(fmt.Sprintf("the remote shell gets its cookie late, and may fail to connect: %v", err))
+		}
+	}
+	return withFlags(with(env, cookieVar+"="+c.Cookie), setCookie)
 }
 
 // GivesCookie says whether a program's arguments or environment already give it a cookie: -setcookie of erl, --cookie of
 // Elixir's programs, RELEASE_COOKIE of releases.
 func GivesCookie(args, env []string) bool {
-	for _, arg := range args {
-		switch {
-		case arg == "-extra" || arg == "--":
-			return inEnv(env) // what follows is no option
-		case arg == "--cookie" || hasSetCookie(arg): // --erl "-setcookie X" is one argument
-			return true
-		}
-	}
-	return inEnv(env)
+	inArg := func(arg string) bool { return arg == "--cookie" || hasSetCookie(arg) } // --erl "-setcookie X" is one argument
+	inVar := func(key string) bool { return hasSetCookie(value(env, key)) }
+	return slices.ContainsFunc(options(args), inArg) || value(env, "RELEASE_COOKIE") != "" || slices.ContainsFunc(flagVars, inVar)
 }
 
-func inEnv(env []string) bool {
-	if value(env, "RELEASE_COOKIE") != "" {
-		return true
+// options returns the arguments that may be options: those before -extra or --.
+func options(args []string) []string {
+	if i := slices.IndexFunc(args, func(arg string) bool { return arg == "-extra" || arg == "--" }); i >= 0 {
+		return args[:i]
 	}
-	return slices.ContainsFunc(flagVars, func(key string) bool { return hasSetCookie(value(env, key)) })
+	return args
 }
 
 func hasSetCookie(s string) bool { return slices.Contains(strings.Fields(s), "-setcookie") }

@@ -20,6 +20,9 @@ func FuzzEnvironment(f *testing.F) {
 			t.Skip()
 		}
 		env, args := strings.Split(vars, "\x00"), strings.Split(words, "\x00")
+		if asksForShell(args) {
+			t.Skip() // makes a folder
+		}
 		before := slices.Clone(env)
 		got := Config{Args: args, Env: env, Endpoint: ensure.Endpoint{Port: 4711}, Local: true, Cookie: cookie}.environ()
 		if !slices.Equal(env, before) {

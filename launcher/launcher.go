@@ -48,7 +48,15 @@ type Config struct {
 	// started; until then it holds the cookie of the user's file. Empty: the program keeps to the user's file.
 	// Where the arguments or the environment already give a cookie, see [GivesCookie], that one wins, and so does a
 	// -setcookie that only the node sees, as in a release's vm.args.
+	//
+	// A remote shell connects too soon for that. Where Args ask for one (-remsh, --remsh), the program is instead given
+	// another HOME: a folder that only this user can enter, with this cookie's file and links to the settings in the real
+	// HOME, which is what os:getenv("HOME") still says in the node; init:get_argument(home) says the folder. Not on
+	// Windows, where Erlang does not read HOME.
 	Cookie string
+
+	// Warn is told, in one line, what could not be done as it should; the program runs all the same. Nil: nobody is.
+	Warn func(string)
 
 	// Forward makes [Run] pass on to the program the signals that this process gets: SIGHUP, SIGINT, SIGQUIT, SIGTERM,
 	// SIGUSR1, SIGUSR2 and SIGWINCH, but none that this process ignores. A terminal's own (Ctrl-C) reach the program by
@@ -162,7 +170,7 @@ func (c Config) environ() []string {
 		env = withLocal(env, c.Args)
 	}
 	if c.Cookie != "" && !GivesCookie(c.Args, env) {
-		env = withCookie(env, c.Cookie)
+		env = c.withCookie(env)
 	}
 	return env
 }

@@ -22,7 +22,8 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 	if err != nil {
 		return 0, &programError{program, err}
 	}
-	c := launcher.Config{Program: program, Args: args, Env: os.Environ(), Local: a.local}
+	c := launcher.Config{Program: program, Args: args, Env: os.Environ(), Local: a.local,
+		Warn: func(w string) { a.sayWarnings([]string{w}) }}
 	a.warnIfUnreachable(ctx, args)
 	if c.Cookie, err = a.launchCookie(args); err != nil {
 		return 0, err
@@ -53,7 +54,8 @@ func (a *app) stays() bool { return a.wantWatch || !launcher.CanExec }
 func (a *app) launchCookie(args []string) (string, error) {
 	if launcher.GivesCookie(args, os.Environ()) {
 		if a.verbose {
-			a.say("the program is given a cookie already; it is left alone")
+			a.say("the program is given a cookie already; it is left alone, and will stand in the argument list, " +
+				"for every user of the host to read")
 		}
 		return "", nil
 	}

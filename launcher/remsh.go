@@ -1,0 +1,96 @@
+package launcher
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/beamrun/beamrun/cookie"
+	"github.com/beamrun/beamrun/ensure"
+)
+
+const cookieFile = ".erlang.cookie"
+
+// asksForShell says whether the arguments ask for a shell in another node. It connects before any -eval has run on some
+// versions of OTP, so it must have the cookie from its first moment.
+func asksForShell(args []string) bool {
+	return slices.ContainsFunc(options(args), func(arg string) bool { return arg == "-remsh" || arg == "--remsh" })
+}
+
+// withHome returns env with a HOME that holds the cookie's file. erlexec looks at HOME before it applies -env, so the
+// node, and what it starts, have the real one in their environment.
+func withHome(env []string, c string) ([]string, error) {
+	home := value(env, "HOME")
+	if home == "" {
+		return nil, errors.New("HOME is not set")
+	}
+	dir, err := shellHome(home, c)
+	if err != nil {
+		return nil, err
+	}
+	return withFlags(with(without(env, cookieVar), "HOME="+dir), "-env HOME "+escape(home)), nil
+}
+
+// escape makes one word of s for erlexec, which splits the options in the environment.
+var escape = strings.NewReplacer(`\`, `\\`, `'`, `\'`, `"`, `\"`, " ", `\ `, "\t", "\\\t", "\n", "\\\n",
+	"\v", "\\\v", "\f", "\\\f", "\r", "\\\r").Replace
+
+// shellHome returns a home folder with the cookie's file. It is the same one for the same home and cookie, so that they
+// don't pile up. Erlang puts its name into the argument list: it is made with a key, or a weak cookie could be guessed
+// from it.
+func shellHome(home, c string) (string, error) {
+	state, err := ensure.StateDir()
+	if err != nil {
+		return "", err
+	}
+	key, err := cookie.LoadOrCreate(filepath.Join(state, "remsh.key"))
+	if err != nil {
+		return "", err
+	}
+	name, err := cookie.Derive([]byte(key), home+"\x00"+c)
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(state, "remsh-"+name[:16])
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	linkSettings(dir, home)
+	return dir, putCookie(filepath.Join(dir, cookieFile), c)
+}
+
+// linkSettings makes links to what programs look for in a home folder (.erlang, .cache, a version manager's .tool-versions),
+// as far as it can.
+func linkSettings(dir, home string) {
+	if abs, err := filepath.Abs(home); err == nil {
+		home = abs
+	}
+	entries, _ := os.ReadDir(home)
+	for _, e := range entries {
+		if name := e.Name(); strings.HasPrefix(name, ".") && !strings.HasPrefix(name, cookieFile) {
+			os.Symlink(filepath.Join(home, name), filepath.Join(dir, name)) // that of an earlier launch stays
+		}
+	}
+}
+
+// putCookie makes the file at path one with that cookie, in one step, for others may start shells at the same time.
+func putCookie(path, c string) error {
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+		if have, err := cookie.Load(path); err == nil && have == c {
+			return nil
+		}
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), cookieFile+".*.tmp") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(c)
+	if err = errors.Join(err, f.Chmod(cookie.Mode), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
