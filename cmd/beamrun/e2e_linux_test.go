@@ -8,11 +8,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -117,41 +115,6 @@ func TestHundredProcesses(t *testing.T) {
 	}
 }
 
-// sightings are the arguments that the processes of the machine had, by their /proc files.
-type sightings map[string]string
-
-// watchArgs reads every process's arguments over and over until stop is called.
-func watchArgs() (stop func() sightings) {
-	var done atomic.Bool
-	seen := sightings{}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for !done.Load() {
-			procs, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-			for _, p := range procs {
-				if args, err := os.ReadFile(p); err == nil && !strings.Contains(seen[p], string(args)) {
-					seen[p] += string(args)
-				}
-			}
-		}
-	})
-	return func() sightings {
-		done.Store(true)
-		wg.Wait()
-		return seen
-	}
-}
-
-// of counts the processes that had one of the words in an argument.
-func (s sightings) of(words ...string) (n int) {
-	for _, args := range s {
-		if slices.ContainsFunc(words, func(w string) bool { return strings.Contains(args, w) }) {
-			n++
-		}
-	}
-	return n
-}
-
 // Fifty launches at once in a new home: one cookie, in a file as Erlang makes it, and in every node.
 func TestFiftyLaunchesAgreeOnOneCookie(t *testing.T) {
 	h := newHost(t)
@@ -210,58 +173,6 @@ func TestNodesConnect(t *testing.T) {
 	}
 	if json := h.run("beamrun", "names", "b", "--json"); json != `{"name":"b","port":`+port+"}\n" {
 		t.Errorf("names b --json: %q", json)
-	}
-}
-
-// Every other source reaches the node too, and never an argument list.
-func TestCookieSources(t *testing.T) {
-	h := newHost(t)
-	file := filepath.Join(t.TempDir(), "c")
-	if err := os.WriteFile(file, []byte("fromfile\n"), 0o400); err != nil {
-		t.Fatal(err)
-	}
-	derived, _ := cookie.Derive([]byte("secret"), "test")
-	t.Setenv("MY_COOKIE", "fromenv")
-	t.Setenv("BEAMRUN_SECRET", "secret")
-	t.Setenv("ERL_AFLAGS", "+S 1")
-	all := []string{"fromfile", "fromenv", derived}
-	stop := watchArgs()
-	// a while longer than the boot, for the watcher; another erl that the node starts needs no cookie of ours to boot
-	erlang := `timer:sleep(100), [] = os:cmd("erl -noinput -eval 'halt().'"), io:format("~s ~p", [erlang:get_cookie(), erlang:system_info(schedulers)]), halt().`
-	for source, want := range map[string]string{"file:" + file: "fromfile", "env:MY_COOKIE": "fromenv", "derive:test": derived, "fresh": ""} {
-		for _, program := range [][]string{
-			{"erl", "-noinput", "-sname", "x", "-eval", erlang},
-			{"elixir", "--sname", "x", "-e", `Process.sleep(100); IO.write "#{Node.get_cookie()} #{System.schedulers()}"`},
-		} {
-			out := h.run("beamrun", append([]string{"--cookie", source}, program...)...)
-			got, schedulers, _ := strings.Cut(out, " ")
-			if source == "fresh" {
-				all, want = append(all, got), got
-			}
-			if got != want || len(got) < 7 || schedulers != "1" {
-				t.Errorf("%s with %s: %q, want %q", program[0], source, out, want)
-			}
-		}
-	}
-	// a node without a name boots too
-	if out := h.run("beamrun", "--cookie", "fresh", "erl", "-noinput", "-eval", `io:format("up"), halt().`); out != "up" {
-		t.Errorf("without a name: %q", out)
-	}
-	if own := h.run("beamrun", "--cookie", "fresh", "elixir", "--sname", "x", "--cookie", "mine", "-e", "IO.write Node.get_cookie()"); own != "mine" {
-		t.Errorf("the program's own cookie became %q", own)
-	}
-	// nor is one lost that is seen only inside: as in a release's vm.args, which its script names
-	vmArgs := filepath.Join(t.TempDir(), "vm.args")
-	if err := os.WriteFile(vmArgs, []byte("-sname x\n-setcookie inside\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out := h.run("beamrun", "--cookie", "fresh", "erl", "-noinput", "-args_file", vmArgs, "-eval", erlang); out != "inside 1" {
-		t.Errorf("the cookie of vm.args became %q", out)
-	}
-	seen := stop()
-	t.Logf("the arguments of %d processes", len(seen))
-	if seen.of(all...) != 0 || seen.of("-sname") == 0 {
-		t.Error("a cookie stood in an argument list, or nothing was watched")
 	}
 }
 
