@@ -9,9 +9,10 @@ import (
 	"strconv"
 )
 
-// StateDir returns the folder for the lock and the daemon's log, and what else is kept for this user on this host. It makes
-// it when it is missing, so that nobody else can enter it (mode 0700): beamrun in $XDG_RUNTIME_DIR, else in the user's cache folder, else in the temp folder. A parent that is somebody else's
-// (sudo keeps HOME and XDG_RUNTIME_DIR) is passed over, for what root leaves there the user could not use.
+// StateDir returns the folder for the lock and the daemon's log, and what else is kept for this user on this host: beamrun
+// in $XDG_RUNTIME_DIR, else in the user's cache folder, else in the temp folder. It makes it when it is missing, mode
+// 0700, and takes none that others can enter. A parent that is somebody else's (sudo keeps HOME and XDG_RUNTIME_DIR) is
+// passed over, for what root leaves there the user could not use.
 func StateDir() (string, error) {
 	var errs []error
 	try := func(dir string) bool {
