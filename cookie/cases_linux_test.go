@@ -54,11 +54,11 @@ func (p place) other() int { return nobodyUID + 1 }
 
 // fileCase is one row of the table: a state of a user's home.
 type fileCase struct {
-	name  string
-	make  func(p place)
-	other bool // needs another user's files
-	text  bool // is only about the text: the same for every user
-	otp25 bool // is about the configuration folder, where older ones do not look
+	name   string
+	make   func(p place)
+	other  bool // needs another user's files
+	text   bool // is only about the text: the same for every user
+	config bool // is about the configuration folder, where older ones do not look
 }
 
 func text(name, s string) fileCase {
@@ -149,15 +149,15 @@ var fileCases = []fileCase{
 		p.must(os.Chown(p.home, p.other(), p.other()), os.Chmod(p.home, 0o700))
 	}},
 
-	{name: "only in ~/.config/erlang", otp25: true, make: func(p place) { p.config(); p.put(".config/erlang/"+fileName, secret, 0o400, p.uid) }},
-	{name: "in ~/.config/erlang, and a link to nothing", otp25: true, make: func(p place) {
+	{name: "only in ~/.config/erlang", config: true, make: func(p place) { p.config(); p.put(".config/erlang/"+fileName, secret, 0o400, p.uid) }},
+	{name: "in ~/.config/erlang, and a link to nothing", config: true, make: func(p place) {
 		p.config()
 		p.put(".config/erlang/"+fileName, secret, 0o400, p.uid)
 		p.link("nothing", fileName)
 	}},
-	{name: "only a bad one in ~/.config/erlang", otp25: true, make: func(p place) { p.config(); p.put(".config/erlang/"+fileName, "", 0o400, p.uid) }},
-	{name: "missing, and ~/.config is a file", otp25: true, make: func(p place) { p.put(".config", "", 0o644, p.uid) }},
-	{name: "missing, and ~/.config/erlang may not be entered", otp25: true, make: func(p place) {
+	{name: "only a bad one in ~/.config/erlang", config: true, make: func(p place) { p.config(); p.put(".config/erlang/"+fileName, "", 0o400, p.uid) }},
+	{name: "missing, and ~/.config is a file", config: true, make: func(p place) { p.put(".config", "", 0o644, p.uid) }},
+	{name: "missing, and ~/.config/erlang may not be entered", config: true, make: func(p place) {
 		p.config()
 		p.must(os.Chmod(filepath.Join(p.home, ".config/erlang"), 0o600))
 	}},

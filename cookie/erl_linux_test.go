@@ -3,11 +3,11 @@ package cookie
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -37,15 +37,14 @@ func startEpmd(t *testing.T) string {
 	return ""
 }
 
-// otpRelease is the number of the Erlang/OTP that the tests run with.
-func otpRelease(t *testing.T) int {
+// looksInConfig says whether erl takes a cookie file of the configuration folder, as OTP 25 and later do.
+func looksInConfig(t *testing.T, base, port string) bool {
 	t.Helper()
-	out, err := exec.Command("erl", "-noinput", "-boot", "start_clean", "-eval", `io:put_chars(erlang:system_info(otp_release)), halt().`).Output()
-	release, err2 := strconv.Atoi(strings.TrimSpace(string(out)))
-	if err := errors.Join(err, err2); err != nil {
-		t.Fatal(err)
-	}
-	return release
+	p := place{t, filepath.Join(base, "config"), os.Geteuid()}
+	p.must(os.Mkdir(p.home, 0o755))
+	p.config()
+	p.put(".config/erlang/"+fileName, secret, 0o400, p.uid)
+	return bootErl(t, p.uid, port, nodeName("config", p.uid, 0), p.home).Cookie == secret
 }
 
 // verdict is what a program made of a cookie file.

@@ -25,7 +25,7 @@ import (
 
 // The scripts that run real Erlang and Elixir programs, each on an epmd port of its own.
 func TestErlangScript(t *testing.T) {
-	epmdtest.Need(t, "epmd", "erl", "elixir", "mix", "rebar3", "bash", "pgrep")
+	epmdtest.Need(t, "epmd", "erl", "elixir", "mix", "bash", "pgrep")
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/erlang",
 		Setup: func(env *testscript.Env) error {
@@ -87,6 +87,15 @@ func (h *host) node(sname string, cmd *exec.Cmd) {
 		} else if time.Now().After(deadline) {
 			h.t.Fatalf("node %s: %v", sname, err)
 		}
+	}
+}
+
+// Apart from the scripts, for not every system that has Erlang has a package of it.
+func TestRebar3(t *testing.T) {
+	h := newHost(t)
+	epmdtest.Need(t, "rebar3")
+	if out := h.run("beamrun", "rebar3", "version"); !strings.HasPrefix(out, "rebar ") || epmdtest.PID(h.port) == 0 {
+		t.Errorf("%q, and an epmd or none", out)
 	}
 }
 
