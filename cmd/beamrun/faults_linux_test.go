@@ -529,7 +529,7 @@ func (h *faultHost) limited(resource, kind string) (o outcome) {
 		cmd.Run()
 		code := cmd.ProcessState.ExitCode()
 		switch {
-		case code == 2 && stdout.Len() == 0 && bytes.Contains(stderr.Bytes(), []byte("may need to increase max user processes (ulimit -u)")):
+		case code == 2 && bytes.Contains(stderr.Bytes(), []byte("may need to increase max user processes (ulimit -u)")):
 		case stdout.Len() == 0 && resource == "nofile" && limit < 3: // not even three streams
 		default:
 			if now := h.read(code, stdout.Bytes()); now.Kind == kind && o.Kind == "" {

@@ -36,7 +36,7 @@ func (h *Host) processes() (pids []int) {
 func (h *Host) Empty() {
 	h.T.Helper()
 	pids := h.processes()
-	for deadline := time.Now().Add(5 * time.Second); len(pids) > 0 && time.Now().Before(deadline); pids = h.processes() {
+	for deadline := time.Now().Add(Deadline); len(pids) > 0 && time.Now().Before(deadline); pids = h.processes() {
 		time.Sleep(10 * time.Millisecond)
 	}
 	for _, pid := range pids {
