@@ -442,7 +442,7 @@ func (h *faultHost) listenAndClose(network, host string) {
 func (h *faultHost) fillBacklog() {
 	h.Helper()
 	for range 10_000 {
-		conn, err := net.DialTimeout("tcp", h.addr(), 200*time.Millisecond)
+		conn, err := net.DialTimeout("tcp", h.addr(), time.Second)
 		if err != nil {
 			return
 		}

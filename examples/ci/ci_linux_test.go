@@ -27,7 +27,7 @@ func newHost(t *testing.T) (h *exampletest.Host, project string) {
 	epmdtest.Need(t, "elixir", "mix", "bash")
 	h.Hide("beamrun")
 	cache := goEnv(t, "GOMODCACHE")
-	h.Env = []string{"GOMODCACHE=" + t.TempDir(), "GOCACHE=" + goEnv(t, "GOCACHE"), "GOFLAGS=-modcacherw", "GOSUMDB=off",
+	h.Env = []string{"GOMODCACHE=" + t.TempDir(), "GOCACHE=" + goEnv(t, "GOCACHE"), "GOFLAGS=-modcacherw -trimpath", "GOSUMDB=off",
 		"GOPROXY=file://" + proxy(t) + ",file://" + cache + "/cache/download," + goEnv(t, "GOPROXY")}
 	project = exampletest.Copy(t, "project")
 
