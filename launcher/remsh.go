@@ -55,6 +55,7 @@ func shellHome(home, c string) (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(state, "remsh-"+name[:16])
+	// what stands there is ours: nobody else can enter the folder around it
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}
