@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -180,16 +181,31 @@ func (c *cookieCell) run(h *host) {
 	}
 	cmd := h.command("beamrun", args...)
 	cmd.Dir = h.t.TempDir()
-	script := "#!/usr/bin/env escript\nmain(_) -> " + inErlang + "P(ok).\n"
+	// into a file, and in haste, for rebar3 is about to put another shell in place
+	script := `#!/usr/bin/env escript
+main(_) -> file:write_file("said", io_lib:format("cookie=~s given=~s ok.", [erlang:get_cookie(), os:getenv("BEAMRUN_COOKIE", "")])),
+	halt(0, [{flush, false}]).
+`
 	if err := os.WriteFile(filepath.Join(cmd.Dir, "print"), []byte(script), 0o600); err != nil {
 		h.t.Fatal(err)
 	}
-	if _, err := cmd.StdinPipe(); err != nil { // stays open: its end would end rebar3's shell
-		h.t.Fatal(err)
-	}
 	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
+	var err error
+	if c.args[0] == "rebar3" { // whose shell may hang on a pipe
+		term, startErr := pty.Start(cmd)
+		if startErr != nil {
+			h.t.Fatal(startErr)
+		}
+		defer term.Close()
+		io.Copy(&out, term) // to its end
+		err = cmd.Wait()
+	} else {
+		cmd.Stdout, cmd.Stderr = &out, &out
+		err = cmd.Run()
+	}
+	if text, err := os.ReadFile(filepath.Join(cmd.Dir, "said")); err == nil {
+		out.Write(text)
+	}
 	said := regexp.MustCompile(`cookie=(\S*) given=(\S*) (.*)\.`).FindStringSubmatch(out.String())
 	if err != nil || said == nil {
 		h.t.Fatalf("%q: %v\n%s", args, err, &out)
