@@ -12,25 +12,26 @@ import (
 
 // What SECURITY.md tells who wants the cookie of a release in no argument list.
 func TestReleaseCookies(t *testing.T) {
-	epmdtest.Need(t, "mix", "rebar3")
 	for _, tt := range []struct {
-		name, project, file, text string
-		build                     []string
-		root                      string
-		env                       []string
-		start, ask                []string
+		name, builder       string
+		project, file, text string
+		build               []string
+		root                string
+		env                 []string
+		start, ask          []string
 	}{
-		{"mix", "mix-release", "rel/env.sh.eex", "export RELEASE_DISTRIBUTION=sname RELEASE_COOKIE=see_home\n" +
+		{"mix", "mix", "mix-release", "rel/env.sh.eex", "export RELEASE_DISTRIBUTION=sname RELEASE_COOKIE=see_home\n" +
 			`export ELIXIR_ERL_OPTIONS="$ELIXIR_ERL_OPTIONS -setcookie see_home"` + "\n",
 			[]string{"env", "MIX_ENV=prod", "mix", "release", "--quiet"}, "_build/prod/rel/my_app", nil,
 			[]string{"bin/my_app", "start"}, []string{"bin/my_app", "rpc", "IO.puts Node.get_cookie()"}},
-		{"relx", "relx", "config/vm.args", "-sname my_app\n",
+		{"relx", "rebar3", "relx", "config/vm.args", "-sname my_app\n",
 			[]string{"sh", "-c", `sed -i '/extended_start_script_hooks/d' rebar.config && rebar3 release`}, "_build/default/rel/my_app",
 			[]string{"RELX_COOKIE=see_home"}, []string{"bin/my_app", "foreground"},
 			[]string{"erl", "-noinput", "-sname", "ask", "-eval",
 				`io:format("~s~n",[rpc:call(list_to_atom("my_app@` + shortHostname() + `"),erlang,get_cookie,[])]),halt().`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			epmdtest.Need(t, tt.builder)
 			h := newHost(t)
 			dir := filepath.Join(t.TempDir(), "project")
 			if err := os.CopyFS(dir, os.DirFS("../../examples/"+tt.project)); err != nil {

@@ -70,14 +70,6 @@ func TestWatchSignals(t *testing.T) {
 	run("exit code", 0, 3, "beamrun", "--watch", "erl", "-noinput", "-sname", "x", "-eval", `io:format("ready~n"), timer:sleep(100), halt(3).`)
 }
 
-// kills is how often TestWatchedNodes kills epmd; BEAMRUN_KILLS asks for more.
-func kills() int {
-	if n, err := strconv.Atoi(os.Getenv("BEAMRUN_KILLS")); err == nil {
-		return n
-	}
-	return 3
-}
-
 // With epmd killed at random moments, somebody who watches is enough for all nodes of the host: epmd is there again at
 // once, and the nodes whose OTP registers again are too. Of the others beamrun tells.
 func TestWatchedNodes(t *testing.T) {
@@ -99,7 +91,11 @@ func TestWatchedNodes(t *testing.T) {
 	addr := fmt.Sprintf("127.0.0.1:%d", h.port)
 	time.Sleep(2 * time.Second) // until the watches have seen the names
 	var answers, backs []time.Duration
-	for range kills() {
+	kills := 3
+	if all {
+		kills = 20
+	}
+	for range kills {
 		time.Sleep(time.Duration(rand.Int64N(int64(2 * time.Second))))
 		pid := epmdtest.PID(h.port)
 		begin := time.Now()
