@@ -392,6 +392,43 @@ func TestSystemdUnit(t *testing.T) {
 	}
 }
 
+// systemd starts a killed epmd again by itself, and --watch at the same time: both mean the same unit, or socket.
+func TestSystemdWatch(t *testing.T) {
+	for name, unit := range map[string]string{"socket": "epmd.service", "transient": "beamrun-epmd-4369.service"} {
+		t.Run(name, func(t *testing.T) {
+			noEpmd(t)
+			if name == "transient" {
+				maskSocket(t)
+			}
+			sh(t, "systemd-run --quiet --collect --unit=watched --setenv=HOME=/root %s --watch erl -sname watched -noinput", installed)
+			t.Cleanup(func() { exec.Command("systemctl", "stop", "watched").Run() })
+			eventually(t, "the node is there", func() bool { return isRegistered(t, "watched") })
+			for range 3 {
+				pid := epmdtest.PID(epmd.DefaultPort)
+				syscall.Kill(pid, syscall.SIGKILL)
+				begin := time.Now()
+				eventually(t, "another epmd answers", func() bool {
+					_, err := epmd.Names(t.Context(), epmdAddr)
+					return err == nil && epmdtest.PID(epmd.DefaultPort) != pid
+				})
+				answers := time.Since(begin)
+				eventually(t, "the node is there again", func() bool { return isRegistered(t, "watched") })
+				t.Logf("%s: NAMES answers after %v, the node has its name after %v", name, answers, time.Since(begin))
+			}
+			if pid := epmdtest.PID(epmd.DefaultPort); !strings.HasSuffix(group(pid), "/"+unit) {
+				t.Errorf("epmd is in %s", group(pid))
+			}
+			if n := strings.TrimSpace(sh(t, "pgrep -c -x epmd")); n != "1" {
+				t.Errorf("%s epmds", n)
+			}
+			sh(t, "systemctl stop watched")
+			if _, err := epmd.Names(t.Context(), epmdAddr); err != nil {
+				t.Errorf("after the end of the watch: %v", err)
+			}
+		})
+	}
+}
+
 // A unit that is there already is waited for, not doubled, by those with another lock too.
 func TestSystemdUnitExists(t *testing.T) {
 	noEpmd(t)
