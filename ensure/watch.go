@@ -24,7 +24,7 @@ const (
 
 	// namesEvery is how often it asks for the names. That costs epmd a packet for each, so it is rarer: on a host where
 	// every node has a Watch the cost grows with the square of their number.
-	namesEvery = 2 * time.Second
+	namesEvery = 5 * time.Second
 
 	// comeBack is how long a node may take to register again by itself: from 23.3 on, OTP tries every 2 s, and may be in vain
 	// the first time.

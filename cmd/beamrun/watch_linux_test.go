@@ -89,7 +89,7 @@ func TestWatchedNodes(t *testing.T) {
 	h.node("b", h.command("beamrun", "--watch", "-q", "elixir", "--sname", "b", "--no-halt"))
 	h.node("c", h.command("erl", "-sname", "c", "-noinput"))
 	addr := fmt.Sprintf("127.0.0.1:%d", h.port)
-	time.Sleep(2 * time.Second) // until the watches have seen the names
+	time.Sleep(6 * time.Second) // until the watches have seen the names
 	var answers, backs []time.Duration
 	kills := 3
 	if all {
@@ -136,7 +136,11 @@ func TestWatchedNodes(t *testing.T) {
 // What it costs to watch: less than 12 MiB, and than a thousandth of a processor.
 func TestWatchCost(t *testing.T) {
 	h := newHost(t)
-	cmd := h.command("beamrun", "--watch", "erl", "-sname", "a", "-noinput")
+	beamrun, err := builtBeamrun() // as users have it: not this test, nor with the race detector
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := h.command(beamrun, "--watch", "erl", "-sname", "a", "-noinput")
 	h.node("a", cmd)
 	time.Sleep(time.Second)
 	cpu := func() (sum time.Duration) {
@@ -148,17 +152,17 @@ func TestWatchCost(t *testing.T) {
 		}
 		return sum
 	}
+	// the least of some: on a busy machine all caches are cold
 	var shares []float64
-	for range 3 {
+	for len(shares) == 0 || slices.Min(shares) > 0.1 && len(shares) < 5 {
 		before, begin := cpu(), time.Now()
-		time.Sleep(3 * time.Second)
+		time.Sleep(4 * time.Second) // five looks
 		shares = append(shares, 100*float64(cpu()-before)/float64(time.Since(begin)))
 	}
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
 	_, rss, _ := strings.Cut(string(status), "VmRSS:")
 	kb, err := strconv.Atoi(strings.Fields(rss + " ?")[0])
 	t.Logf("%.3f %% of a processor, %d KiB", shares, kb)
-	// the least of three: a busy machine has cold caches
 	if slices.Min(shares) == 0 || slices.Min(shares) > 0.1 || err != nil || kb > 12<<10 {
 		t.Errorf("too much: %v, %d KiB, %v", shares, kb, err)
 	}
