@@ -16,14 +16,13 @@ import (
 )
 
 const (
-	// lookEvery is how often a Watch asks epmd whether it lives, and lookPatience how long it waits for the reply before it
-	// looks closer: together below a second, and seldom enough for less than a thousandth of a processor. (The end of an
-	// epmd is seen at once on Linux, see owner.Ended.)
+	// lookEvery is how often a Watch looks whether epmd lives, and lookPatience how long it waits for a reply before it looks
+	// closer: together below a second. Where the system tells its end (see owner.Follow), a look costs a fifth of asking epmd.
 	lookEvery    = 800 * time.Millisecond
 	lookPatience = 100 * time.Millisecond
 
-	// namesEvery is how often it asks for the names. That costs epmd a packet for each, so it is rarer: on a host where
-	// every node has a Watch the cost grows with the square of their number.
+	// namesEvery is how often it asks for the names. That costs epmd a packet for each: on a host where every node has a
+	// Watch the cost grows with the square of their number.
 	namesEvery = 5 * time.Second
 
 	// comeBack is how long a node may take to register again by itself: from 23.3 on, OTP tries every 2 s, and may be in vain
@@ -60,10 +59,10 @@ type Event struct {
 	Lost []epmd.Node
 }
 
-// Run keeps the epmd alive until the context ends. It asks whether it answers, and when it is gone calls [Epmd]: at once
-// on Linux where it is this user's or this user is root, else within a second. An epmd that is stopped (SIGSTOP) is woken
-// within a second, on Linux, where this process may. No other epmd is touched: one that hangs
-// for another reason is an error, as for [Epmd], and Run waits for its end or its answer.
+// Run keeps the epmd alive until the context ends. When it is gone Run calls [Epmd]: at once on Linux where it is this user's
+// or this user is root, else within a second. There, too, one that is stopped (SIGSTOP) is woken within a second. No other
+// epmd is touched: one that hangs for another reason is an error, as for [Epmd], seen within five seconds (where Run can't
+// tell its end, within one), and Run waits for its end or its answer.
 func (w Watch) Run(ctx context.Context) {
 	s := watch{Watch: w, names: nameBook{known: map[string]knownName{}}}
 	defer s.forget()
@@ -81,7 +80,7 @@ func (w Watch) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
-		case <-s.ended:
+		case <-s.gone():
 			// one that ends again and again is not started much more often than once a second
 			sleep(ctx, time.Until(s.started.Add(lookEvery)))
 		}
@@ -102,20 +101,27 @@ func sleep(ctx context.Context, d time.Duration) {
 type watch struct {
 	Watch
 	addr    netip.AddrPort  // where it answered last; not valid: it does not answer
-	ended   <-chan struct{} // closed when that epmd has ended, where the system tells
-	stop    func()          // ends the wait for that
+	epmd    *owner.Followed // nil: nobody tells which process it is
 	failed  Kind            // of the error that was told last, "" when all is well
-	stopped bool            // it was stopped, and has been woken
+	woken   bool            // it was stopped, and was woken
 	started time.Time       // when the last one was started here
 	names   nameBook
 }
 
 // forget ends the wait for the end of that epmd.
 func (s *watch) forget() {
-	if s.stop != nil {
-		s.stop()
+	if s.epmd != nil {
+		s.epmd.Close()
 	}
-	s.ended, s.stop = nil, nil
+	s.epmd = nil
+}
+
+// gone is closed when that epmd has ended.
+func (s *watch) gone() <-chan struct{} {
+	if s.epmd == nil {
+		return nil
+	}
+	return s.epmd.Gone
 }
 
 func (s *watch) notify(e Event) {
@@ -124,31 +130,34 @@ func (s *watch) notify(e Event) {
 	}
 }
 
-// look says whether the epmd answers. From time to time, and while a name is missing, it looks at the names.
+// look says whether the epmd is well. From time to time, and while a name is missing, it looks at the names.
 func (s *watch) look(ctx context.Context) bool {
 	if !s.addr.IsValid() {
 		return false
 	}
-	var err error
+	if s.epmd != nil && s.epmd.Name == "epmd" && s.epmd.Wake() {
+		s.woken = true
+		return false
+	}
 	if s.names.due() {
 		ctx, cancel := context.WithTimeout(ctx, lookPatience)
 		defer cancel()
-		var nodes []epmd.Node
-		if nodes, err = epmd.Names(ctx, s.addr.String()); err == nil {
-			if lost := s.names.update(nodes, s.addr.Addr()); len(lost) > 0 {
-				s.notify(Event{Lost: lost})
-			}
+		nodes, err := epmd.Names(ctx, s.addr.String())
+		if err != nil {
+			return false
 		}
-	} else {
-		err = epmd.Alive(ctx, s.addr, lookPatience)
+		if lost := s.names.update(nodes, s.addr.Addr()); len(lost) > 0 {
+			s.notify(Event{Lost: lost})
+		}
+		return true
 	}
-	s.stopped = errors.Is(err, context.DeadlineExceeded) && owner.Wake(int(s.addr.Port()), "epmd")
-	return err == nil
+	return s.epmd != nil || epmd.Alive(ctx, s.addr, lookPatience) == nil
 }
 
 // ensure makes sure of the epmd again.
 func (s *watch) ensure(ctx context.Context) bool {
-	wasAway := s.failed != "" || s.stopped || s.hasEnded()
+	wasAway := s.failed != "" || s.woken || s.hasEnded()
+	s.woken = false
 	s.forget()
 	res, err := Epmd(ctx, s.Config)
 	if ctx.Err() != nil {
@@ -162,7 +171,7 @@ func (s *watch) ensure(ctx context.Context) bool {
 		s.addr, s.failed = netip.AddrPort{}, e.Kind
 		return false
 	}
-	s.ended, s.stop = owner.Ended(int(res.Address.Port()))
+	s.epmd = owner.Follow(int(res.Address.Port()))
 	s.addr, s.failed, s.names.asked = res.Address, "", time.Time{}
 	if res.Started {
 		s.started = time.Now()
@@ -175,7 +184,7 @@ func (s *watch) ensure(ctx context.Context) bool {
 
 func (s *watch) hasEnded() bool {
 	select {
-	case <-s.ended:
+	case <-s.gone():
 		return true
 	default:
 		return false

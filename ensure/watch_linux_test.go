@@ -167,7 +167,7 @@ func TestWatchNames(t *testing.T) {
 	}
 	time.Sleep(2 * time.Second)
 	server.Register("carol", carol)
-	e := next(t, events, 9*time.Second)
+	e := next(t, events, 13*time.Second)
 	if want := []epmd.Node{{Name: "alice", Port: uint16(alice)}}; e.Err != nil || !slices.Equal(e.Lost, want) {
 		t.Errorf("%+v, want %v", e, want)
 	}

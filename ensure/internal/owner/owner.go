@@ -21,13 +21,19 @@ func OfPort(port int) (Process, bool) { return ofPort(port) }
 // HasPort says whether that very process listens on the TCP port. It returns true on every system but Linux.
 func HasPort(pid, port int) bool { return hasPort(pid, port) }
 
-// Ended returns a channel that is closed when the process that listens on the TCP port now has ended, and a function that
-// ends the wait. The channel is nil when nobody tells which that is, and on every system but Linux.
-func Ended(port int) (<-chan struct{}, func()) { return ended(port) }
+// Followed is a process whose end will be told.
+type Followed struct {
+	Process
+	Gone  <-chan struct{} // closed when it has ended
+	Close func() error    // ends the wait for that
+}
 
-// Wake continues (SIGCONT) the process that listens on the TCP port if it is of that name and stopped, and says whether
-// it did. It never does on any system but Linux.
-func Wake(port int, name string) bool { return wake(port, name) }
+// Follow follows the process that listens on the TCP port now. It returns nil when nobody tells which that is, and on
+// every system but Linux.
+func Follow(port int) *Followed { return follow(port) }
+
+// Wake continues the process (SIGCONT) if it is stopped, and says whether it did.
+func (f *Followed) Wake() bool { return wake(f.PID) }
 
 // OfLock returns the process that holds the flock(2) of a file. It returns false when nobody does, and on every system
 // but Linux.

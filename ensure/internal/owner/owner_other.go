@@ -6,6 +6,5 @@ func ofPort(int) (Process, bool)    { return Process{}, false }
 func hasPort(int, int) bool         { return true }
 func ofLock(string) (Process, bool) { return Process{}, false }
 func session(int) int               { return 0 }
-func wake(int, string) bool         { return false }
-
-func ended(int) (<-chan struct{}, func()) { return nil, func() {} }
+func follow(int) *Followed          { return nil }
+func wake(int) bool                 { return false }

@@ -8,20 +8,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func ended(port int) (<-chan struct{}, func()) {
+func follow(port int) *Followed {
 	p, ok := ofPort(port)
 	if !ok {
-		return nil, func() {}
+		return nil
 	}
 	fd, err := unix.PidfdOpen(p.PID, unix.PIDFD_NONBLOCK)
 	if err != nil { // before Linux 5.10
-		return nil, func() {}
+		return nil
 	}
 	f := os.NewFile(uintptr(fd), "pidfd")
 	conn, err := f.SyscallConn()
 	if err != nil || !hasPort(p.PID, port) { // it is not the pid of another by now
 		f.Close()
-		return nil, func() {}
+		return nil
 	}
 	gone := make(chan struct{})
 	go func() {
@@ -34,16 +34,12 @@ func ended(port int) (<-chan struct{}, func()) {
 			close(gone)
 		}
 	}()
-	return gone, func() { f.Close() }
+	return &Followed{Process: p, Gone: gone, Close: f.Close}
 }
 
-func wake(port int, name string) bool {
-	p, ok := ofPort(port)
-	if !ok || p.Name != name {
-		return false
-	}
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
+func wake(pid int) bool {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, after, _ := strings.Cut(string(stat), ") ")
 	// T is stopped by a signal; t, by a debugger, is left to it
-	return strings.HasPrefix(after, "T ") && unix.Kill(p.PID, unix.SIGCONT) == nil
+	return strings.HasPrefix(after, "T ") && unix.Kill(pid, unix.SIGCONT) == nil
 }
