@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 
 	"github.com/beamrun/beamrun/cookie"
@@ -36,6 +37,7 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 	}
 	c.Forward = true
 	if a.wantWatch {
+		runtime.GOMAXPROCS(1) // from here on it waits: a second processor would be woken in vain, each time
 		c.Watch = a.watch()
 	}
 	if os.Getpid() == 1 {

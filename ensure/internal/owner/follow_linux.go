@@ -1,9 +1,9 @@
 package owner
 
 import (
+	"bytes"
 	"fmt"
 	"os"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,9 +37,16 @@ func follow(port int) *Followed {
 	return &Followed{Process: p, Gone: gone, Close: f.Close}
 }
 
+// wake is called every second or so: package os would have the runtime's poller take the file, and let it go again.
 func wake(pid int) bool {
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	_, after, _ := strings.Cut(string(stat), ") ")
+	fd, err := unix.Open(fmt.Sprintf("/proc/%d/stat", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	var stat [64]byte // pid (name) state …; a name has 15 characters at most
+	n, _ := unix.Read(fd, stat[:])
+	_, after, _ := bytes.Cut(stat[:max(n, 0)], []byte(") "))
 	// T is stopped by a signal; t, by a debugger, is left to it
-	return strings.HasPrefix(after, "T ") && unix.Kill(pid, unix.SIGCONT) == nil
+	return bytes.HasPrefix(after, []byte("T ")) && unix.Kill(pid, unix.SIGCONT) == nil
 }
