@@ -246,7 +246,7 @@ func TestKilledWithNodesRegistered(t *testing.T) {
 	c := setup(t)
 	res := mustEnsure(t, c)
 	for i := range 20 {
-		register(t, res.Address.String(), fmt.Sprint("node", i))
+		register(t, res.Address.String(), fmt.Sprint("node", i), 4711)
 	}
 	if nodes, err := epmd.Names(t.Context(), res.Address.String()); err != nil || len(nodes) != 20 {
 		t.Fatalf("%d nodes, %v", len(nodes), err)
@@ -267,14 +267,14 @@ func TestKilledWithNodesRegistered(t *testing.T) {
 }
 
 // register holds a name at the epmd, as a hidden node (ALIVE2_REQ), until the test ends.
-func register(t *testing.T, addr, name string) {
+func register(t *testing.T, addr, name string, port int) {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	req := append([]byte{0, 0, 'x', 4711 >> 8, 4711 & 255, 72, 0, 0, 6, 0, 5, 0, byte(len(name))}, name...)
+	req := append([]byte{0, 0, 'x', byte(port >> 8), byte(port), 72, 0, 0, 6, 0, 5, 0, byte(len(name))}, name...)
 	req = append(req, 0, 0)
 	req[1] = byte(len(req) - 2)
 	conn.Write(req)

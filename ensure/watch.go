@@ -172,7 +172,8 @@ func (s *watch) ensure(ctx context.Context) bool {
 		return false
 	}
 	s.epmd = owner.Follow(int(res.Address.Port()))
-	s.addr, s.failed, s.names.asked = res.Address, "", time.Time{}
+	s.addr, s.failed = res.Address, ""
+	s.names.restart()
 	if res.Started {
 		s.started = time.Now()
 	}
@@ -201,6 +202,14 @@ type nameBook struct {
 type knownName struct {
 	port   uint16
 	missed time.Time // since when it is not registered; zero: it is
+}
+
+// restart is called for a new epmd: a node has to come back to that one.
+func (b *nameBook) restart() {
+	b.asked = time.Time{}
+	for name, k := range b.known {
+		b.known[name] = knownName{port: k.port}
+	}
 }
 
 func (b *nameBook) due() bool { return b.missing || time.Since(b.asked) >= namesEvery }

@@ -174,6 +174,31 @@ func TestWatchNames(t *testing.T) {
 	none(t, events, 3*time.Second)
 }
 
+// Nodes that come back to each new epmd are not lost, however often it is killed.
+func TestWatchNamesOfKilledOnes(t *testing.T) {
+	epmdtest.Need(t, "epmd")
+	c := setup(t)
+	res := mustEnsure(t, c)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := l.Addr().(*net.TCPAddr).Port
+	register(t, res.Address.String(), "alice", port)
+	events := startWatch(t, c)
+	none(t, events, 3*second/2) // the watch has seen the name
+	for range 7 { // between two looks each time
+		signal(t, epmdtest.PID(c.Port), syscall.SIGKILL)
+		if e := next(t, events, 2*second); e.Lost != nil || !e.Result.Started {
+			t.Fatalf("%+v", e)
+		}
+		time.Sleep(1200 * time.Millisecond)
+		register(t, res.Address.String(), "alice", port)
+	}
+	none(t, events, 2*second)
+}
+
 // A slow epmd is no dead one.
 func TestWatchSlow(t *testing.T) {
 	server := epmdtest.New(t, epmdtest.Slow(200*time.Millisecond))

@@ -108,10 +108,7 @@ func TestCookieSecrecy(t *testing.T) {
 			h.setCookie(ofUser)
 			other.setCookie(cmp.Or(want, "another"))
 			h.run("beamrun", "ensure")
-			node := other.command("elixir", "--sname", "other_"+kind, "--no-halt")
-			lasting := exec.CommandContext(t.Context(), node.Path, node.Args[1:]...) // as long as the table takes
-			lasting.Env = node.Env
-			h.node("other_"+kind, lasting)
+			h.node("other_"+kind, other.lasting("elixir", "--sname", "other_"+kind, "--no-halt"))
 			for i, p := range cookiePrograms {
 				if !all && (i+nth)%len(sources) != 0 {
 					continue // each program with one source
@@ -272,24 +269,21 @@ func shortHostname() string {
 func (h *host) opensShell(node string, args ...string) (opened bool, screen string) {
 	h.t.Helper()
 	cmd := h.command("beamrun", args...)
-	cmd.Env = append(cmd.Env, "TERM=xterm")
-	term, err := pty.Start(cmd)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	defer term.Close()
+	term := onTerminal(h.t, cmd)
 	defer func() { cmd.Process.Kill(); cmd.Wait() }()
-	timeout := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
-	defer timeout.Stop()
 	prompt := regexp.MustCompile(`\(` + node + `[^)]*\)\d+>`)
 	failed := regexp.MustCompile(`(?i)terminated!|could not|nodedown`)
-	for buf := make([]byte, 4096); ; {
-		n, err := term.Read(buf)
-		screen += string(buf[:n])
-		switch {
-		case prompt.MatchString(screen):
-			return true, screen
-		case err != nil, failed.MatchString(screen):
+	for timeout := time.After(20 * time.Second); ; {
+		select {
+		case s, ok := <-term.output:
+			screen += s
+			if prompt.MatchString(screen) {
+				return true, screen
+			}
+			if !ok || failed.MatchString(screen) {
+				return false, screen
+			}
+		case <-timeout:
 			return false, screen
 		}
 	}

@@ -61,6 +61,14 @@ func (h *host) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// lasting is a program that lasts as long as the test, not just a minute.
+func (h *host) lasting(name string, args ...string) *exec.Cmd {
+	short := h.command(name, args...)
+	cmd := exec.CommandContext(h.t.Context(), short.Path, args...)
+	cmd.Args, cmd.Env = short.Args, short.Env
+	return cmd
+}
+
 // run runs a program to its end, which has to be a good one, and returns what it printed.
 func (h *host) run(name string, args ...string) string {
 	h.t.Helper()
@@ -202,7 +210,7 @@ func TestIexOnATerminal(t *testing.T) {
 	s.send("1 + 41\r")
 	s.expect(`42`)
 	s.send("\x03")
-	s.expect(`BREAK`)
+	s.expect(`\(v\)ersion`)
 	s.send("\x03")
 	s.expect(`left with \d+`)
 	s.send("\r")

@@ -85,7 +85,7 @@ func (r Release) Commands() {
 	shell.Type(r.Type + "\r")
 	shell.Expect(r.Shows)
 	shell.Type("\x03")
-	shell.Expect(`BREAK`)
+	shell.Expect(`\(v\)ersion`)
 	shell.Type("a\r")
 	shell.Wait()
 	r.app("stop")
