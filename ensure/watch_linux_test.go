@@ -188,7 +188,7 @@ func TestWatchNamesOfKilledOnes(t *testing.T) {
 	register(t, res.Address.String(), "alice", port)
 	events := startWatch(t, c)
 	none(t, events, 3*second/2) // the watch has seen the name
-	for range 7 { // between two looks each time
+	for range 7 {               // between two looks each time
 		signal(t, epmdtest.PID(c.Port), syscall.SIGKILL)
 		if e := next(t, events, 2*second); e.Lost != nil || !e.Result.Started {
 			t.Fatalf("%+v", e)
