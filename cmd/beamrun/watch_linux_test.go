@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -203,7 +204,7 @@ func TestWatchOnATerminal(t *testing.T) {
 	s.send("2 * 21\r")
 	s.expect(`42`)
 
-	s.send("\x03") // one Ctrl-C is one: a second would end it
+	s.send("\x03")
 	s.expect(`\(v\)ersion`)
 	s.send("c\r")
 	s.send("30 + 3\r")
@@ -214,10 +215,29 @@ func TestWatchOnATerminal(t *testing.T) {
 	s.expect(`shell\$`)
 	s.send("echo left with $?\r")
 	s.expect(`left with \d+`)
+
+	// one Ctrl-C is one: that which beamrun gets too is not passed on
+	s.send("beamrun --watch countinterrupts\r")
+	s.expect(`ready`)
+	s.send("\x03")
+	s.expect(`interrupts: 1\r`)
+	s.expect(`shell\$`)
 	s.send("exit\r")
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
+}
+
+func init() { testCommands["countinterrupts"] = countInterrupts }
+
+// countInterrupts is a program that counts SIGINTs, from the first for a while.
+func countInterrupts() {
+	interrupts := make(chan os.Signal, 10)
+	signal.Notify(interrupts, os.Interrupt)
+	fmt.Println("ready")
+	<-interrupts
+	time.Sleep(300 * time.Millisecond)
+	fmt.Printf("interrupts: %d\n", 1+len(interrupts))
 }
 
 // states are those of the processes below pid.
