@@ -40,9 +40,14 @@ func TestWatch(t *testing.T) {
 	if code, err := Run(t.Context(), c); code != 0 || err != nil {
 		t.Errorf("%d, %v", code, err)
 	}
-	close(events) // a panic, if the watch still told anything
 	var e *ensure.Error
 	if !errors.As((<-events).Err, &e) || e.Kind != ensure.KindNotFound {
 		t.Errorf("%v", e)
+	}
+	epmdtest.Listen(t, server.Addr())
+	select {
+	case e := <-events:
+		t.Errorf("after the program's end it is told: %+v", e)
+	case <-time.After(2 * time.Second):
 	}
 }
