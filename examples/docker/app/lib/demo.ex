@@ -14,6 +14,7 @@ defmodule Demo do
   @impl GenServer
   def init(_) do
     :net_kernel.monitor_nodes(true)
+    for peer <- Node.list(), do: send(self(), {:nodeup, peer}) # those that were faster
     peers = for name <- String.split(System.get_env("PEERS", "")), do: String.to_atom(name)
     {:ok, peers, {:continue, :connect}}
   end
