@@ -116,27 +116,14 @@ func TestWatchForeign(t *testing.T) {
 	epmdtest.Need(t, "epmd")
 	c := setup(t)
 	c.Timeout = 300 * time.Millisecond
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", c.Port))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			conn.Close()
-		}
-	}()
+	other := epmdtest.Listen(t, fmt.Sprintf("127.0.0.1:%d", c.Port), epmdtest.Garbage)
 	events := startWatch(t, c)
 	var failed *ensure.Error
 	if e := next(t, events, 2*second); !errors.As(e.Err, &failed) || failed.Kind != ensure.KindForeign {
 		t.Fatalf("%+v", e)
 	}
 	none(t, events, 2*time.Second)
-	l.Close()
+	other.Close()
 	if e := next(t, events, 5*time.Second); e.Err != nil || !e.Result.Started {
 		t.Fatalf("afterwards: %+v", e)
 	}

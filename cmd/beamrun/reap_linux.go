@@ -19,14 +19,10 @@ func reapStrangers() {
 			pid                int32
 			_                  [112]byte
 		}
-		switch err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOWAIT, nil); err {
-		case nil, unix.EINTR:
-			time.Sleep(100 * time.Millisecond)
-			if info.pid != 0 {
-				unix.Wait4(int(info.pid), nil, unix.WNOHANG, nil)
-			}
-		default: // no child: the program is about to start, or has ended
-			time.Sleep(100 * time.Millisecond)
+		err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOWAIT, nil)
+		time.Sleep(100 * time.Millisecond)
+		if err == nil { // else there is no child, or not yet
+			unix.Wait4(int(info.pid), nil, unix.WNOHANG, nil)
 		}
 	}
 }
