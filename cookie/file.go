@@ -43,13 +43,18 @@ func DefaultPath() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cookie: no home folder to keep it in: %w", err)
 	}
+	return PathIn(home, configDir()), nil
+}
+
+// PathIn is DefaultPath for another home and configuration folder; the latter may be empty.
+func PathIn(home, config string) string {
 	path := filepath.Join(home, fileName)
-	if config := configDir(); config != "" && isMissing(path) {
+	if config != "" && isMissing(path) {
 		if other := filepath.Join(config, "erlang", fileName); !isMissing(other) {
-			return other, nil
+			return other
 		}
 	}
-	return path, nil
+	return path
 }
 
 // configDir is the user's configuration folder. Erlang takes a relative one too, which os does not.

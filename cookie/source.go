@@ -20,6 +20,9 @@ type Source struct{ kind, arg string }
 // it by itself.
 var User = Source{kind: "user"}
 
+// Fresh is the source that gives a new cookie each time.
+var Fresh = Source{kind: "fresh"}
+
 // ParseSource reads the text form of a source:
 //
 //	user          the file at [DefaultPath], made when it is missing

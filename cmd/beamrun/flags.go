@@ -25,6 +25,7 @@ type options struct {
 	json     bool
 	quiet    bool
 	verbose  bool
+	dryRun   bool
 
 	wantWatch   bool
 	wantHelp    bool
@@ -58,6 +59,7 @@ func (o *options) flagSet() *flag.FlagSet {
 	})
 	fs.Func("cookie", "", func(s string) (err error) { o.source, err = cookie.ParseSource(s); return err })
 	fs.BoolVar(&o.local, "local", o.local, "")
+	fs.BoolVar(&o.dryRun, "dry-run", o.dryRun, "")
 	fs.BoolVar(&o.wantWatch, "watch", o.wantWatch, "")
 	fs.BoolVar(&o.json, "json", o.json, "")
 	for _, name := range []string{"q", "quiet"} {

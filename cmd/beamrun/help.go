@@ -12,6 +12,7 @@ Usage:
                                        before PROGRAM if it shares a command's name
     beamrun ensure                     ensure epmd, say in one line what was done
     beamrun names [NODE]               nodes registered (one: its port)
+    beamrun repair [NODE...]           give running nodes their lost names back
     beamrun cookie [new|path|check|rotate]
                                        make a cookie; where the user's is; is it
                                        good (the default); replace it
@@ -55,6 +56,24 @@ another program is an error (exit 69) that names it.
 Lists the nodes that are registered, a line each: name and port. With NODE, a
 name with or without its @host, prints its port; exit 1 if it is not registered.
 Starts no epmd: exit 69 if none answers.
+`,
+	"repair": `Usage: beamrun [FLAGS] repair [--dry-run] [NODE...]
+
+Finds the nodes of this host that run and that epmd does not know (or knows at
+another port), and has each register itself again, so that its name lives as
+long as the node. Without NODE all that have lost their names; with NODE, names
+with or without @host, only those, and also those that were started to do
+without epmd (-erl_epmd_port). Starts epmd if there is none.
+
+    --dry-run        say which, and change nothing; "beamrun doctor" says so too
+    --cookie SOURCE  the nodes' cookie (default: the one that each node was
+                     started with, as its process shows it)
+
+A line for each node. Exit 1 if one could not be repaired: its name belongs to
+another node (taken), two have the same name (twins), another cookie (cookie;
+the node's log has a line of that), it speaks TLS (tls), is another user's
+(other-user), in another network namespace (other-namespace), uses another epmd
+(other-epmd) or none (epmdless), does not answer (silent), or refuses (refused).
 `,
 	"cookie": `Usage: beamrun [FLAGS] cookie [new|path|check|rotate]
 

@@ -30,6 +30,7 @@ func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stder
 var commands = map[string]func(*app, context.Context, []string) error{
 	"ensure":  (*app).ensure,
 	"names":   (*app).names,
+	"repair":  (*app).repair,
 	"cookie":  (*app).cookie,
 	"version": (*app).version,
 	"help":    (*app).help,
@@ -73,6 +74,9 @@ func (a *app) dispatch(ctx context.Context, args []string) (code int, err error)
 	}
 	if a.wantWatch {
 		return 0, &usageError{"--watch needs a program: it watches while that runs", "beamrun --watch iex --sname host"}
+	}
+	if a.dryRun && words[0] != "repair" {
+		return 0, &usageError{"--dry-run is for repair", "beamrun repair --dry-run"}
 	}
 	return 0, command(a, ctx, rest)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/orphan"
 )
 
 // Rules for words. A result goes to stdout, everything else to stderr as "beamrun: …": lower case, no full stop, then
@@ -71,6 +72,7 @@ func describe(err error) (report, int) {
 		program *programError
 		ensured *ensure.Error
 		file    *cookie.FileError
+		lost    *orphan.Error
 	)
 	switch {
 	case errors.As(err, &usage):
@@ -88,6 +90,8 @@ func describe(err error) (report, int) {
 		return report{string(ensured.Kind), ensured.Message(), ensured.Hint}, code
 	case errors.As(err, &file):
 		return report{"cookie", file.Message(), file.Hint}, exitFailed
+	case errors.As(err, &lost):
+		return report{string(lost.Kind), lost.Message(), lost.Hint}, exitFailed
 	case errors.Is(err, epmd.ErrNotRegistered):
 		return report{"not-registered", err.Error(), "beamrun names lists the nodes that are"}, exitFailed
 	}

@@ -2,16 +2,29 @@ package owner
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// listening returns the sockets that listen on the port, as /proc/PID/fd names them.
-func listening(port int) map[string]bool {
+// inodes are those of the sockets that listen on the port, as /proc/PID/fd names them.
+func inodes(port int) map[string]bool {
+	found := map[string]bool{}
+	for _, s := range listening(port) {
+		found[s.inode] = true
+	}
+	return found
+}
+
+// listening returns the sockets that listen on the port; on any, if it is 0.
+func listening(port int) []Socket {
 	sockets, err := diagnosed(port)
 	if err != nil { // gVisor, a kernel without inet_diag
 		return tabled(port)
@@ -21,7 +34,7 @@ func listening(port int) map[string]bool {
 
 // diagnosed asks the kernel, see sock_diag(7). It takes a tenth of a millisecond; the kernel's tables take several, for all
 // their empty places are looked at.
-func diagnosed(port int) (map[string]bool, error) {
+func diagnosed(port int) (sockets []Socket, _ error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return nil, err
@@ -30,9 +43,8 @@ func diagnosed(port int) (map[string]bool, error) {
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}); err != nil {
 		return nil, err
 	}
-	sockets := map[string]bool{}
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		if err := diagnose(fd, family, port, sockets); err != nil {
+		if sockets, err = diagnose(fd, family, port, sockets); err != nil {
 			return nil, err
 		}
 	}
@@ -40,12 +52,17 @@ func diagnosed(port int) (map[string]bool, error) {
 }
 
 // diagnose has the kernel dump what listens on the port with that family of addresses.
-func diagnose(fd int, family byte, port int, sockets map[string]bool) error {
+func diagnose(fd int, family byte, port int, sockets []Socket) ([]Socket, error) {
 	const (
 		listen = 1 << 10 // TCP_LISTEN
 		header = unix.SizeofNlMsghdr
 		length = header + 8 + 48 // struct inet_diag_req_v2 with its inet_diag_sockid
-		inode  = 68              // its place in struct inet_diag_msg
+
+		// places in struct inet_diag_msg
+		source  = 4
+		address = 8
+		wqueue  = 60
+		inode   = 68
 	)
 	req := make([]byte, length)
 	native := binary.NativeEndian
@@ -56,7 +73,7 @@ func diagnose(fd int, family byte, port int, sockets map[string]bool) error {
 	native.PutUint32(req[header+4:], listen)
 	binary.BigEndian.PutUint16(req[header+8:], uint16(port))
 	if err := unix.Sendto(fd, req, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return err
+		return nil, err
 	}
 	buf := make([]byte, 1<<15)
 	for {
@@ -65,36 +82,64 @@ func diagnose(fd int, family byte, port int, sockets map[string]bool) error {
 			continue
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		messages, err := syscall.ParseNetlinkMessage(buf[:n])
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, m := range messages {
 			switch {
 			case m.Header.Type == unix.NLMSG_DONE:
-				return nil
+				return sockets, nil
 			case m.Header.Type != unix.SOCK_DIAG_BY_FAMILY || len(m.Data) < inode+4:
-				return fmt.Errorf("netlink message of type %d", m.Header.Type)
+				return nil, fmt.Errorf("netlink message of type %d", m.Header.Type)
 			}
-			sockets[fmt.Sprintf("socket:[%d]", native.Uint32(m.Data[inode:]))] = true
+			size := 4
+			if family == unix.AF_INET6 {
+				size = 16
+			}
+			addr, _ := netip.AddrFromSlice(m.Data[address : address+size])
+			sockets = append(sockets, Socket{
+				Addr:    netip.AddrPortFrom(addr, binary.BigEndian.Uint16(m.Data[source:])),
+				Backlog: int(native.Uint32(m.Data[wqueue:])),
+				inode:   socketLink(native.Uint32(m.Data[inode:]))})
 		}
 	}
 }
 
+func socketLink[N uint32 | string](inode N) string { return fmt.Sprintf("socket:[%v]", inode) }
+
 // tabled looks the port up in the kernel's tables, proc_pid_net(5).
-func tabled(port int) map[string]bool {
-	sockets := map[string]bool{}
+func tabled(port int) (sockets []Socket) {
 	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
 		text, _ := os.ReadFile(table) // no tcp6 without IPv6
 		for line := range strings.Lines(string(text)) {
 			// sl local_address rem_address st … uid timeout inode; an address is HEX:PORT, state 0A is LISTEN
 			f := strings.Fields(line)
-			if len(f) > 9 && f[3] == "0A" && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) {
-				sockets["socket:["+f[9]+"]"] = true
+			if len(f) <= 9 || f[3] != "0A" {
+				continue
+			}
+			addr, ok := parseHex(f[1])
+			if ok && (port == 0 || int(addr.Port()) == port) {
+				sockets = append(sockets, Socket{Addr: addr, Backlog: UnknownBacklog, inode: socketLink(f[9])})
 			}
 		}
 	}
 	return sockets
+}
+
+// parseHex reads an address of those tables: words of 4 bytes in the machine's order, and a port.
+func parseHex(s string) (netip.AddrPort, bool) {
+	host, port, _ := strings.Cut(s, ":")
+	b, err := hex.DecodeString(host)
+	n, perr := strconv.ParseUint(port, 16, 16)
+	if err != nil || perr != nil || len(b)%4 != 0 {
+		return netip.AddrPort{}, false
+	}
+	for word := range slices.Chunk(b, 4) {
+		binary.BigEndian.PutUint32(word, binary.NativeEndian.Uint32(word))
+	}
+	addr, ok := netip.AddrFromSlice(b)
+	return netip.AddrPortFrom(addr, uint16(n)), ok
 }

@@ -1,7 +1,10 @@
-// Package owner tells which process has a TCP port or a lock, where the operating system says so.
+// Package owner tells which process has a TCP port or a lock, and which run an Erlang VM, where the operating system says so.
 package owner
 
-import "fmt"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // Process is a process that has something.
 type Process struct {
@@ -38,3 +41,44 @@ func (f *Followed) Wake() bool { return wake(f.PID) }
 // OfLock returns the process that holds the flock(2) of a file. It returns false when nobody does, and on every system
 // but Linux.
 func OfLock(path string) (Process, bool) { return ofLock(path) }
+
+// Socket is a TCP socket that listens.
+type Socket struct {
+	Addr    netip.AddrPort
+	Backlog int // of listen(2), or UnknownBacklog
+
+	inode string
+}
+
+// UnknownBacklog is the backlog where the system does not say it.
+const UnknownBacklog = -1
+
+// Listening returns the sockets that listen on the port, or on any if it is 0. It returns none on every system but Linux,
+// where there are those of this network namespace.
+func Listening(port int) []Socket { return listening(port) }
+
+// OfSockets returns which process has each of the sockets, by port, as far as OfPort would.
+func OfSockets(sockets []Socket) map[uint16]Process { return ofSockets(sockets) }
+
+// VM is a process that runs an Erlang VM.
+type VM struct {
+	Process
+	UID     int
+	Args    []string // its arguments, with the program's name first
+	Sockets []Socket // that it listens on, in this network namespace
+
+	// Closed says that the process is another user's, so that nobody tells its sockets or its environment.
+	Closed bool
+
+	// Elsewhere says that it runs in another network namespace.
+	Elsewhere bool
+}
+
+// VMs returns the processes of this host that run an Erlang VM. It returns none where nobody tells.
+func VMs() []VM { return vms() }
+
+// Getenv returns a variable of the environment that the process was started with, "" where nobody tells.
+func (p Process) Getenv(key string) string { return getenv(p.PID, key) }
+
+// Path is where a file of the process's own mount namespace is seen from here.
+func (p Process) Path(path string) string { return pathOf(p.PID, path) }

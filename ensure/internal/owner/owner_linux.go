@@ -3,7 +3,6 @@ package owner
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -12,14 +11,13 @@ import (
 )
 
 func ofPort(port int) (Process, bool) {
-	sockets := listening(port)
+	sockets := inodes(port)
 	if len(sockets) == 0 {
 		return Process{}, false
 	}
 	var found Process
-	procs, _ := os.ReadDir("/proc")
-	for _, p := range procs {
-		if pid, err := strconv.Atoi(p.Name()); err == nil && hasOne(pid, sockets) {
+	for _, pid := range pids() {
+		if hasOne(pid, sockets) {
 			// a systemd that holds a socket for a service is not the one that answers, once that service runs
 			if found = named(pid); found.Name != "systemd" {
 				break
@@ -29,18 +27,15 @@ func ofPort(port int) (Process, bool) {
 	return found, found.PID != 0
 }
 
-func hasPort(pid, port int) bool { return hasOne(pid, listening(port)) }
+func hasPort(pid, port int) bool { return hasOne(pid, inodes(port)) }
 
 // hasOne says whether the process has one of the sockets open. Another user's processes don't show theirs.
-func hasOne(pid int, sockets map[string]bool) bool {
-	dir := fmt.Sprintf("/proc/%d/fd", pid)
-	fds, _ := os.ReadDir(dir)
-	for _, fd := range fds {
-		if target, _ := os.Readlink(filepath.Join(dir, fd.Name())); sockets[target] {
-			return true
-		}
-	}
-	return false
+func hasOne(pid int, sockets map[string]bool) (has bool) {
+	eachSocket(pid, func(link string) bool {
+		has = sockets[link]
+		return !has
+	})
+	return has
 }
 
 // ofLock looks the file up in the kernel's table of locks, proc_locks(5).

@@ -8,3 +8,9 @@ func ofLock(string) (Process, bool) { return Process{}, false }
 func session(int) int               { return 0 }
 func follow(int) *Followed          { return nil }
 func wake(int) bool                 { return false }
+
+func listening(int) []Socket                { return nil }
+func ofSockets([]Socket) map[uint16]Process { return nil }
+func vms() []VM                             { return nil }
+func getenv(int, string) string             { return "" }
+func pathOf(_ int, path string) string      { return path }

@@ -1,0 +1,203 @@
+package orphan
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/internal/owner"
+)
+
+const (
+	// askTimeout is how long a node may take to say its name: far longer than a busy one needs.
+	askTimeout = time.Second
+
+	// askAtOnce is how many are asked at the same time.
+	askAtOnce = 16
+
+	// otpBacklog is that of a node's socket (inet_tcp_dist.erl). It tells it from what else the node may listen on, its web server
+	// for one, which is best left alone: a stranger's bytes may make it write a line into its log.
+	otpBacklog = 128
+)
+
+// Find returns the nodes of this host that the epmd at addr does not know, or knows at another port, each with the Problem that
+// stands against registering it. It asks only those whose port epmd does not know either, and changes nothing.
+//
+// A node whose Problem is of KindUser, KindNamespace, KindEpmd or KindEpmdless, or that is so ByChoice, may well be as it
+// should be; see [Node.Lost].
+//
+// Errors: those of [epmd.Names].
+func Find(ctx context.Context, addr netip.AddrPort) ([]Node, error) {
+	ctx, cancel := withTimeout(ctx)
+	defer cancel()
+	registered, err := epmd.Names(ctx, addr.String())
+	if err != nil {
+		return nil, err
+	}
+	s := search{epmd: addr, ports: map[string]uint16{}}
+	for _, n := range registered {
+		s.ports[n.Name] = n.Port
+	}
+	vms := owner.VMs()
+	found := make([]Node, len(vms))
+	slots := make(chan bool, askAtOnce)
+	var wg sync.WaitGroup
+	for i, vm := range vms {
+		wg.Go(func() {
+			slots <- true
+			found[i] = s.look(ctx, vm)
+			<-slots
+		})
+	}
+	wg.Wait()
+	found = slices.DeleteFunc(found, func(n Node) bool { return n.Name == "" })
+	slices.SortFunc(found, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.PID-b.PID) })
+	s.judge(found)
+	return found, nil
+}
+
+// Lost says that the node should have its name in epmd and has not.
+func (n Node) Lost() bool {
+	if n.Problem == nil {
+		return !n.ByChoice
+	}
+	return !slices.Contains([]Kind{KindUser, KindNamespace, KindEpmd, KindEpmdless}, n.Problem.Kind)
+}
+
+// search is what one Find knows.
+type search struct {
+	epmd  netip.AddrPort
+	ports map[string]uint16 // of the names that epmd has
+}
+
+// look returns the node that the VM runs, if epmd does not know it; else one without a name.
+func (s search) look(ctx context.Context, vm owner.VM) Node {
+	n := Node{Name: nodeName(vm.Args), PID: vm.PID, UID: vm.UID, ByChoice: value(vm.Args, "-erl_epmd_port") != "", vm: vm}
+	apart := func(kind Kind, hint, format string, args ...any) Node {
+		if n.Name != "" { // else nobody misses it
+			n.Problem = n.problem(kind, hint, format, args...)
+		}
+		return n
+	}
+	switch {
+	case vm.Elsewhere:
+		return apart(KindNamespace, fmt.Sprintf("repair it there, in its container, or as root: nsenter -t %d -n beamrun repair %s", n.PID, n.Name),
+			"%s (pid %d) runs in another network namespace, where this epmd is not", vm.Name, vm.PID)
+	case vm.Closed && s.ports[n.Short()] != 0:
+		return Node{} // by all that can be seen
+	case vm.Closed:
+		return apart(KindUser, fmt.Sprintf("as that user or as root: sudo beamrun repair %s", n.Name),
+			"it is another user's (uid %d, pid %d), or this user may not look into it", n.UID, n.PID)
+	}
+	if port := vm.Getenv("ERL_EPMD_PORT"); port != "" && port != strconv.Itoa(int(s.epmd.Port())) {
+		return apart(KindEpmd, fmt.Sprintf("beamrun --port %s repair %s", port, n.Name),
+			"%s (pid %d) uses an epmd on port %s, for so it was told (ERL_EPMD_PORT)", vm.Name, vm.PID, port)
+	}
+	if m := value(vm.Args, "-epmd_module"); m != "" && m != "erl_epmd" {
+		return apart(KindEpmdless, "", "%s (pid %d) does without epmd: its -epmd_module is %.100s", vm.Name, vm.PID, m)
+	}
+	for name, port := range s.ports {
+		if (n.Name == "" || name == n.Short()) && slices.ContainsFunc(vm.Sockets, func(l owner.Socket) bool { return l.Addr.Port() == port }) {
+			return Node{}
+		}
+	}
+	return s.ask(ctx, n)
+}
+
+// ask has the node say its name.
+func (s search) ask(ctx context.Context, n Node) Node {
+	var last error
+	for _, l := range n.vm.Sockets {
+		if l.Backlog != owner.UnknownBacklog && l.Backlog != min(otpBacklog, somaxconn()) {
+			continue
+		}
+		n.Addr = dialable(l.Addr)
+		if speaksTLS(n.vm.Args) { // it would write of our bytes into its log
+			if n.Name == "" {
+				return Node{}
+			}
+			n.Problem = n.problem(KindTLS, "OTP 23.3 and later register again within 2 s, unless they were started without epmd; else start it anew",
+				"it speaks TLS (-proto_dist), so it can't be asked to register")
+			return n
+		}
+		ctx, cancel := context.WithTimeout(ctx, askTimeout)
+		p, err := meet(ctx, n.Addr)
+		cancel()
+		if err == nil {
+			n.Name, n.Hidden = p.name, p.hidden
+			p.close()
+			return n
+		}
+		last = err
+	}
+	if last == nil || n.Name == "" { // it has no name, or none that could be known
+		return Node{}
+	}
+	n.Problem = n.problem(KindSilent, fmt.Sprintf("if it is stopped, wake it: kill -CONT %d", n.PID), "at %s: %w", n.Addr, last)
+	return n
+}
+
+// judge finds what stands against the nodes' names.
+func (s search) judge(found []Node) {
+	bearers := map[string][]string{}
+	for _, n := range found {
+		if n.Problem == nil {
+			bearers[n.Short()] = append(bearers[n.Short()], fmt.Sprintf("pid %d, port %d", n.PID, n.Addr.Port()))
+		}
+	}
+	for i, n := range found {
+		if n.Problem != nil {
+			continue
+		}
+		if port, ok := s.ports[n.Short()]; ok && port != n.Addr.Port() {
+			found[i].Problem = n.taken(port)
+		} else if all := bearers[n.Short()]; len(all) > 1 {
+			found[i].Problem = n.problem(KindTwins, "end all but one of them", "%d nodes of this host have the name %s: %s",
+				len(all), n.Short(), strings.Join(all, "; "))
+		}
+	}
+}
+
+// taken is the problem of a node whose name epmd has at another port.
+func (n Node) taken(port uint16) *Error {
+	sockets := owner.Listening(int(port))
+	if len(sockets) == 0 {
+		return n.problem(KindTaken, "see who holds it, by a connection to epmd, and end that: beamrun doctor",
+			"epmd has the name %s for port %d, where nobody listens", n.Short(), port)
+	}
+	who := "somebody"
+	if p, ok := owner.OfPort(int(port)); ok {
+		who = p.String()
+	}
+	return n.problem(KindTaken, fmt.Sprintf("end one of them; this one is pid %d", n.PID),
+		"epmd has the name %s for %s, which listens on port %d", n.Short(), who, port)
+}
+
+// dialable is an address to connect to, for one to listen at.
+func dialable(a netip.AddrPort) netip.AddrPort {
+	switch a.Addr() {
+	case netip.IPv4Unspecified():
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), a.Port())
+	case netip.IPv6Unspecified():
+		return netip.AddrPortFrom(netip.IPv6Loopback(), a.Port())
+	}
+	return a
+}
+
+// somaxconn is the kernel's limit of any backlog.
+var somaxconn = sync.OnceValue(func() int {
+	text, _ := os.ReadFile("/proc/sys/net/core/somaxconn")
+	limit, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return otpBacklog
+	}
+	return limit
+})

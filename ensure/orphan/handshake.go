@@ -1,0 +1,210 @@
+package orphan
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+)
+
+// This file is the client's side of the distribution handshake, chapter "Distribution Protocol" of the ERTS User's Guide,
+// section "Distribution Handshake". Each message has a length of 2 bytes before it:
+//
+//	we    N flags:8 creation:4 length:2 name     our name (version 6, from OTP 23 on), or n version:2 flags:4 name (5)
+//	node  s ok                                   or why not
+//	node  N flags:8 challenge:4 creation:4 length:2 name, or n version:2 flags:4 challenge:4 name
+//	we    r challenge:4 digest:16                here the node learns whether we have its cookie
+//	node  a digest:16                            and here we, whether it has it
+//
+// So a node says its whole name before it asks for the cookie. One that is left then writes no line into its log.
+
+// The flags that one side or the other has demanded since OTP 21, and those that make version 6.
+const (
+	flagPublished   = 0x1 // not ours: we are hidden, so the node tells nobody of us but who asks for hidden nodes
+	flagHandshake23 = 0x1000000
+
+	ourFlags5 = 0x4 | // extended references
+		0x10 | 0x80 | // fun tags, new fun tags
+		0x100 | // extended pids and ports
+		0x200 | 0x400 | 0x800 | // export pointers, bit strings, new floats
+		0x10000 | 0x20000 | 0x40000 // UTF-8 atoms, maps, big creation
+	ourFlags6 = ourFlags5 | flagHandshake23 |
+		0x2000000 | 0x400000000 // unlink id, version 4 node containers
+)
+
+// A Refusal is a node that does not let us in, in its own word: "not_allowed", "nok" or "alive".
+type refusal string
+
+func (r refusal) Error() string { return "the node does not take the connection: " + string(r) }
+
+var (
+	errNotANode = errors.New("it does not speak Erlang's distribution protocol")
+	errTLS      = errors.New("it speaks TLS (-proto_dist inet_tls)")
+	errCookie   = errors.New("the node has another cookie")
+)
+
+// peer is a connection to a node.
+type peer struct {
+	conn      net.Conn
+	stop      func() bool // ends the watch over the context
+	ctx       context.Context
+	challenge uint32 // the node's
+
+	name   string // its full name
+	hidden bool
+}
+
+// ourName is what we are called. The node makes an atom of it, which stays, so there are not many.
+func ourName() string { return fmt.Sprintf("beamrun-%d@localhost", os.Getpid()%100) }
+
+// meet connects to the node at addr and takes the handshake as far as it goes without a cookie. Errors: errNotANode, errTLS, a
+// refusal, the context's, or the connection's.
+func meet(ctx context.Context, addr netip.AddrPort) (*peer, error) {
+	p, err := meetAs(ctx, addr, 6)
+	var again refusal
+	switch {
+	case errors.Is(err, io.EOF): // it knows no version 6
+		p, err = meetAs(ctx, addr, 5)
+		if errors.Is(err, io.EOF) {
+			err = errNotANode
+		}
+	case errors.As(err, &again) && again != "not_allowed": // another of our name just leaves
+		select {
+		case <-time.After(50 * time.Millisecond):
+			p, err = meetAs(ctx, addr, 6)
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	return p, err
+}
+
+func meetAs(ctx context.Context, addr netip.AddrPort, version int) (_ *peer, err error) {
+	conn, err := (&net.Dialer{KeepAlive: -1}).DialContext(ctx, "tcp", addr.String())
+	if err != nil {
+		return nil, err
+	}
+	p := &peer{conn: conn, ctx: ctx}
+	p.stop = context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	name := ourName()
+	hello := binary.BigEndian.AppendUint64([]byte{'N'}, ourFlags6)
+	hello = binary.BigEndian.AppendUint32(hello, uint32(os.Getpid())) // creation
+	hello = binary.BigEndian.AppendUint16(hello, uint16(len(name)))
+	if version == 5 {
+		hello = binary.BigEndian.AppendUint32([]byte{'n', 0, 5}, ourFlags5)
+	}
+	if err := p.send(append(hello, name...)); err != nil {
+		return nil, err
+	}
+	status, err := p.receive()
+	if err != nil {
+		return nil, err
+	}
+	switch word, isStatus := bytes.CutPrefix(status, []byte("s")); {
+	case !isStatus:
+		return nil, errNotANode
+	case !bytes.HasPrefix(word, []byte("ok")):
+		return nil, refusal(fmt.Sprintf("%.20q", word))
+	}
+	challenge, err := p.receive()
+	if err != nil {
+		return nil, err
+	}
+	return p, p.readChallenge(challenge)
+}
+
+// readChallenge takes the node's flags, challenge and name.
+func (p *peer) readChallenge(m []byte) error {
+	var flags uint64
+	switch {
+	case len(m) >= 19 && m[0] == 'N':
+		flags, p.challenge = binary.BigEndian.Uint64(m[1:]), binary.BigEndian.Uint32(m[9:])
+		length := int(binary.BigEndian.Uint16(m[17:]))
+		if len(m) < 19+length {
+			return errNotANode
+		}
+		p.name = string(m[19 : 19+length])
+	case len(m) >= 11 && m[0] == 'n':
+		flags, p.challenge = uint64(binary.BigEndian.Uint32(m[3:])), binary.BigEndian.Uint32(m[7:])
+		p.name = string(m[11:])
+	default:
+		return errNotANode
+	}
+	p.hidden = flags&flagPublished == 0
+	return nil
+}
+
+// prove takes the handshake to its end.
+func (p *peer) prove(cookie string) error {
+	var random [4]byte
+	rand.Read(random[:]) // never fails: it ends the program instead
+	ours := binary.BigEndian.Uint32(random[:])
+	if err := p.send(append(binary.BigEndian.AppendUint32([]byte{'r'}, ours), digest(p.challenge, cookie)...)); err != nil {
+		return err
+	}
+	ack, err := p.receive()
+	switch {
+	case errors.Is(err, io.EOF):
+		return errCookie
+	case err != nil:
+		return err
+	case len(ack) != 17 || ack[0] != 'a' || subtle.ConstantTimeCompare(ack[1:], digest(ours, cookie)) != 1:
+		return errCookie // it is not the node that it says
+	}
+	return nil
+}
+
+func digest(challenge uint32, cookie string) []byte {
+	sum := md5.Sum(strconv.AppendUint([]byte(cookie), uint64(challenge), 10))
+	return sum[:]
+}
+
+func (p *peer) send(message []byte) error {
+	_, err := p.conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(message))), message...))
+	return p.cause(err)
+}
+
+func (p *peer) receive() ([]byte, error) {
+	var size [2]byte
+	_, err := io.ReadFull(p.conn, size[:])
+	if err == nil && size[0] == 0x15 && size[1] == 3 { // a TLS alert, of a version from 3.0 on
+		return nil, errTLS
+	}
+	if err != nil {
+		return nil, p.cause(err)
+	}
+	message := make([]byte, binary.BigEndian.Uint16(size[:]))
+	_, err = io.ReadFull(p.conn, message)
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return message, p.cause(err)
+}
+
+// cause is the context's error, where that is why the connection failed.
+func (p *peer) cause(err error) error {
+	if err != nil && p.ctx.Err() != nil {
+		return p.ctx.Err()
+	}
+	return err
+}
+
+func (p *peer) close() {
+	p.stop()
+	p.conn.Close()
+}

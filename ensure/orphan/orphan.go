@@ -1,0 +1,173 @@
+// Package orphan finds the nodes of this host that run and that epmd does not know, and gives them their names back.
+//
+// A node has its name in epmd for as long as its connection to epmd lasts. When epmd dies, OTP before 23.3 never registers
+// again, nor does any OTP a node that was started without an epmd (-erl_epmd_port): such a node runs, keeps the connections that it
+// has, and nobody finds it any more.
+//
+//	nodes, err := orphan.Find(ctx, epmdAddress)
+//	for _, n := range nodes {
+//		if n.Problem == nil {
+//			err = n.Register(ctx, epmdAddress, cookie)
+//		}
+//	}
+//
+// [Find] looks into the processes of this host and, where these don't say it, asks for a node's name by the first messages of the
+// distribution handshake, which need no cookie and leave no line in the node's log. [Node.Register] has the node itself
+// register, by a call of its own erl_epmd:register_node/2; so the name lives as long as the node, and nobody holds it for it.
+//
+// Processes are looked into on Linux. Elsewhere Find finds nothing, and [Ask] tells which node listens at an address.
+package orphan
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure/internal/owner"
+)
+
+// Timeout bounds a call whose context has no deadline.
+const Timeout = 5 * time.Second
+
+// Node is a node that runs on this host and that epmd does not know, or knows at another port.
+type Node struct {
+	// Name is the node's full name, "alice@host"; where it could not be asked, as much as its arguments say.
+	Name string
+
+	// Addr is where it accepts connections; not valid where nobody tells.
+	Addr netip.AddrPort
+
+	// PID and UID are those of its process; PID is 0 where nobody tells.
+	PID, UID int
+
+	// Hidden says that it is a hidden node (-hidden). OTP registers one as any other.
+	Hidden bool
+
+	// ByChoice says that it was started to do without epmd (-erl_epmd_port), so it may never have been registered.
+	ByChoice bool
+
+	// Problem says why it can't be registered; nil: it can, if the cookie is right.
+	Problem *Error
+
+	vm owner.VM
+}
+
+// Short is the part of the name that epmd knows: what stands before the @.
+func (n Node) Short() string { return short(n.Name) }
+
+// Is says whether the name means this node: its full name, or what stands before the @.
+func (n Node) Is(name string) bool {
+	return name == n.Name || name == n.Short() || short(name) == n.Name // a name from its arguments may have no host
+}
+
+// Err is the Problem as an error, nil if there is none.
+func (n Node) Err() error {
+	if n.Problem == nil {
+		return nil
+	}
+	return n.Problem
+}
+
+func short(name string) string {
+	part, _, _ := strings.Cut(name, "@")
+	return part
+}
+
+// String names the node in messages.
+func (n Node) String() string {
+	s := n.Name
+	if n.Hidden {
+		s += ", hidden"
+	}
+	switch {
+	case n.PID == 0:
+		return s
+	case !n.Addr.IsValid():
+		return fmt.Sprintf("%s (pid %d)", s, n.PID)
+	}
+	return fmt.Sprintf("%s (pid %d, port %d)", s, n.PID, n.Addr.Port())
+}
+
+// Kind says why a node has no name; it is what a caller switches on, and what `beamrun --json` prints.
+type Kind string
+
+const (
+	// KindTaken: epmd has the name for another node, or for somebody who holds it.
+	KindTaken Kind = "taken"
+
+	// KindTwins: two nodes that epmd does not know have the same name.
+	KindTwins Kind = "twins"
+
+	// KindCookie: the node has another cookie, or there is none.
+	KindCookie Kind = "cookie"
+
+	// KindTLS: the node takes connections by TLS only, which this package does not speak.
+	KindTLS Kind = "tls"
+
+	// KindUser: it is another user's node.
+	KindUser Kind = "other-user"
+
+	// KindNamespace: it runs in another network namespace: a container, most often.
+	KindNamespace Kind = "other-namespace"
+
+	// KindEpmd: it uses another epmd (ERL_EPMD_PORT).
+	KindEpmd Kind = "other-epmd"
+
+	// KindEpmdless: it has a module of its own in place of OTP's client of epmd (-epmd_module).
+	KindEpmdless Kind = "epmdless"
+
+	// KindSilent: it does not answer.
+	KindSilent Kind = "silent"
+
+	// KindRefused: it takes no connection from us, or its erl_epmd did not register it.
+	KindRefused Kind = "refused"
+)
+
+// Error is the only type of error that [Node.Register] returns, and a Node's Problem.
+type Error struct {
+	Kind Kind
+	Node string // its name
+	Err  error  // the cause
+	Hint string // what mends it; may be empty
+}
+
+// Message is the error without its hint.
+func (e *Error) Message() string { return fmt.Sprintf("node %s: %s: %v", e.Node, e.Kind, e.Err) }
+
+// Error is the message and, where there is one, the hint.
+func (e *Error) Error() string {
+	if e.Hint == "" {
+		return e.Message()
+	}
+	return e.Message() + "; hint: " + e.Hint
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+func (n Node) problem(kind Kind, hint, format string, args ...any) *Error {
+	return &Error{Kind: kind, Node: n.Name, Err: fmt.Errorf(format, args...), Hint: hint}
+}
+
+// Ask returns the full name of the node that listens at addr, and whether it is a hidden one. It needs no cookie: the
+// connection ends before the node asks for it.
+//
+// Errors: that what listens is no node, or speaks TLS; the node's refusal; the context's; the connection's.
+func Ask(ctx context.Context, addr netip.AddrPort) (name string, hidden bool, err error) {
+	ctx, cancel := withTimeout(ctx)
+	defer cancel()
+	p, err := meet(ctx, addr)
+	if err != nil {
+		return "", false, fmt.Errorf("node at %s: %w", addr, err)
+	}
+	p.close()
+	return p.name, p.hidden, nil
+}
+
+func withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, Timeout)
+}

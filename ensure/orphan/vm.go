@@ -1,0 +1,74 @@
+package orphan
+
+import (
+	"slices"
+	"strings"
+)
+
+// This file reads the arguments of an Erlang VM, as init(3) does. Whatever way they were given, also by ERL_FLAGS, a vm.args or an
+// -args_file, they all stand there.
+
+// values returns what follows each occurrence of a flag, up to the next one.
+func values(args []string, flag string) (all [][]string) {
+	if i := slices.Index(args, "-extra"); i >= 0 {
+		args = args[:i]
+	}
+	for i, arg := range args {
+		if arg != flag {
+			continue
+		}
+		rest := args[i+1:]
+		end := slices.IndexFunc(rest, func(s string) bool { return strings.HasPrefix(s, "-") || strings.HasPrefix(s, "+") })
+		if end < 0 {
+			end = len(rest)
+		}
+		all = append(all, rest[:end])
+	}
+	return all
+}
+
+// value returns the first value of a flag, or "".
+func value(args []string, flag string) string {
+	for _, v := range values(args, flag) {
+		if len(v) > 0 {
+			return v[0]
+		}
+	}
+	return ""
+}
+
+// nodeName is the name that the arguments give the node, or "". One that is named later (net_kernel:start, Node.start) has none here.
+func nodeName(args []string) string {
+	for _, flag := range []string{"-name", "-sname"} {
+		if name := value(args, flag); name != "" && name != "undefined" { // that one gets a name from whom it connects to
+			return name
+		}
+	}
+	return ""
+}
+
+// speaksTLS says that the arguments have the node speak another protocol than plain TCP.
+func speaksTLS(args []string) bool {
+	proto := value(args, "-proto_dist")
+	return proto != "" && proto != "inet_tcp" && proto != "inet6_tcp"
+}
+
+// ownCookie is the cookie that the arguments give, or "". Of two that are given, OTP takes none.
+func ownCookie(args []string) string {
+	given := values(args, "-setcookie")
+	given = slices.DeleteFunc(given, func(v []string) bool { return len(v) != 1 }) // -setcookie NODE COOKIE is for that node
+	if len(given) != 1 {
+		return ""
+	}
+	return given[0][0]
+}
+
+// evaluates says that one of the -eval expressions holds the text.
+func evaluates(args []string, text string) bool {
+	for i, arg := range args[:max(0, len(args)-1)] {
+		if arg == "-eval" && strings.Contains(args[i+1], text) {
+			return true
+		}
+	}
+	return false
+}
