@@ -37,7 +37,7 @@ func spawnDaemon(program string, e Endpoint, dir string, res *Result) (*daemon, 
 	}
 	defer func() { stderr.Close() }()
 	if dir != "" {
-		log, err := openLog(filepath.Join(dir, fmt.Sprintf("epmd-%d.log", e.Port)))
+		log, err := openLog(filepath.Join(dir, LogName(e.Port)))
 		if err != nil {
 			res.warn("no log of epmd: %v", err)
 		} else {

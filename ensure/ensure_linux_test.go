@@ -541,7 +541,7 @@ func TestLockHeldByAnother(t *testing.T) {
 	c := setup(t)
 	dir := filepath.Join(os.Getenv("HOME"), ".cache", "beamrun")
 	os.MkdirAll(dir, 0o700)
-	f, err := os.Create(filepath.Join(dir, fmt.Sprintf("epmd-%d.lock", c.Port)))
+	f, err := os.Create(filepath.Join(dir, ensure.LockName(c.Port)))
 	if err != nil {
 		t.Fatal(err)
 	}

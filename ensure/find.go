@@ -12,6 +12,15 @@ import (
 	"strings"
 )
 
+// Find returns the epmd that [Epmd] would start, an absolute path. The error is an *[Error] of [KindNotFound] or [KindSpawn].
+func (c Config) Find(ctx context.Context) (string, error) {
+	path, err := c.find(ctx)
+	if err != nil {
+		return "", err
+	}
+	return path, nil
+}
+
 // find returns the epmd to start, an absolute path.
 func (c Config) find(ctx context.Context) (string, *Error) {
 	if c.Program != "" {

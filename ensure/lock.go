@@ -17,7 +17,7 @@ import (
 // The lock is politeness and the port is the truth: a crash leaves no lock behind, the file is never deleted (whoever
 // waits for it would hold a lock on nothing), and callers without one still end with one epmd, only after more forks.
 func lockFile(dir string, port int) *flock.Flock {
-	return flock.New(filepath.Join(dir, fmt.Sprintf("epmd-%d.lock", port)),
+	return flock.New(filepath.Join(dir, LockName(port)),
 		flock.SetFlag(os.O_CREATE|os.O_RDWR|openSafely), flock.SetPermissions(0o600))
 }
 

@@ -40,6 +40,12 @@ func StateDir() (string, error) {
 	return "", errors.Join(errs...)
 }
 
+// LockName is the name of the lock, in the folder of [StateDir], of those who start an epmd on the port.
+func LockName(port int) string { return fmt.Sprintf("epmd-%d.lock", port) }
+
+// LogName is the name of that epmd's log.
+func LogName(port int) string { return fmt.Sprintf("epmd-%d.log", port) }
+
 // makePrivate makes dir, or makes sure that what stands there is a folder of ours that nobody else can enter.
 func makePrivate(dir string) error {
 	err := os.Mkdir(dir, 0o700)

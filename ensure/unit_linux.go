@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/ensure/internal/systemd"
 )
 
 // unit is a unit of systemd that runs an epmd.
@@ -48,7 +49,7 @@ func transient(program string, e Endpoint, properties ...string) unit {
 // run starts the unit and waits until an epmd answers. One that was started in vain is stopped.
 func (u unit) run(ctx context.Context, res *Result) *Error {
 	started := true
-	if _, err := systemd(ctx, u.runtimeDir, u.command...); err != nil {
+	if _, err := systemd.Run(ctx, u.runtimeDir, u.command...); err != nil {
 		// it is there already, or can't be had
 		if started = false; !slices.Contains([]string{"active", "activating", "reloading"}, u.state(ctx)) {
 			return u.failed(ctx, res.Endpoint, err)
@@ -58,7 +59,7 @@ func (u unit) run(ctx context.Context, res *Result) *Error {
 		if started {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			defer cancel()
-			systemd(ctx, u.runtimeDir, "systemctl", "stop", u.name)
+			systemd.Run(ctx, u.runtimeDir, "systemctl", "stop", u.name)
 		}
 		err.Err = fmt.Errorf("%s: %w", u.name, err.Err)
 		return err
@@ -114,25 +115,15 @@ func (u unit) await(ctx context.Context, res *Result) *Error {
 
 // state is what systemctl(1) is-active says, "" where nobody says it in time.
 func (u unit) state(ctx context.Context) string {
-	out, _ := systemd(ctx, u.runtimeDir, "systemctl", "is-active", u.name)
+	out, _ := systemd.Run(ctx, u.runtimeDir, "systemctl", "is-active", u.name)
 	return string(bytes.TrimSpace(out))
 }
 
 // isSocketFor says whether the distribution has that unit, for the endpoint's port. Its addresses are its own affair.
 func isSocketFor(ctx context.Context, e Endpoint) bool {
-	if len(e.Addresses) > 0 || !hasUnitFile(epmdSocket.name) {
+	if len(e.Addresses) > 0 || !systemd.HasUnitFile(epmdSocket.name) {
 		return false
 	}
-	out, err := systemd(ctx, "", "systemctl", "show", "--property=Listen", epmdSocket.name) // nothing where it is masked
+	out, err := systemd.Run(ctx, "", "systemctl", "show", "--property=Listen", epmdSocket.name) // nothing where it is masked
 	return err == nil && strings.Contains(string(out), fmt.Sprintf(":%d (Stream)\n", e.Port))
-}
-
-// hasUnitFile looks where systemd.unit(5) says. It is so much faster than to ask systemd.
-func hasUnitFile(name string) bool {
-	for _, dir := range []string{"/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"} {
-		if _, err := os.Stat(dir + "/systemd/system/" + name); err == nil {
-			return true
-		}
-	}
-	return false
 }

@@ -12,6 +12,7 @@ Usage:
                                        before PROGRAM if it shares a command's name
     beamrun ensure                     ensure epmd, say in one line what was done
     beamrun names [NODE]               nodes registered (one: its port)
+    beamrun doctor                     what is wrong here, and what mends it
     beamrun repair [NODE...]           give running nodes their lost names back
     beamrun cookie [new|path|check|rotate]
                                        make a cookie; where the user's is; is it
@@ -56,6 +57,15 @@ another program is an error (exit 69) that names it.
 Lists the nodes that are registered, a line each: name and port. With NODE, a
 name with or without its @host, prints its port; exit 1 if it is not registered.
 Starts no epmd: exit 69 if none answers.
+`,
+	"doctor": `Usage: beamrun [FLAGS] doctor
+
+Says what is wrong here, and what mends it. A line for each check: ok, warn (it
+works, and will not for long or not for all) or fail, what was seen, and below it
+the command that mends it, behind a $. Changes nothing, and no node is told.
+
+On a terminal in colours, unless NO_COLOR is set. -q leaves out what is ok.
+Exit 1 if a check failed.
 `,
 	"repair": `Usage: beamrun [FLAGS] repair [--dry-run] [NODE...]
 

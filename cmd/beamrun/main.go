@@ -30,6 +30,7 @@ func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stder
 var commands = map[string]func(*app, context.Context, []string) error{
 	"ensure":  (*app).ensure,
 	"names":   (*app).names,
+	"doctor":  (*app).doctor,
 	"repair":  (*app).repair,
 	"cookie":  (*app).cookie,
 	"version": (*app).version,

@@ -79,7 +79,7 @@ type search struct {
 }
 
 // look returns the node that the VM runs, if epmd does not know it; else one without a name.
-func (s search) look(ctx context.Context, vm owner.VM) Node {
+func (s search) look(ctx context.Context, vm owner.Program) Node {
 	n := Node{Name: nodeName(vm.Args), PID: vm.PID, UID: vm.UID, ByChoice: value(vm.Args, "-erl_epmd_port") != "", vm: vm}
 	apart := func(kind Kind, hint, format string, args ...any) Node {
 		if n.Name != "" { // else nobody misses it

@@ -20,6 +20,7 @@ package orphan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -51,7 +52,7 @@ type Node struct {
 	// Problem says why it can't be registered; nil: it can, if the cookie is right.
 	Problem *Error
 
-	vm owner.VM
+	vm owner.Program
 }
 
 // Short is the part of the name that epmd knows: what stands before the @.
@@ -164,6 +165,9 @@ func Ask(ctx context.Context, addr netip.AddrPort) (name string, hidden bool, er
 	p.close()
 	return p.name, p.hidden, nil
 }
+
+// IsTLS says that an error of [Ask] means a node that takes connections by TLS only.
+func IsTLS(err error) bool { return errors.Is(err, errTLS) }
 
 func withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {

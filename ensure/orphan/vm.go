@@ -37,7 +37,14 @@ func value(args []string, flag string) string {
 	return ""
 }
 
-// nodeName is the name that the arguments give the node, or "". One that is named later (net_kernel:start, Node.start) has none here.
+// NameOf is the short name that an Erlang VM's arguments give its node, what stands before the @, or "". A node that is named later
+// (net_kernel:start, Node.start) has none here.
+func NameOf(args []string) string { return short(nodeName(args)) }
+
+// ShowsCookie says that the arguments hold the node's cookie, for every user of the host to read.
+func ShowsCookie(args []string) bool { return ownCookie(args) != "" }
+
+// nodeName is the name that the arguments give the node, with its host where they have it, or "".
 func nodeName(args []string) string {
 	for _, flag := range []string{"-name", "-sname"} {
 		if name := value(args, flag); name != "" && name != "undefined" { // that one gets a name from whom it connects to

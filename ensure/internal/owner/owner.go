@@ -4,6 +4,8 @@ package owner
 import (
 	"fmt"
 	"net/netip"
+	"strings"
+	"time"
 )
 
 // Process is a process that has something.
@@ -42,10 +44,11 @@ func (f *Followed) Wake() bool { return wake(f.PID) }
 // but Linux.
 func OfLock(path string) (Process, bool) { return ofLock(path) }
 
-// Socket is a TCP socket that listens.
+// Socket is a TCP socket that listens, or one end of a connection.
 type Socket struct {
-	Addr    netip.AddrPort
-	Backlog int // of listen(2), or UnknownBacklog
+	Addr    netip.AddrPort // its own
+	UID     int            // of who made it
+	Backlog int            // of listen(2), or UnknownBacklog
 
 	inode string
 }
@@ -57,11 +60,14 @@ const UnknownBacklog = -1
 // where there are those of this network namespace.
 func Listening(port int) []Socket { return listening(port) }
 
-// OfSockets returns which process has each of the sockets, by port, as far as OfPort would.
+// Connected returns the ends of connections to the port that are on this host, as far as Listening would.
+func Connected(port int) []Socket { return connected(port) }
+
+// OfSockets returns which process has each of the sockets, by its port, as far as OfPort would.
 func OfSockets(sockets []Socket) map[uint16]Process { return ofSockets(sockets) }
 
-// VM is a process that runs an Erlang VM.
-type VM struct {
+// Program is a process with what can be seen of it.
+type Program struct {
 	Process
 	UID     int
 	Args    []string // its arguments, with the program's name first
@@ -74,11 +80,25 @@ type VM struct {
 	Elsewhere bool
 }
 
-// VMs returns the processes of this host that run an Erlang VM. It returns none where nobody tells.
-func VMs() []VM { return vms() }
+// VMs returns the processes of this host that run an Erlang VM, none where nobody tells.
+func VMs() []Program {
+	return programs(func(name string) bool { return name == "beam" || strings.HasPrefix(name, "beam.") }) // beam.smp, beam.debug.smp
+}
+
+// Epmds returns those that run an epmd.
+func Epmds() []Program { return programs(func(name string) bool { return name == "epmd" }) }
 
 // Getenv returns a variable of the environment that the process was started with, "" where nobody tells.
 func (p Process) Getenv(key string) string { return getenv(p.PID, key) }
 
 // Path is where a file of the process's own mount namespace is seen from here.
 func (p Process) Path(path string) string { return pathOf(p.PID, path) }
+
+// Since is when the process was started; zero where nobody tells.
+func (p Process) Since() time.Time { return since(p.PID) }
+
+// Stopped says that the process is stopped by a signal (SIGSTOP).
+func (p Process) Stopped() bool { return stopped(p.PID) }
+
+// Terminal says that the process has a controlling terminal, whose end is its own.
+func (p Process) Terminal() bool { return hasTerminal(p.PID) }

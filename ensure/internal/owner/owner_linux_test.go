@@ -24,7 +24,7 @@ func TestOfPort(t *testing.T) {
 		for _, host := range hosts {
 			closers = append(closers, listen("tcp", host))
 		}
-		diagnosed, err := diagnosed(port)
+		diagnosed, err := diagnosed(query{states: stateListen, source: port})
 		if tabled := tabled(port); err != nil || len(tabled) != len(hosts) || !same(diagnosed, tabled) {
 			t.Errorf("%q: %v, %v and %v", hosts, diagnosed, err, tabled)
 		}
@@ -43,14 +43,14 @@ func TestOfPort(t *testing.T) {
 // same says whether both have the same sockets. Only one way tells the backlog.
 func same(a, b []Socket) bool {
 	return slices.EqualFunc(a, b, func(a, b Socket) bool {
-		return a.Addr == b.Addr && a.inode == b.inode && a.Backlog > 0 && b.Backlog == UnknownBacklog
+		return a.Addr == b.Addr && a.inode == b.inode && a.UID == b.UID && a.Backlog > 0 && b.Backlog == UnknownBacklog
 	})
 }
 
 func BenchmarkListening(b *testing.B) {
 	b.Run("diagnosed", func(b *testing.B) {
 		for b.Loop() {
-			diagnosed(4369)
+			diagnosed(query{states: stateListen, source: 4369})
 		}
 	})
 	b.Run("tabled", func(b *testing.B) {

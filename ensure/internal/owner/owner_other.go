@@ -2,6 +2,8 @@
 
 package owner
 
+import "time"
+
 func ofPort(int) (Process, bool)    { return Process{}, false }
 func hasPort(int, int) bool         { return true }
 func ofLock(string) (Process, bool) { return Process{}, false }
@@ -10,7 +12,11 @@ func follow(int) *Followed          { return nil }
 func wake(int) bool                 { return false }
 
 func listening(int) []Socket                { return nil }
+func connected(int) []Socket                { return nil }
 func ofSockets([]Socket) map[uint16]Process { return nil }
-func vms() []VM                             { return nil }
+func programs(func(string) bool) []Program  { return nil }
 func getenv(int, string) string             { return "" }
 func pathOf(_ int, path string) string      { return path }
+func since(int) time.Time                   { return time.Time{} }
+func stopped(int) bool                      { return false }
+func hasTerminal(int) bool                  { return false }

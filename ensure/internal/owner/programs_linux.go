@@ -12,12 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func vms() (found []VM) {
+func programs(match func(name string) bool) (found []Program) {
 	var sockets map[string]Socket // when it is needed
 	ours, _ := os.Readlink("/proc/self/ns/net")
 	for _, pid := range pids() {
 		p := named(pid)
-		if p.Name != "beam" && !strings.HasPrefix(p.Name, "beam.") { // beam.smp, beam.debug.smp
+		if !match(p.Name) {
 			continue
 		}
 		dir := fmt.Sprintf("/proc/%d", pid)
@@ -26,22 +26,22 @@ func vms() (found []VM) {
 		if err != nil || serr != nil || len(cmdline) == 0 { // it has ended
 			continue
 		}
-		vm := VM{Process: p, UID: int(info.Sys().(*syscall.Stat_t).Uid),
+		q := Program{Process: p, UID: int(info.Sys().(*syscall.Stat_t).Uid),
 			Args: strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00")}
 		theirs, err := os.Readlink(dir + "/ns/net")
-		vm.Closed, vm.Elsewhere = err != nil, err == nil && theirs != ours
-		if !vm.Closed && !vm.Elsewhere {
+		q.Closed, q.Elsewhere = err != nil, err == nil && theirs != ours
+		if !q.Closed && !q.Elsewhere {
 			if sockets == nil {
 				sockets = byInode(listening(0))
 			}
 			eachSocket(pid, func(link string) bool {
 				if s, ok := sockets[link]; ok {
-					vm.Sockets = append(vm.Sockets, s)
+					q.Sockets = append(q.Sockets, s)
 				}
 				return true
 			})
 		}
-		found = append(found, vm)
+		found = append(found, q)
 	}
 	return found
 }

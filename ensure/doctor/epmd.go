@@ -1,0 +1,155 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure"
+)
+
+// program: which epmd would be started.
+func (p *patient) program(ctx context.Context) Check {
+	path, err := p.config.Find(ctx)
+	var e *ensure.Error
+	switch {
+	case errors.As(err, &e) && p.err == nil:
+		return found(Warn, "%v; the one that runs could not be started again", e.Err).with("", e.Hint)
+	case errors.As(err, &e):
+		return found(Fail, "%v", e.Err).with("", e.Hint)
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return found(Fail, "%s: %v", path, err)
+	}
+	if real != path {
+		path += " (" + real + ")"
+	}
+	for part := range strings.SplitSeq(real, string(filepath.Separator)) {
+		if version, is := strings.CutPrefix(part, "erts-"); is {
+			return ok("%s, of ERTS %s", path, version)
+		}
+	}
+	return ok("%s", path)
+}
+
+// answers: the probe.
+func (p *patient) answers(context.Context) Check {
+	if p.err == nil {
+		return ok("on %s, with %s, in %v", p.result.Address, count(len(p.names), "node"), p.result.Elapsed.Round(100*time.Microsecond))
+	}
+	c := found(Fail, "%s", p.err.Message())
+	o, known := p.owner()
+	switch {
+	case p.err.Kind == ensure.KindDown:
+		return c.with(p.beamrun("ensure"), "")
+	case p.err.Kind == ensure.KindHung && known && o.Stopped():
+		return c.with(fmt.Sprintf("kill -CONT %d", o.PID), "")
+	}
+	return c.with("", p.err.Hint)
+}
+
+// process: who has the port.
+func (p *patient) process(context.Context) Check {
+	o, known := p.owner()
+	if known {
+		since := o.Since()
+		return ok("%v has port %d since %s (%s)", o, p.port(), since.Format(time.DateTime), age(time.Since(since)))
+	}
+	for _, s := range p.sockets {
+		if int(s.Addr.Port()) == p.port() {
+			return ok("user %s has port %d; root can see by which process", userName(s.UID), p.port())
+		}
+	}
+	return Check{}
+}
+
+// age is a time in one unit.
+func age(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return count(int(d.Seconds()), "second")
+	case d < time.Hour:
+		return count(int(d.Minutes()), "minute")
+	case d < 48*time.Hour:
+		return count(int(d.Hours()), "hour")
+	}
+	return count(int(d.Hours()/24), "day")
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// addresses: where it listens, and what that exposes.
+func (p *patient) addresses(context.Context) Check {
+	var at []netip.Addr
+	for _, s := range p.sockets {
+		if int(s.Addr.Port()) == p.port() {
+			at = append(at, s.Addr.Addr())
+		}
+	}
+	if len(at) == 0 || p.err != nil {
+		return Check{}
+	}
+	slices.SortFunc(at, netip.Addr.Compare)
+	open := slices.ContainsFunc(at, func(a netip.Addr) bool { return !a.IsLoopback() })
+	const exposes = "whoever reaches that port can list the nodes, take names and use up its connections"
+	switch {
+	case slices.ContainsFunc(at, netip.Addr.IsUnspecified):
+		c := ok("all of this host: %s; a firewall, or epmd started with --local, keeps others out", exposes)
+		if asked := p.result.Endpoint.Addresses; len(asked) > 0 && !slices.ContainsFunc(asked, netip.Addr.IsUnspecified) {
+			c = found(Warn, "all of this host, while only %s is asked for (--address, --local or ERL_EPMD_ADDRESS): %s", list(asked), exposes)
+			c.Command = p.beamrun("stop") + " && " + p.beamrun("ensure")
+			if len(p.names) > 0 {
+				c.Command, c.Advice = "", fmt.Sprintf("end the nodes, then: %s", c.Command)
+			}
+		}
+		return c
+	case open:
+		return ok("%s: %s", list(at), exposes)
+	}
+	return ok("%s, so this host alone", list(at))
+}
+
+func list[T fmt.Stringer](all []T) string {
+	words := make([]string, len(all))
+	for i, a := range all {
+		words[i] = a.String()
+	}
+	return strings.Join(words, ", ")
+}
+
+// others: more than one epmd.
+func (p *patient) others(context.Context) Check {
+	o, known := p.owner()
+	var more []string
+	port := 0
+	for _, e := range p.epmds {
+		if known && e.PID == o.PID {
+			continue
+		}
+		where := "on no port"
+		if len(e.Sockets) > 0 {
+			port = int(e.Sockets[0].Addr.Port())
+			where = fmt.Sprintf("on port %d", port)
+		}
+		more = append(more, fmt.Sprintf("pid %d %s", e.PID, where))
+	}
+	if len(more) == 0 {
+		return ok("none")
+	}
+	c := found(Warn, "%s: nodes of one do not find those of another", strings.Join(more, ", "))
+	if len(more) == 1 && port != 0 {
+		return c.with("", fmt.Sprintf("if nobody needs it: beamrun --port %d stop", port))
+	}
+	return c.with("", "end those that nobody needs: beamrun --port N stop")
+}

@@ -1,0 +1,113 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+)
+
+// hostName: whether the names that nodes of this host get lead here.
+//
+// The host part of a short name (-sname) is the host's own name up to the first dot. A long one's (-name) is that with a
+// domain, where there is one; else the name has to hold a host itself.
+func (p *patient) hostName(ctx context.Context) Check {
+	full, err := os.Hostname()
+	if err != nil {
+		return found(Fail, "this host has no name: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	short, domain, _ := strings.Cut(full, ".")
+	at, err := leadsHere(ctx, short)
+	if err != nil {
+		return found(Fail, "short names (NAME@%s): %v", short, err).with(hostCommand(short), "")
+	}
+	evidence := fmt.Sprintf("short names: %s is %s", short, at)
+	if domain == "" {
+		full, domain = longName(short)
+	}
+	if domain == "" {
+		return ok("%s; long names: the host has no domain, so name a host (-name x@127.0.0.1)", evidence)
+	}
+	if at, err = leadsHere(ctx, full); err != nil {
+		return found(Warn, "%s; long names (NAME@%s): %v", evidence, full, err).with(hostCommand(full+" "+short), "")
+	}
+	return ok("%s; long names: %s is %s", evidence, full, at)
+}
+
+// hostCommand puts the names before all else that is said of them.
+func hostCommand(names string) string {
+	return asRoot(fmt.Sprintf("sed -i '1i 127.0.1.1 %s' /etc/hosts", names))
+}
+
+// leadsHere returns the first address of a name, which has to be one of this host.
+func leadsHere(ctx context.Context, name string) (netip.Addr, error) {
+	at, err := resolve(ctx, name)
+	if err != nil {
+		return at, err
+	}
+	ours, err := net.InterfaceAddrs()
+	if err != nil {
+		return at, err
+	}
+	isOurs := func(a net.Addr) bool {
+		prefix, err := netip.ParsePrefix(a.String())
+		return err == nil && prefix.Addr() == at
+	}
+	if at.IsLoopback() || slices.ContainsFunc(ours, isOurs) {
+		return at, nil
+	}
+	return at, fmt.Errorf("%s leads to %s, which is no address of this host", name, at)
+}
+
+// resolve returns the first address of a name. What the C library knows beyond /etc/hosts and DNS (nss-myhostname, LDAP), and so Erlang,
+// getent(1) does.
+func resolve(ctx context.Context, name string) (netip.Addr, error) {
+	addrs, err := net.DefaultResolver.LookupHost(ctx, name)
+	if err != nil {
+		out, gerr := exec.CommandContext(ctx, "getent", "ahosts", name).Output()
+		if addrs = strings.Fields(string(out)); gerr != nil || len(addrs) == 0 {
+			return netip.Addr{}, fmt.Errorf("%s has no address: %w", name, err)
+		}
+	}
+	addr, err := netip.ParseAddr(addrs[0])
+	return addr.Unmap(), err
+}
+
+// longName is the name with a domain that /etc/hosts has for the host, or resolv.conf(5) makes, as for Erlang.
+func longName(short string) (full, domain string) {
+	for _, f := range fieldsOf("/etc/hosts") {
+		if !slices.Contains(f, short) {
+			continue
+		}
+		for _, name := range f[1:] {
+			if rest, is := strings.CutPrefix(name, short+"."); is {
+				return name, rest
+			}
+		}
+	}
+	for _, f := range fieldsOf("/etc/resolv.conf") {
+		if (f[0] == "domain" || f[0] == "search") && len(f) > 1 && strings.Trim(f[1], ".") != "" {
+			return short + "." + f[1], f[1]
+		}
+	}
+	return short, ""
+}
+
+// fieldsOf are the words of a file's lines, without comments.
+func fieldsOf(path string) (lines [][]string) {
+	text, _ := os.ReadFile(path)
+	for line := range strings.Lines(string(text)) {
+		line, _, _ = strings.Cut(line, "#")
+		if f := strings.Fields(line); len(f) > 0 {
+			lines = append(lines, f)
+		}
+	}
+	return lines
+}

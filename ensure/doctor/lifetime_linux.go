@@ -1,0 +1,104 @@
+package doctor
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/ensure/internal/systemd"
+)
+
+// lifetime: where the epmd lives, and what would end it.
+func (p *patient) lifetime(ctx context.Context) Check {
+	o, known := p.owner()
+	if p.err != nil || !known {
+		return Check{}
+	}
+	if o.Terminal() {
+		return found(Warn, "it runs at a terminal, and ends with it").with(p.moved(o, "ensure"), "")
+	}
+	if _, err := systemd.Here(); err != nil {
+		return ok("a session of its own, and nothing that would end it is seen")
+	}
+	in, uid := systemd.Of(o.PID), systemd.Manager(o.PID)
+	if in.Name == "" {
+		return p.inSession(ctx, o)
+	}
+	if strings.HasPrefix(in.Name, "epmd") || strings.HasPrefix(in.Name, "beamrun-epmd-") {
+		if uid != "" && ask(ctx, "loginctl", "show-user", "--property=Linger", "--value", uid) == "no" {
+			return found(Warn, "%s of the manager of user %s, which ends at that user's last logout", in.Name, uid).
+				with(asRoot("loginctl enable-linger "+uid), "")
+		}
+		return ok("%s runs it", in.Name)
+	}
+	mode := ask(ctx, "systemctl", "show", "--property=KillMode", "--value", in.Name)
+	if uid == "" && slices.Contains([]string{"process", "none"}, mode) {
+		return ok("in %s, whose KillMode=%s leaves it alone", in.Name, mode)
+	}
+	way := "ExecStartPre=+beamrun ensure"
+	if p.port() == epmd.DefaultPort && systemd.HasUnitFile("epmd.socket") {
+		way = "Wants=epmd.socket and After=epmd.socket"
+	}
+	return found(Warn, "it ends with %s, in which it was started, and every node of this host loses its name then", in.Name).
+		with(p.moved(o, "--detach systemd ensure"), fmt.Sprintf("that it does not come to this again: add %s to %s", way, in.Name))
+}
+
+// inSession is for an epmd in no service.
+func (p *patient) inSession(ctx context.Context, o owner.Process) Check {
+	session := systemd.Session(o.PID)
+	if session == "" {
+		return ok("no service and no login session that would end it")
+	}
+	kills := ask(ctx, "busctl", "get-property", "org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager", "KillUserProcesses")
+	if kills != "b true" {
+		return ok("in %s, whose end leaves it alone (KillUserProcesses=no)", session)
+	}
+	return found(Warn, "it ends with the login %s (KillUserProcesses=yes)", session).with(p.moved(o, "--detach systemd ensure"), "")
+}
+
+// moved ends the epmd and starts one elsewhere. Nodes from OTP 23.3 on come back by themselves within 2 s; the others are helped.
+func (p *patient) moved(o owner.Process, ensure string) string {
+	c := fmt.Sprintf("kill %d && sleep 0.1 && %s", o.PID, p.beamrun(ensure))
+	if len(p.names) > 0 {
+		c += " && " + p.beamrun("repair")
+	}
+	return c
+}
+
+// units: whether the distribution's own units are well.
+func (p *patient) units(ctx context.Context) Check {
+	if _, err := systemd.Here(); err != nil {
+		return Check{}
+	}
+	var said, failed []string
+	for _, name := range []string{"epmd.socket", "epmd.service"} {
+		if !systemd.HasUnitFile(name) {
+			continue
+		}
+		state := ask(ctx, "systemctl", "is-active", name)
+		said = append(said, name+" "+cmp.Or(state, "unknown"))
+		if state == "failed" {
+			failed = append(failed, name)
+		}
+	}
+	if len(said) == 0 {
+		return ok("the distribution has none for epmd")
+	}
+	evidence := strings.Join(said, ", ")
+	if len(failed) == 0 {
+		return ok("%s", evidence)
+	}
+	return found(Warn, "%s", evidence).
+		with(asRoot("systemctl reset-failed "+strings.Join(failed, " ")), "why it failed: journalctl -u epmd.socket -u epmd.service; another epmd that had the port first, most often")
+}
+
+// ask is what a program of systemd's says, "" where it says nothing.
+func ask(ctx context.Context, command ...string) string {
+	out, _ := systemd.Run(ctx, "", command...) // is-active says the state with a bad exit code too
+	return string(bytes.TrimSpace(out))
+}

@@ -1,0 +1,151 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/ensure/orphan"
+)
+
+// registered: names whose port nobody listens on, or another process has.
+func (p *patient) registered(ctx context.Context) Check {
+	if p.err != nil || len(p.sockets) == 0 {
+		return Check{}
+	}
+	var wrong []string
+	for _, n := range p.names {
+		if why := p.mistake(ctx, n); why != "" {
+			wrong = append(wrong, why)
+		}
+	}
+	if len(wrong) == 0 {
+		return ok("%s, each of a node that listens", count(len(p.names), "name"))
+	}
+	c := found(Fail, "%s", strings.Join(wrong, "; "))
+	holders := p.holders()
+	if len(holders) == 0 {
+		return c.with("", fmt.Sprintf("a name lasts as long as the connection of who registered it; see as root who has one: ss -tnp 'dport = :%d'", p.port()))
+	}
+	var pids []string
+	for _, h := range holders {
+		pids = append(pids, fmt.Sprint(h.PID))
+	}
+	c.Evidence += "; held by " + list(holders)
+	return c.with("kill "+strings.Join(pids, " "), "")
+}
+
+// mistake says what is wrong with a name, "" if nothing is.
+func (p *patient) mistake(ctx context.Context, n epmd.Node) string {
+	if !p.listens(n.Port) {
+		return fmt.Sprintf("%s is stale: nobody listens on its port %d", n.Name, n.Port)
+	}
+	o, known := p.on[n.Port]
+	for _, vm := range p.vms {
+		if vm.PID == o.PID && known && orphan.NameOf(vm.Args) == n.Name {
+			return "" // that will do; a node is not asked in vain
+		}
+	}
+	who := "somebody"
+	if known {
+		who = o.String()
+	}
+	addr := netip.AddrPortFrom(p.result.Address.Addr(), n.Port)
+	name, _, err := orphan.Ask(ctx, addr)
+	short, _, _ := strings.Cut(name, "@")
+	switch {
+	case orphan.IsTLS(err), ctx.Err() != nil:
+		return ""
+	case err != nil:
+		return fmt.Sprintf("%s has port %d, where %s listens, which is no node (%v)", n.Name, n.Port, who, err)
+	case short != n.Name:
+		return fmt.Sprintf("%s has port %d, where %s listens, which is node %s", n.Name, n.Port, who, name)
+	}
+	return ""
+}
+
+// holders are the processes that have a connection to epmd, which is how a name is held, and are no node that epmd has.
+func (p *patient) holders() (all []owner.Process) {
+	nodes := map[int]bool{}
+	for _, n := range p.names {
+		nodes[p.on[n.Port].PID] = slices.ContainsFunc(p.vms, func(vm owner.Program) bool { return vm.PID == p.on[n.Port].PID })
+	}
+	epmd, _ := p.owner()
+	for _, o := range owner.OfSockets(owner.Connected(p.port())) {
+		if !nodes[o.PID] && o.PID != epmd.PID && !slices.Contains(all, o) {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+// lost: nodes that run and that epmd does not know.
+func (p *patient) lost(ctx context.Context) Check {
+	if p.err != nil {
+		return Check{}
+	}
+	nodes, err := p.lostNodes(ctx)
+	if err != nil {
+		return found(Warn, "%v", err)
+	}
+	var lost, by, can, problems []string
+	for _, n := range nodes {
+		switch {
+		case n.Problem != nil:
+			problems = append(problems, n.Problem.Error())
+			continue
+		case n.ByChoice:
+			by = append(by, n.String())
+		default:
+			lost = append(lost, n.String())
+		}
+		can = append(can, n.Name)
+	}
+	c := ok("none: epmd knows every node of this host that could be seen")
+	var said []string
+	if len(by) > 0 {
+		c.Status = Warn
+		said = append(said, "runs without epmd, for so it was started (-erl_epmd_port), and is not found by name: "+strings.Join(by, ", "))
+	}
+	if len(lost) > 0 {
+		c.Status = Fail
+		said = append(said, "runs, and epmd does not know it: "+strings.Join(lost, ", "))
+	}
+	if len(problems) > 0 {
+		c.Status = Fail
+		said = append(said, problems...)
+	}
+	if len(said) > 0 {
+		c.Evidence = strings.Join(said, "; ")
+	}
+	if len(can) > 0 {
+		c.Command = p.beamrun("repair " + strings.Join(can, " "))
+	}
+	return c
+}
+
+// cookiesInPS: cookies that every user of the host can read.
+func (p *patient) cookiesInPS(context.Context) Check {
+	if len(p.sockets) == 0 && len(p.vms) == 0 {
+		return Check{}
+	}
+	var shown []string
+	for _, vm := range p.vms {
+		if !vm.Elsewhere && orphan.ShowsCookie(vm.Args) {
+			name := orphan.NameOf(vm.Args)
+			if name == "" {
+				name = vm.Name
+			}
+			shown = append(shown, fmt.Sprintf("%s (pid %d, user %s)", name, vm.PID, userName(vm.UID)))
+		}
+	}
+	if len(shown) == 0 {
+		return ok("none in the arguments of %s", count(len(p.vms), "Erlang VM"))
+	}
+	return found(Warn, "every user of this host can read the cookie of %s (-setcookie)", strings.Join(shown, ", ")).
+		with("", "start it without -setcookie, by beamrun; for releases see SECURITY.md of beamrun; then: beamrun cookie rotate")
+}

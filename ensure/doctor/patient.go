@@ -1,0 +1,130 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+
+	"github.com/beamrun/beamrun/ensure"
+	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/ensure/orphan"
+)
+
+// patient is what several checks look at, asked for once.
+type patient struct {
+	config  ensure.Config
+	result  ensure.Result
+	err     *ensure.Error // why no epmd answers
+	names   []epmd.Node
+	sockets []owner.Socket           // all that listen
+	on      map[uint16]owner.Process // who has the ports of epmd and of the names
+	vms     []owner.Program
+	epmds   []owner.Program // of this network namespace
+}
+
+func admit(ctx context.Context, c ensure.Config) *patient {
+	p := &patient{config: c}
+	var err error
+	p.result, err = ensure.Probe(ctx, c)
+	errors.As(err, &p.err)
+	if err == nil {
+		p.names, _ = epmd.Names(ctx, p.result.Address.String()) // it answered a moment ago
+	}
+	p.sockets = owner.Listening(0)
+	wanted := map[uint16]bool{uint16(p.port()): true}
+	for _, n := range p.names {
+		wanted[n.Port] = true
+	}
+	var of []owner.Socket
+	for _, s := range p.sockets {
+		if wanted[s.Addr.Port()] {
+			of = append(of, s)
+		}
+	}
+	p.on = owner.OfSockets(of)
+	p.vms = owner.VMs()
+	for _, e := range owner.Epmds() {
+		if !e.Closed && !e.Elsewhere {
+			p.epmds = append(p.epmds, e)
+		}
+	}
+	return p
+}
+
+func (p *patient) port() int { return p.result.Endpoint.Port }
+
+// listens says whether something listens on the port.
+func (p *patient) listens(port uint16) bool {
+	for _, s := range p.sockets {
+		if s.Addr.Port() == port {
+			return true
+		}
+	}
+	return false
+}
+
+// owner is the process that has epmd's port.
+func (p *patient) owner() (owner.Process, bool) {
+	o, ok := p.on[uint16(p.port())]
+	return o, ok
+}
+
+// beamrun is a command of beamrun's for the same endpoint.
+func (p *patient) beamrun(words string) string {
+	c := "beamrun"
+	if p.config.Port != 0 {
+		c += " --port " + strconv.Itoa(p.config.Port)
+	}
+	if p.config.Address != "" {
+		c += " --address " + p.config.Address
+	}
+	if p.config.Local {
+		c += " --local"
+	}
+	return c + " " + words
+}
+
+// asRoot is a command that needs root's rights.
+func asRoot(command string) string {
+	if os.Geteuid() == 0 {
+		return command
+	}
+	return "sudo " + command
+}
+
+// userName is the name of a user, else the number.
+func userName(uid int) string {
+	u, err := user.LookupId(strconv.Itoa(uid))
+	if err != nil {
+		return fmt.Sprintf("uid %d", uid)
+	}
+	return u.Username
+}
+
+// lostNodes are those of orphan.Find that should have a name and have none, or did without.
+func (p *patient) lostNodes(ctx context.Context) (found []orphan.Node, err error) {
+	all, err := orphan.Find(ctx, p.result.Address)
+	for _, n := range all {
+		if n.Lost() || n.ByChoice && n.Problem == nil {
+			found = append(found, n)
+		}
+	}
+	return found, err
+}
+
+func ok(format string, args ...any) Check { return found(OK, format, args...) }
+
+func found(s Status, format string, args ...any) Check {
+	return Check{Status: s, Evidence: fmt.Sprintf(format, args...)}
+}
+
+// with adds what mends it.
+func (c Check) with(command, advice string) Check {
+	c.Command, c.Advice = cmp.Or(command, c.Command), cmp.Or(advice, c.Advice)
+	return c
+}

@@ -1,0 +1,113 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+
+	"github.com/beamrun/beamrun/cookie"
+	"github.com/beamrun/beamrun/ensure"
+)
+
+// This file is about what belongs to the user: the cookie, the environment, the home folder and the folder of the lock.
+
+// cookie: the file that a plain erl reads.
+func (p *patient) cookie(context.Context) Check {
+	path, err := cookie.DefaultPath()
+	if err != nil {
+		return Check{} // home says it
+	}
+	c, err := cookie.Load(path)
+	var file *cookie.FileError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return found(Warn, "there is no %s; the next node makes one that can be guessed (CVE-2018-1279)", path).with("beamrun cookie rotate", "")
+	case errors.As(err, &file):
+		return found(Fail, "%s", file.Message()).with(file.Hint, "")
+	case err != nil:
+		return found(Fail, "%v", err)
+	}
+	if why := cookie.Weak(c); why != "" {
+		return found(Warn, "%s holds a weak cookie: %s", path, why).
+			with("beamrun cookie rotate", "nodes that run keep the old one until they start again; every host of a cluster needs the same")
+	}
+	return ok("%s, mode 0400 or 0600, not easily guessed", path)
+}
+
+// environment: whether ERL_EPMD_PORT means the epmd that runs.
+func (p *patient) environment(context.Context) Check {
+	const key = "ERL_EPMD_PORT"
+	if p.err != nil && p.err.Kind == ensure.KindConfig {
+		variable, _, _ := strings.Cut(p.err.Err.Error(), ":")
+		c := found(Fail, "%s", p.err.Message()).with("", p.err.Hint)
+		if os.Getenv(variable) != "" {
+			c = c.with("unset "+variable, "")
+		}
+		return c
+	}
+	said := func(key string) string { return cmp.Or(os.Getenv(key), "not set") }
+	evidence := fmt.Sprintf("%s: %s; ERL_EPMD_ADDRESS: %s", key, said(key), said("ERL_EPMD_ADDRESS"))
+	if p.err == nil {
+		return ok("%s", evidence)
+	}
+	for _, e := range p.epmds {
+		if len(e.Sockets) > 0 && int(e.Sockets[0].Addr.Port()) != p.port() {
+			c := found(Fail, "%s, and none answers on port %d, but there is one on port %d (pid %d)", evidence, p.port(), e.Sockets[0].Addr.Port(), e.PID)
+			if os.Getenv(key) != "" && e.Sockets[0].Addr.Port() == 4369 {
+				return c.with("unset "+key, "")
+			}
+			return c.with(fmt.Sprintf("export %s=%d", key, e.Sockets[0].Addr.Port()), "")
+		}
+	}
+	return ok("%s", evidence)
+}
+
+// home: without HOME no node with a name boots.
+func (p *patient) home(context.Context) Check {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		c := found(Fail, "%v: a node with a name does not boot without it", err)
+		if u, err := user.Current(); err == nil && u.HomeDir != "" {
+			return c.with("export HOME="+u.HomeDir, "")
+		}
+		return c.with("", "set it to a folder with a cookie file, or where one can be made")
+	}
+	if info, err := os.Stat(home); err != nil || !info.IsDir() {
+		return found(Fail, "HOME is %s, which is no folder: a node with a name does not boot", home).with("mkdir -p -m 700 "+home, "")
+	}
+	return ok("%s", home)
+}
+
+// stateFolder: of the lock and the log. Without them epmd is started all the same.
+func (p *patient) stateFolder(context.Context) Check {
+	dir, err := ensure.StateDir()
+	if err != nil {
+		return found(Warn, "no folder for the lock and epmd's log: %s", strings.ReplaceAll(err.Error(), "\n", "; ")).
+			with("", "set XDG_RUNTIME_DIR, HOME or TMPDIR to a folder of this user")
+	}
+	for _, name := range []string{ensure.LockName(p.port()), ensure.LogName(p.port())} {
+		path := filepath.Join(dir, name)
+		info, err := os.Lstat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil && info.Mode().IsRegular() {
+			var f *os.File
+			if f, err = os.OpenFile(path, os.O_WRONLY, 0); err == nil {
+				f.Close()
+				continue
+			}
+		}
+		if err == nil {
+			err = fmt.Errorf("%s is no regular file", path)
+		}
+		return found(Warn, "%v", err).with("rm -r "+path, "")
+	}
+	return ok("%s", dir)
+}

@@ -1,0 +1,73 @@
+package systemd
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// Service is a service of systemd.
+type Service struct {
+	Name   string // app.service
+	OfUser bool   // a user's own manager runs it
+}
+
+// Of returns the service that a process is in.
+func Of(pid int) Service { return serviceOf(cgroupOf(pid)) }
+
+// Session returns the login session that a process is in, session-2.scope, or "".
+func Session(pid int) string {
+	for _, group := range strings.Split(path(cgroupOf(pid)), "/") {
+		if strings.HasPrefix(group, "session-") && strings.HasSuffix(group, ".scope") {
+			return group
+		}
+	}
+	return ""
+}
+
+// Manager returns the user whose manager runs what the process is in, or "".
+func Manager(pid int) (uid string) {
+	_, after, _ := strings.Cut(path(cgroupOf(pid)), "/user@")
+	uid, _, _ = strings.Cut(after, ".service/")
+	return uid
+}
+
+func cgroupOf(pid int) string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	return string(text)
+}
+
+// serviceOf returns the service that a process is in, by the text of its /proc/PID/cgroup. It has no name in a login
+// session or a container.
+//
+//	0::/system.slice/app.service
+//	0::/user.slice/user-1000.slice/user@1000.service/app.slice/app.service
+//	0::/user.slice/user-1000.slice/session-2.scope
+//	0::/user.slice/user-1000.slice/user@1000.service/app.slice/terminal.scope
+//
+// The line 0:: is that of cgroup v2, name=systemd that of v1. A host with both has systemd's tree in either.
+func serviceOf(cgroup string) Service {
+	// the innermost unit; a service may have made more folders below its own (Delegate=yes)
+	path := path(cgroup)
+	groups := strings.Split(path, "/")
+	for i := len(groups) - 1; i > 0; i-- {
+		if strings.HasSuffix(groups[i], ".scope") {
+			break
+		}
+		if strings.HasSuffix(groups[i], ".service") {
+			return Service{groups[i], strings.Contains(path, "/user@") && !strings.HasPrefix(groups[i], "user@")}
+		}
+	}
+	return Service{}
+}
+
+// path is the folder of systemd's tree that the text of a cgroup names.
+func path(cgroup string) (path string) {
+	for line := range strings.Lines(cgroup) {
+		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(f) == 3 && (f[0] == "0" || f[1] == "name=systemd") && len(f[2]) > len(path) {
+			path = f[2]
+		}
+	}
+	return path
+}

@@ -1,0 +1,84 @@
+// Package systemd asks systemd about units and processes, and has it do something, by its own programs.
+package systemd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// Here returns the service that this process is in; it has no name if it is in none. The error says why systemd can't
+// help here.
+func Here() (in Service, err error) {
+	if _, err := os.Stat("/run/systemd/system"); err != nil { // sd_booted(3)
+		return in, fmt.Errorf("systemd did not boot this host: %w", err)
+	}
+	// A unit would be in the host's network. Only root is told which that is; a user's own service is in it anyway.
+	theirs, err := os.Readlink("/proc/1/ns/net")
+	ours, _ := os.Readlink("/proc/self/ns/net")
+	if err == nil && theirs != ours {
+		return in, errors.New("this process has a network of its own (PrivateNetwork=, ip netns)")
+	}
+	return Of(os.Getpid()), nil
+}
+
+// UserManager returns the folder by which the user's own manager is reached. In a service with User= nothing says it.
+func UserManager() (dir string, err error) {
+	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), fmt.Sprintf("/run/user/%d", os.Getuid())} {
+		if dir == "" {
+			continue
+		}
+		var info os.FileInfo
+		if info, err = os.Stat(filepath.Join(dir, "systemd/private")); err == nil && info.Sys().(*syscall.Stat_t).Uid == uint32(os.Getuid()) {
+			return dir, nil
+		}
+	}
+	return "", fmt.Errorf("only root may start its units, and this user has no manager that runs: %w", err)
+}
+
+// Run runs a program of systemd's, for the user's manager if there is a runtimeDir. The error holds what it said. It gets
+// a third of the time that is left, for there are other ways than a manager that hangs.
+func Run(ctx context.Context, runtimeDir string, command ...string) (out []byte, err error) {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/3)
+		defer cancel()
+	}
+	path, err := exec.LookPath(command[0])
+	if err != nil {
+		path = "/usr/bin/" + command[0] // a service may have any PATH
+	}
+	cmd := exec.CommandContext(ctx, path, command[1:]...)
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+	if runtimeDir != "" {
+		cmd.Args = slices.Insert(cmd.Args, 1, "--user")
+		cmd.Env = append(cmd.Env, "XDG_RUNTIME_DIR="+runtimeDir)
+	}
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	switch out, err = cmd.Output(); {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("%s: %w", command[0], ctx.Err())
+	case err != nil:
+		return out, fmt.Errorf("%s: %w: %s", command[0], err, bytes.TrimSpace(said.Bytes()))
+	}
+	return out, nil
+}
+
+// HasUnitFile looks where systemd.unit(5) says. It is so much faster than to ask systemd.
+func HasUnitFile(name string) bool {
+	for _, dir := range []string{"/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"} {
+		if _, err := os.Stat(dir + "/systemd/system/" + name); err == nil {
+			return true
+		}
+	}
+	return false
+}
