@@ -27,7 +27,7 @@ func (c Config) startUnit(ctx context.Context, forced bool, program string, res 
 		failed := u.run(ctx, res)
 		if failed == nil {
 			res.Warnings = nil // of no lock or no log: the unit's name is the lock, and the journal the log
-			if u.runtimeDir != "" && in.Name != "" && !in.OfUser {
+			if u.runtimeDir != "" && in.Name != "" && in.User == "" {
 				res.warnOfLogout(ctx)
 			}
 			return true, "", nil
@@ -76,7 +76,7 @@ func (c Config) units(ctx context.Context, program string, e Endpoint) (units []
 
 // endsAll says whether systemd ends whatever the service has started.
 func endsAll(ctx context.Context, in systemd.Service) bool {
-	if in.OfUser {
+	if in.User != "" {
 		return true // its manager was asked in vain
 	}
 	out, err := systemd.Run(ctx, "", "systemctl", "show", "--property=KillMode", "--value", in.Name)

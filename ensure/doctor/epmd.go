@@ -46,6 +46,10 @@ func (p *patient) answers(context.Context) Check {
 	c := found(Fail, "%s", p.err.Message())
 	o, known := p.owner()
 	switch {
+	case p.err.Kind == ensure.KindConfig: // environment says it
+		return Check{}
+	case p.err.Kind == ensure.KindDown && p.elsewhere() != 0:
+		return c.with("", "see below: environment")
 	case p.err.Kind == ensure.KindDown:
 		return c.with(p.beamrun("ensure"), "")
 	case p.err.Kind == ensure.KindHung && known && o.Stopped():

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
@@ -25,19 +26,19 @@ func (p *patient) lifetime(ctx context.Context) Check {
 	if _, err := systemd.Here(); err != nil {
 		return ok("a session of its own, and nothing that would end it is seen")
 	}
-	in, uid := systemd.Of(o.PID), systemd.Manager(o.PID)
+	in := systemd.Of(o.PID)
 	if in.Name == "" {
 		return p.inSession(ctx, o)
 	}
 	if strings.HasPrefix(in.Name, "epmd") || strings.HasPrefix(in.Name, "beamrun-epmd-") {
-		if uid != "" && ask(ctx, "loginctl", "show-user", "--property=Linger", "--value", uid) == "no" {
-			return found(Warn, "%s of the manager of user %s, which ends at that user's last logout", in.Name, uid).
-				with(asRoot("loginctl enable-linger "+uid), "")
+		if in.User != "" && ask(ctx, "loginctl", "show-user", "--property=Linger", "--value", in.User) == "no" {
+			return found(Warn, "%s of the manager of user %s, which ends at that user's last logout", in.Name, userNamed(in.User)).
+				with(asRoot("loginctl enable-linger "+in.User), "")
 		}
 		return ok("%s runs it", in.Name)
 	}
 	mode := ask(ctx, "systemctl", "show", "--property=KillMode", "--value", in.Name)
-	if uid == "" && slices.Contains([]string{"process", "none"}, mode) {
+	if in.User == "" && slices.Contains([]string{"process", "none"}, mode) {
 		return ok("in %s, whose KillMode=%s leaves it alone", in.Name, mode)
 	}
 	way := "ExecStartPre=+beamrun ensure"
@@ -95,6 +96,14 @@ func (p *patient) units(ctx context.Context) Check {
 	}
 	return found(Warn, "%s", evidence).
 		with(asRoot("systemctl reset-failed "+strings.Join(failed, " ")), "why it failed: journalctl -u epmd.socket -u epmd.service; another epmd that had the port first, most often")
+}
+
+func userNamed(number string) string {
+	uid, err := strconv.Atoi(number)
+	if err != nil {
+		return number
+	}
+	return userName(uid)
 }
 
 // ask is what a program of systemd's says, "" where it says nothing.

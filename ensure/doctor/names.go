@@ -2,15 +2,20 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/internal/owner"
 	"github.com/beamrun/beamrun/ensure/orphan"
 )
+
+// askTimeout is how long a node may take to say its name.
+const askTimeout = time.Second
 
 // registered: names whose port nobody listens on, or another process has.
 func (p *patient) registered(ctx context.Context) Check {
@@ -54,12 +59,15 @@ func (p *patient) mistake(ctx context.Context, n epmd.Node) string {
 	if known {
 		who = o.String()
 	}
-	addr := netip.AddrPortFrom(p.result.Address.Addr(), n.Port)
-	name, _, err := orphan.Ask(ctx, addr)
+	soon, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	name, _, err := orphan.Ask(soon, netip.AddrPortFrom(p.result.Address.Addr(), n.Port))
 	short, _, _ := strings.Cut(name, "@")
 	switch {
 	case orphan.IsTLS(err), ctx.Err() != nil:
 		return ""
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("%s has port %d, where %s listens, which does not say its name", n.Name, n.Port, who)
 	case err != nil:
 		return fmt.Sprintf("%s has port %d, where %s listens, which is no node (%v)", n.Name, n.Port, who, err)
 	case short != n.Name:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure"
+	"github.com/beamrun/beamrun/ensure/epmd"
 )
 
 // This file is about what belongs to the user: the cookie, the environment, the home folder and the folder of the lock.
@@ -20,7 +21,7 @@ import (
 // cookie: the file that a plain erl reads.
 func (p *patient) cookie(context.Context) Check {
 	path, err := cookie.DefaultPath()
-	if err != nil {
+	if home, herr := os.UserHomeDir(); err != nil || herr != nil || !isFolder(home) {
 		return Check{} // home says it
 	}
 	c, err := cookie.Load(path)
@@ -56,16 +57,26 @@ func (p *patient) environment(context.Context) Check {
 	if p.err == nil {
 		return ok("%s", evidence)
 	}
-	for _, e := range p.epmds {
-		if len(e.Sockets) > 0 && int(e.Sockets[0].Addr.Port()) != p.port() {
-			c := found(Fail, "%s, and none answers on port %d, but there is one on port %d (pid %d)", evidence, p.port(), e.Sockets[0].Addr.Port(), e.PID)
-			if os.Getenv(key) != "" && e.Sockets[0].Addr.Port() == 4369 {
-				return c.with("unset "+key, "")
-			}
-			return c.with(fmt.Sprintf("export %s=%d", key, e.Sockets[0].Addr.Port()), "")
+	if port := p.elsewhere(); port != 0 {
+		c := found(Fail, "%s, and none answers on port %d, but there is one on port %d", evidence, p.port(), port)
+		if os.Getenv(key) != "" && port == epmd.DefaultPort {
+			return c.with("unset "+key, "")
 		}
+		return c.with(fmt.Sprintf("export %s=%d", key, port), "")
 	}
 	return ok("%s", evidence)
+}
+
+// elsewhere is the port of an epmd on another port than the one that was asked, 0 if there is none.
+func (p *patient) elsewhere() int {
+	for _, e := range p.epmds {
+		for _, s := range e.Sockets {
+			if port := int(s.Addr.Port()); port != p.port() {
+				return port
+			}
+		}
+	}
+	return 0
 }
 
 // home: without HOME no node with a name boots.
@@ -78,10 +89,15 @@ func (p *patient) home(context.Context) Check {
 		}
 		return c.with("", "set it to a folder with a cookie file, or where one can be made")
 	}
-	if info, err := os.Stat(home); err != nil || !info.IsDir() {
+	if !isFolder(home) {
 		return found(Fail, "HOME is %s, which is no folder: a node with a name does not boot", home).with("mkdir -p -m 700 "+home, "")
 	}
 	return ok("%s", home)
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // stateFolder: of the lock and the log. Without them epmd is started all the same.

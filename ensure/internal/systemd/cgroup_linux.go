@@ -8,8 +8,8 @@ import (
 
 // Service is a service of systemd.
 type Service struct {
-	Name   string // app.service
-	OfUser bool   // a user's own manager runs it
+	Name string // app.service
+	User string // the number of the user whose own manager runs it; empty: the system's does
 }
 
 // Of returns the service that a process is in.
@@ -23,13 +23,6 @@ func Session(pid int) string {
 		}
 	}
 	return ""
-}
-
-// Manager returns the user whose manager runs what the process is in, or "".
-func Manager(pid int) (uid string) {
-	_, after, _ := strings.Cut(path(cgroupOf(pid)), "/user@")
-	uid, _, _ = strings.Cut(after, ".service/")
-	return uid
 }
 
 func cgroupOf(pid int) string {
@@ -48,14 +41,13 @@ func cgroupOf(pid int) string {
 // The line 0:: is that of cgroup v2, name=systemd that of v1. A host with both has systemd's tree in either.
 func serviceOf(cgroup string) Service {
 	// the innermost unit; a service may have made more folders below its own (Delegate=yes)
-	path := path(cgroup)
-	groups := strings.Split(path, "/")
+	groups := strings.Split(path(cgroup), "/")
 	for i := len(groups) - 1; i > 0; i-- {
 		if strings.HasSuffix(groups[i], ".scope") {
 			break
 		}
 		if strings.HasSuffix(groups[i], ".service") {
-			return Service{groups[i], strings.Contains(path, "/user@") && !strings.HasPrefix(groups[i], "user@")}
+			return Service{groups[i], managerOf(groups[:i])}
 		}
 	}
 	return Service{}
@@ -70,4 +62,14 @@ func path(cgroup string) (path string) {
 		}
 	}
 	return path
+}
+
+// managerOf returns the user whose manager has the units below those folders, "" if it is the system's.
+func managerOf(groups []string) string {
+	for _, g := range groups {
+		if id, ok := strings.CutPrefix(g, "user@"); ok {
+			return strings.TrimSuffix(id, ".service")
+		}
+	}
+	return ""
 }

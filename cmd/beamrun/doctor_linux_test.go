@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure/epmdtest"
+)
+
+// planted is a problem of a host that is well but for it.
+type planted struct {
+	name  string
+	plant string // a script for bash
+	check string // what finds it
+	found string // status and evidence, a regular expression
+	mend  string // a script; empty: the command that doctor says
+}
+
+var allPlanted = []planted{
+	{"no epmd runs", `kill -KILL $(pid 4369); sleep 0.1`, "epmd answers", `fail .* down: .*refused`, ""},
+	{"epmd is stopped", `kill -STOP $(pid 4369)`, "epmd answers", `fail .* hung: `, ""},
+	{"another program has the port", `kill -KILL $(pid 4369); sleep 0.1; listen 4369`, "epmd answers",
+		`fail .* foreign: beam.smp \(pid \d+\) has the port and is no epmd`, `kill -KILL $(pid 4369); sleep 0.2; beamrun -q ensure`},
+	{"epmd is not installed any more", `mount -t tmpfs none "$ERLANG"`, "epmd program", `warn no epmd program in .*could not be started again`,
+		`umount "$ERLANG"`},
+	{"a second epmd", `epmd -daemon -port 4371; sleep 0.2`, "other epmds", `warn pid \d+ on port 4371`, `beamrun --port 4371 stop`},
+	{"epmd runs at a terminal", `beamrun -q stop; setsid script -qc "epmd -port 4369" /dev/null & await beamrun -q names`, "lifetime",
+		`warn it runs at a terminal`, ""},
+	{"a stale name", `hold ghost 44444 &
+		await beamrun names ghost`, "names", `fail ghost is stale: nobody listens on its port 44444; held by .*\(pid \d+\)`, ""},
+	{"a name whose port another program has", `listen 44445; hold web 44445 &
+		await beamrun names web`, "names", `fail web has port 44445, where beam.smp \(pid \d+\) listens, which does not say its name`, ""},
+	{"a name at the port of another node", `node real; hold other $(beamrun names real) &
+		await beamrun names other`, "names", `fail other has port \d+, where beam.smp \(pid \d+\) listens, which is node real@vm`, ""},
+	{"a node that epmd does not know", `kill -KILL $(pid 4369); sleep 0.1
+		erl -noinput -sname lost -start_epmd false -erl_epmd_port 0 & await listening; beamrun -q ensure`,
+		"lost nodes", `warn runs without epmd, for so it was started .*: lost@vm \(pid \d+, port \d+\)`, ""},
+	{"a node that is stopped and that epmd does not know", `kill -KILL $(pid 4369); sleep 0.1
+		erl -noinput -sname lost -start_epmd false -erl_epmd_port 0 & await listening; beamrun -q ensure; kill -STOP $!`,
+		"lost nodes", `fail node lost: silent: .*; hint: if it is stopped, wake it: kill -CONT \d+`, `kill -CONT $!; sleep 0.1; beamrun repair lost`},
+	{"the host's name has no address", `echo "127.0.0.1 localhost" >/etc/hosts`, "host name", `fail short names \(NAME@vm\): vm has no address`, ""},
+	{"the host's name leads elsewhere", `echo "192.0.2.7 vm" >/etc/hosts`, "host name", `fail .*: vm leads to 192.0.2.7, which is no address of this host`, ""},
+	{"the host's long name leads elsewhere", `printf '127.0.1.1 vm\n192.0.2.7 vm.example.org vm\n' >/etc/hosts`, "host name",
+		`warn .*long names \(NAME@vm.example.org\): vm.example.org leads to 192.0.2.7`, ""},
+	{"no cookie", `rm ~/.erlang.cookie`, "cookie", `warn there is no /root/.erlang.cookie`, ""},
+	{"a cookie that others can read", `chmod 644 ~/.erlang.cookie`, "cookie", `fail cookie file /root/.erlang.cookie: others may read`, ""},
+	{"an empty cookie", `chmod 600 ~/.erlang.cookie; : >~/.erlang.cookie`, "cookie", `fail cookie file /root/.erlang.cookie: it is empty`, ""},
+	{"a cookie of Erlang's kind", `chmod 600 ~/.erlang.cookie; printf ABCDEFGHIJKLMNOPQRST >~/.erlang.cookie`, "cookie",
+		`warn .* weak cookie: 20 capital letters`, ""},
+	{"a short cookie", `chmod 600 ~/.erlang.cookie; printf monster >~/.erlang.cookie`, "cookie", `warn .* weak cookie: it has 7 characters`, ""},
+	{"ERL_EPMD_PORT means another epmd", `export ERL_EPMD_PORT=4371`, "environment",
+		`fail ERL_EPMD_PORT: 4371; .*none answers on port 4371, but there is one on port 4369`, ""},
+	{"ERL_EPMD_PORT is no port", `export ERL_EPMD_PORT=epmd`, "environment", `fail ERL_EPMD_PORT: "epmd" is not a port`, ""},
+	{"epmd listens on more than is asked for", `export ERL_EPMD_ADDRESS=127.0.0.1`, "addresses",
+		`warn all of this host, while only 127.0.0.1 is asked for`, ""},
+	{"a cookie in an argument list", `erl -noinput -sname loud -setcookie seen_by_all & await beamrun names loud`, "cookies in ps",
+		`warn every user of this host can read the cookie of loud \(pid \d+, user root\) \(-setcookie\)`,
+		`kill $!; while beamrun names loud; do sleep 0.05; done; node loud`},
+	{"HOME is not set", `unset HOME`, "home", `fail \$HOME is not defined: a node with a name does not boot`, ""},
+	{"HOME is no folder", `export HOME=/root/none`, "home", `fail HOME is /root/none, which is no folder`, `mkdir -p -m 700 /root/none; beamrun cookie rotate`},
+	{"the lock can't be opened", `rm -f ~/.cache/beamrun/epmd-4369.lock; mkdir ~/.cache/beamrun/epmd-4369.lock`, "state folder",
+		`warn /root/.cache/beamrun/epmd-4369.lock is no regular file`, ""},
+}
+
+// onSeededHost is the script around a planted problem. $0 is the test's folder.
+const onSeededHost = `
+set -u
+ip link set lo up
+hostname vm
+mount -t tmpfs none /root
+mkdir "$0/etc" "$0/work"
+mount -t tmpfs none "$0/etc"
+mkdir "$0/etc/upper" "$0/etc/work"
+mount -t overlay none -o "lowerdir=/etc,upperdir=$0/etc/upper,workdir=$0/etc/work" /etc
+printf '127.0.0.1 localhost\n127.0.1.1 vm\n' >/etc/hosts
+echo "nameserver 127.0.0.1" >/etc/resolv.conf
+export HOME=/root
+cd /root
+
+pid() { # of the process that listens on a port
+	ss -ltnpH "sport = :$1" | sed -n 's/.*pid=\([0-9]*\),.*/\1/p' | head -n 1
+}
+await() { # until a command succeeds
+	for i in $(seq 200); do if "$@" >/dev/null 2>&1; then return; fi; sleep 0.05; done
+	echo "in vain: $*"
+}
+listening() { [ "$(ss -ltnpH | grep -c beam.smp)" != 0 ]; } # a node
+node() { # with a short name
+	erl -noinput -sname "$1" </dev/null & await beamrun names "$1"
+}
+listen() { # on a port, and never say a word
+	erl -noinput -eval "{ok, _} = gen_tcp:listen($1, [{reuseaddr, true}]), receive after infinity -> ok end." </dev/null & await pid_is_there "$1"
+}
+pid_is_there() { [ "$(pid "$1")" != "" ]; }
+hold() { # a name in epmd, at a port (ALIVE2)
+	exec 8<>/dev/tcp/127.0.0.1/4369
+	printf "\0\\x$(printf %x $((13 + ${#1})))x\\x$(printf %02x $(($2 / 256)))\\x$(printf %02x $(($2 % 256)))M\0\0\6\0\5\0\\x$(printf %x ${#1})$1\0\0" >&8
+	while :; do sleep 1 8>&-; done
+}
+see() { echo "== $1"; beamrun -q doctor; echo "exit $?"; }
+
+beamrun cookie rotate >/dev/null
+beamrun -q ensure
+see before
+eval "$1"
+see planted
+echo "== mending"
+beamrun -q doctor | sed -n 's/^ *\$ //p' >"$0/mend"
+if [ "$2" != "" ]; then eval "$2"; else . "$0/mend"; fi
+for i in $(seq 40); do [ "$(beamrun -q doctor)" = "" ] && break; sleep 0.05; done
+see after
+echo "== mend"
+cat "$0/mend"
+`
+
+// doctor finds each problem, and nothing else; the command that it says, run as it stands, mends it.
+func TestDoctor(t *testing.T) {
+	epmdtest.Need(t, "epmd", "erl", "ss", "ip", "script", "bash")
+	if os.Getuid() != 0 {
+		epmdtest.Skip(t, "only root can make a host of its own")
+	}
+	section := func(out, name string) string {
+		_, after, _ := strings.Cut(out, "== "+name+"\n")
+		text, _, _ := strings.Cut(after, "\n== ")
+		return strings.TrimSpace(text)
+	}
+	for _, p := range allPlanted {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			out := seededHost(t, onSeededHost, p.plant, p.mend)
+			if got := section(out, "before"); got != "exit 0" {
+				t.Errorf("a false alarm on a host that is well: %s", got)
+			}
+			got := section(out, "planted")
+			status, want, _ := strings.Cut(p.found, " ")
+			line := regexp.MustCompile(`(?m)^(warn|fail) +(` + regexp.QuoteMeta(p.check) + `) +(.*)$`).FindStringSubmatch(got)
+			if line == nil || line[1] != status || !regexp.MustCompile(want).MatchString(line[3]) {
+				t.Errorf("it said\n%s\nwant %s: %s", got, p.check, p.found)
+			}
+			if alarms := regexp.MustCompile(`(?m)^(warn|fail)`).FindAllString(got, -1); len(alarms) != 1 {
+				t.Logf("more than one alarm:\n%s", got)
+			}
+			if wantExit := map[string]string{"warn": "exit 0", "fail": "exit 1"}[status]; !strings.HasSuffix(got, wantExit) {
+				t.Errorf("it said\n%s\nwant %s", got, wantExit)
+			}
+			if got := section(out, "after"); got != "exit 0" {
+				t.Errorf("afterwards it said %s\nall:\n%s", got, out)
+			}
+			if line != nil {
+				mend, how := p.mend, "by hand"
+				if mend == "" {
+					mend, how = section(out, "mend"), "its command"
+				}
+				t.Logf("| %s | %s, %s: %s | %s: %s |", p.name, status, p.check, line[3], how, strings.Join(strings.Fields(mend), " "))
+			}
+		})
+	}
+}
+
+// seededHost runs a script for bash in namespaces of its own, which end with it, and returns what it printed.
+func seededHost(t *testing.T, script string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	dir := t.TempDir()
+	cmd := exec.CommandContext(ctx, "unshare", append([]string{"--net", "--mount", "--pid", "--mount-proc", "--uts", "--ipc", "--fork", "--kill-child",
+		"bash", "-c", script, dir}, args...)...)
+	erl, _ := exec.LookPath("erl")
+	erl, _ = filepath.EvalSymlinks(erl)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "BEAMRUN_DETACH=session", "ERLANG=" + filepath.Dir(filepath.Dir(erl))}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return string(out)
+}
