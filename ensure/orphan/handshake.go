@@ -45,7 +45,9 @@ const (
 // A Refusal is a node that does not let us in, in its own word: "not_allowed", "nok" or "alive".
 type refusal string
 
-func (r refusal) Error() string { return "the node does not take the connection: " + string(r) }
+func (r refusal) Error() string {
+	return fmt.Sprintf("the node does not take the connection: %q", string(r))
+}
 
 var (
 	errNotANode = errors.New("it does not speak Erlang's distribution protocol")
@@ -119,7 +121,7 @@ func meetAs(ctx context.Context, addr netip.AddrPort, version int) (_ *peer, err
 	case !isStatus:
 		return nil, errNotANode
 	case !bytes.HasPrefix(word, []byte("ok")):
-		return nil, refusal(fmt.Sprintf("%.20q", word))
+		return nil, refusal(word[:min(len(word), 20)])
 	}
 	challenge, err := p.receive()
 	if err != nil {
