@@ -83,14 +83,17 @@ func readNested(b []byte, depth int) (term any, rest []byte, err error) {
 	}
 	// take returns the next n bytes.
 	take := func(n int) (part []byte) {
-		if err != nil || n > len(b) {
+		if err != nil || n < 0 || n > len(b) { // less than 0: where an int has 32 bits
 			err = io.ErrUnexpectedEOF
-			return make([]byte, min(n, 8)) // of a number; a text is not looked at after an error
+			return make([]byte, 4) // for the number that is wanted; a text is not looked at after an error
 		}
 		part, b = b[:n], b[n:]
 		return part
 	}
 	elements := func(n int) (all []any) {
+		if n < 0 || n > len(b) { // each takes a byte or more
+			err = io.ErrUnexpectedEOF
+		}
 		for range n {
 			var e any
 			if err == nil {
