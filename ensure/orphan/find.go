@@ -89,17 +89,17 @@ func (s search) look(ctx context.Context, vm owner.Program) Node {
 	}
 	switch {
 	case vm.Elsewhere:
-		return apart(KindNamespace, fmt.Sprintf("repair it there, in its container, or as root: nsenter -t %d -n beamrun repair %s", n.PID, n.Name),
+		return apart(KindNamespace, fmt.Sprintf("repair it there, in its container, or as root: nsenter -t %d -n beamrun repair %s", n.PID, n.Short()),
 			"%s (pid %d) runs in another network namespace, where this epmd is not", vm.Name, vm.PID)
 	case vm.Closed && s.ports[n.Short()] != 0:
 		return Node{} // by all that can be seen
 	case vm.Closed:
-		return apart(KindUser, fmt.Sprintf("as that user or as root: sudo beamrun repair %s", n.Name),
+		return apart(KindUser, fmt.Sprintf("as that user or as root: sudo beamrun repair %s", n.Short()),
 			"it is another user's (uid %d, pid %d), or this user may not look into it", n.UID, n.PID)
 	}
-	if port := vm.Getenv("ERL_EPMD_PORT"); port != "" && port != strconv.Itoa(int(s.epmd.Port())) {
-		return apart(KindEpmd, fmt.Sprintf("beamrun --port %s repair %s", port, n.Name),
-			"%s (pid %d) uses an epmd on port %s, for so it was told (ERL_EPMD_PORT)", vm.Name, vm.PID, port)
+	if port := epmdPort(vm.Args); port != s.epmd.Port() {
+		return apart(KindEpmd, fmt.Sprintf("beamrun --port %d repair %s", port, n.Short()),
+			"%s (pid %d) uses the epmd on port %d (ERL_EPMD_PORT)", vm.Name, vm.PID, port)
 	}
 	if m := value(vm.Args, "-epmd_module"); m != "" && m != "erl_epmd" {
 		return apart(KindEpmdless, "", "%s (pid %d) does without epmd: its -epmd_module is %.100s", vm.Name, vm.PID, m)
@@ -134,6 +134,9 @@ func (s search) ask(ctx context.Context, n Node) Node {
 		if err == nil {
 			n.Name, n.Hidden = p.name, p.hidden
 			p.close()
+			if s.ports[n.Short()] == n.Addr.Port() { // by a name that it took later
+				return Node{}
+			}
 			return n
 		}
 		last = err

@@ -2,6 +2,7 @@ package orphan
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -47,11 +48,27 @@ func ShowsCookie(args []string) bool { return ownCookie(args) != "" }
 // nodeName is the name that the arguments give the node, with its host where they have it, or "".
 func nodeName(args []string) string {
 	for _, flag := range []string{"-name", "-sname"} {
-		if name := value(args, flag); name != "" && name != "undefined" { // that one gets a name from whom it connects to
+		// "undefined" gets its name from whom it connects to
+		if name := value(args, flag); name != "undefined" && isNodeName(short(name)) {
 			return name
 		}
 	}
 	return ""
+}
+
+// isNodeName says whether that can stand before the @ of a node's name (net_kernel.erl). Any process may have any arguments, and
+// the name becomes part of a command, in a hint.
+func isNodeName(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-") == ""
+}
+
+// epmdPort is where the node looks for epmd. erl makes an argument of ERL_EPMD_PORT.
+func epmdPort(args []string) uint16 {
+	port, err := strconv.ParseUint(value(args, "-epmd_port"), 10, 16)
+	if err != nil || port == 0 {
+		return 4369
+	}
+	return uint16(port)
 }
 
 // speaksTLS says that the arguments have the node speak another protocol than plain TCP.
@@ -60,11 +77,11 @@ func speaksTLS(args []string) bool {
 	return proto != "" && proto != "inet_tcp" && proto != "inet6_tcp"
 }
 
-// ownCookie is the cookie that the arguments give, or "". Of two that are given, OTP takes none.
+// ownCookie is the cookie that the arguments give, or "". Of two that are given, OTP takes none (auth.erl).
 func ownCookie(args []string) string {
 	given := values(args, "-setcookie")
-	given = slices.DeleteFunc(given, func(v []string) bool { return len(v) != 1 }) // -setcookie NODE COOKIE is for that node
-	if len(given) != 1 {
+	given = slices.DeleteFunc(given, func(v []string) bool { return len(v) > 1 }) // -setcookie NODE COOKIE is for that node
+	if len(given) != 1 || len(given[0]) != 1 {
 		return ""
 	}
 	return given[0][0]
