@@ -90,15 +90,15 @@ func (n Node) Cookie() (string, error) {
 	if c := n.vm.Getenv(handed); c != "" && evaluates(n.vm.Args, handed) {
 		return c, nil
 	}
-	home := n.vm.Getenv("HOME")
+	home := value(n.vm.Args, "-home") // erl's, as it was before an -env HOME
 	if home == "" {
-		return "", n.problem(KindCookie, "name its file: --cookie file:PATH", "nobody says where its cookie file is: it has no HOME")
+		return "", n.problem(KindCookie, "name its file: --cookie file:PATH", "nobody says where its cookie file is: it has no -home")
 	}
 	config := n.vm.Getenv("XDG_CONFIG_HOME")
 	if config == "" {
 		config = filepath.Join(home, ".config")
 	}
-	c, err := cookie.Load(cookie.PathIn(n.vm.Path(home), n.vm.Path(config)))
+	c, err := loadOf(n.UID, cookie.PathIn(n.vm.Path(home), n.vm.Path(config)))
 	var file *cookie.FileError
 	if errors.As(err, &file) {
 		return "", n.problem(KindCookie, file.Hint, "its cookie file %s: %w", file.Path, file.Err)
