@@ -15,7 +15,7 @@ func TestReadTerm(t *testing.T) {
 		"a\x07":                                7,
 		"b\xff\xff\xff\xfe":                    -2,
 		"b\x7f\xff\xff\xff":                    1<<31 - 1,
-		"n\x04\x00\x01\x00\x00\x80":            0x80000001,
+		"n\x04\x00\x05\x01\x00\x00":            0x105,
 		"n\x01\x01\x05":                        -5,
 		"n\x00\x00":                            0,
 		"d\x00\x02ok":                          atom("ok"),
