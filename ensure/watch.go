@@ -13,6 +13,7 @@ import (
 
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/ensure/orphan"
 )
 
 const (
@@ -28,6 +29,9 @@ const (
 	// comeBack is how long a node may take to register again by itself: from 23.3 on, OTP tries every 2 s, and may be in vain
 	// the first time.
 	comeBack = 5 * time.Second
+
+	// repairTimeout bounds the time in which the lost nodes are told to register: nothing is watched meanwhile.
+	repairTimeout = 3 * time.Second
 
 	// maxRetry is the longest wait after a failure to have an epmd; they grow from lookEvery.
 	maxRetry = 5 * time.Second
@@ -53,10 +57,16 @@ type Event struct {
 	// is of another Kind.
 	Err error
 
-	// Lost are nodes that run (something listens where they did) and that epmd does not know any more: they were
+	// Lost are nodes that run (something listens where they did) and that epmd did not know any more: they were
 	// registered while this Watch looked, and have not come back by themselves within 5 s. Before 23.3 OTP never
-	// registers a node again. Each is told of once.
-	Lost []epmd.Node
+	// registers a node again. Each has been told to, see package orphan, and is told of once.
+	Lost []LostNode
+}
+
+// LostNode is a node that had lost its name.
+type LostNode struct {
+	epmd.Node
+	Err error // why it could not be registered again, an *[orphan.Error] most often; nil: it has its name again
 }
 
 // Run keeps the epmd alive until the context ends. When it is gone Run calls [Epmd]: at once on Linux where it is this user's
@@ -140,19 +150,44 @@ func (s *watch) look(ctx context.Context) bool {
 		return false
 	}
 	if s.names.due() {
-		ctx, cancel := context.WithTimeout(ctx, lookPatience)
-		defer cancel()
-		nodes, err := epmd.Names(ctx, s.addr.String())
+		soon, cancel := context.WithTimeout(ctx, lookPatience)
+		nodes, err := epmd.Names(soon, s.addr.String())
+		cancel()
 		if err != nil {
 			return false
 		}
 		if lost := s.names.update(nodes, s.addr.Addr()); len(lost) > 0 {
-			s.notify(Event{Lost: lost})
+			s.notify(Event{Lost: s.repair(ctx, lost)})
 		}
 		return true
 	}
 	return s.epmd != nil || epmd.Alive(ctx, s.addr, lookPatience) == nil
 }
+
+// repair gives the nodes their names back, each with its own cookie.
+func (s *watch) repair(ctx context.Context, nodes []epmd.Node) (lost []LostNode) {
+	ctx, cancel := context.WithTimeout(ctx, repairTimeout)
+	defer cancel()
+	found, err := orphan.Find(ctx, s.addr)
+	if err == nil {
+		err = errUnseen
+	}
+	for _, n := range nodes {
+		l := LostNode{n, err}
+		for _, f := range found {
+			if f.Addr.Port() == n.Port {
+				l.Err = f.RegisterItself(ctx, s.addr)
+			}
+		}
+		if l.Err == nil { // else it is told of once
+			s.names.known[n.Name] = knownName{port: n.Port}
+		}
+		lost = append(lost, l)
+	}
+	return lost
+}
+
+var errUnseen = errors.New("nobody tells which process it is")
 
 // ensure makes sure of the epmd again.
 func (s *watch) ensure(ctx context.Context) bool {

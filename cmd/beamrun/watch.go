@@ -23,13 +23,22 @@ func (a *app) sayEvent(e ensure.Event) {
 		r, _ := describe(e.Err)
 		a.sayReport(r)
 	case len(e.Lost) > 0:
-		var nodes []string
+		var back []string
 		for _, n := range e.Lost {
-			nodes = append(nodes, fmt.Sprintf("%s (port %d)", n.Name, n.Port))
+			if n.Err == nil {
+				back = append(back, fmt.Sprintf("%s (port %d)", n.Name, n.Port))
+			}
 		}
-		a.sayReport(report{
-			Message: "nodes that run and that epmd no longer knows: " + strings.Join(nodes, ", "),
-			Hint:    "OTP before 23.3 does not register again by itself; start them anew"})
+		if len(back) > 0 {
+			a.say("nodes that had lost their names and have them again: %s", strings.Join(back, ", "))
+		}
+		for _, n := range e.Lost {
+			if n.Err != nil {
+				r, _ := describe(n.Err)
+				r.Message = fmt.Sprintf("%s (port %d) runs, and epmd no longer knows it: %s", n.Name, n.Port, r.Message)
+				a.sayReport(r)
+			}
+		}
 	case e.Result.Started:
 		a.say("epmd was gone; %s", ensureLine(e.Result))
 	default:

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,7 +71,7 @@ func TestWatchSignals(t *testing.T) {
 }
 
 // With epmd killed at random moments, somebody who watches is enough for all nodes of the host: epmd is there again at
-// once, and the nodes whose OTP registers again are too. Of the others beamrun tells.
+// once, and the nodes whose OTP registers again are too. The others beamrun has register again.
 func TestWatchedNodes(t *testing.T) {
 	h := newHost(t)
 	a := h.lasting("beamrun", "--watch", "erl", "-sname", "a", "-noinput")
@@ -114,14 +113,6 @@ func TestWatchedNodes(t *testing.T) {
 			if time.Since(begin) > 15*time.Second {
 				t.Fatalf("after %v: %v, %v\n%s", time.Since(begin), nodes, err, said())
 			}
-			if lost := regexp.MustCompile(`that epmd no longer knows: ([abc] \(port \d+\)(, )?){3}`).FindString(said()); lost != "" {
-				time.Sleep(5 * time.Second)
-				if nodes, err := epmd.Names(t.Context(), addr); len(nodes) > 0 || err != nil {
-					t.Errorf("they were not lost: %v, %v", nodes, err)
-				}
-				t.Logf("NAMES answers after %v; this OTP does not register again, and beamrun says: %s", answers[0], lost)
-				return
-			}
 			time.Sleep(time.Millisecond)
 		}
 	}
@@ -130,7 +121,11 @@ func TestWatchedNodes(t *testing.T) {
 	n := len(answers)
 	t.Logf("%d kills: NAMES answers after %v (median), %v (most); all three names are back after %v, %v",
 		n, answers[n/2], answers[n-1], backs[n/2], backs[n-1])
-	if answers[n-1] > 2*time.Second || backs[n-1] > 5*time.Second {
+	limit := 5 * time.Second
+	if strings.Contains(said(), "nodes that had lost their names and have them again: ") { // by beamrun
+		limit += 5 * time.Second
+	}
+	if answers[n-1] > 2*time.Second || backs[n-1] > limit {
 		t.Error("too late")
 	}
 	if got := strings.Count(said(), "beamrun: epmd was gone; epmd on "); got == 0 && !strings.Contains(said(), "answers again") {

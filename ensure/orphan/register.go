@@ -21,6 +21,15 @@ func (n Node) Register(ctx context.Context, addr netip.AddrPort, cookie string) 
 	return nil
 }
 
+// RegisterItself is Register with the node's own [Node.Cookie].
+func (n Node) RegisterItself(ctx context.Context, addr netip.AddrPort) error {
+	c, err := n.Cookie()
+	if err != nil {
+		return err
+	}
+	return n.Register(ctx, addr, c)
+}
+
 func (n Node) register(ctx context.Context, addr netip.AddrPort, cookie string) *Error {
 	if n.Problem != nil {
 		return n.Problem
