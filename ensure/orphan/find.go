@@ -97,7 +97,7 @@ func (s search) look(ctx context.Context, vm owner.Program) Node {
 		return apart(KindUser, fmt.Sprintf("as that user or as root: sudo beamrun repair %s", n.Short()),
 			"it is another user's (uid %d, pid %d), or this user may not look into it", n.UID, n.PID)
 	}
-	if port := epmdPort(vm.Args); port != s.epmd.Port() {
+	if port := epmdPort(vm.Args); port != s.epmd.Port() && len(vm.Args) > 0 { // Windows shows none
 		return apart(KindEpmd, fmt.Sprintf("beamrun --port %d repair %s", port, n.Short()),
 			"%s (pid %d) uses the epmd on port %d (ERL_EPMD_PORT)", vm.Name, vm.PID, port)
 	}

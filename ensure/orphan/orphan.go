@@ -15,7 +15,8 @@
 // distribution handshake, which need no cookie and leave no line in the node's log. [Node.Register] has the node itself
 // register, by a call of its own erl_epmd:register_node/2; so the name lives as long as the node, and nobody holds it for it.
 //
-// Processes are looked into on Linux. Elsewhere Find finds nothing, and [Ask] tells which node listens at an address.
+// Processes are looked into by /proc on Linux, lsof(8) and ps(1) on macOS and BSD, netstat and tasklist on Windows. The latter
+// two were only built, and what these programs print was read from their manuals and from an lsof on Linux.
 package orphan
 
 import (

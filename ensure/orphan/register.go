@@ -99,6 +99,13 @@ func (n Node) Cookie() (string, error) {
 	if c := n.vm.Getenv(handed); c != "" && evaluates(n.vm.Args, handed) {
 		return c, nil
 	}
+	if len(n.vm.Args) == 0 { // nobody tells, so it is taken for this user's
+		path, err := cookie.DefaultPath()
+		if err != nil {
+			return "", n.problem(KindCookie, "give its cookie: --cookie SOURCE", "%w", err)
+		}
+		return cookie.Load(path)
+	}
 	home := value(n.vm.Args, "-home") // erl's, as it was before an -env HOME
 	if home == "" {
 		return "", n.problem(KindCookie, "name its file: --cookie file:PATH", "nobody says where its cookie file is: it has no -home")

@@ -4,6 +4,7 @@ package owner
 import (
 	"fmt"
 	"net/netip"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -80,9 +81,13 @@ type Program struct {
 	Elsewhere bool
 }
 
-// VMs returns the processes of this host that run an Erlang VM, none where nobody tells.
+// VMs returns the processes of this host that run an Erlang VM, none where nobody tells. On macOS, BSD and Windows they are
+// those that listen, without what only /proc tells; on Windows, without arguments.
 func VMs() []Program {
-	return programs(func(name string) bool { return name == "beam" || strings.HasPrefix(name, "beam.") }) // beam.smp, beam.debug.smp
+	return programs(func(name string) bool {
+		return name == "beam" || strings.HasPrefix(name, "beam.") || // beam.smp, beam.debug.smp
+			runtime.GOOS == "windows" && (name == "erl" || name == "werl")
+	})
 }
 
 // Epmds returns those that run an epmd.
