@@ -137,7 +137,8 @@ func TestWithoutExec(t *testing.T) {
 	server := epmdtest.New(t)
 	server.Register("alice", 40001)
 	w := newWithoutExec(t, server.Port())
-	if out, code := w.run(w.beamrun("names")); out != "alice 40001\n" || code != 0 {
+	// Linux tells that nobody listens there
+	if out, code := w.run(w.beamrun("names")); strings.Replace(out, " stale", "", 1) != "alice 40001\n" || code != 0 {
 		t.Errorf("names: %q, exit code %d", out, code)
 	}
 	if out, code := w.run(w.beamrun("ensure")); out != fmt.Sprintf("epmd on %s: already running\n", server.Addr()) || code != 0 {

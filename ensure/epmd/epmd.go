@@ -154,14 +154,20 @@ func readNames(r io.Reader) ([]Node, error) {
 	if _, err := readHeader(r); err != nil {
 		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(r, maxReply+1))
-	if err != nil {
+	return readLines(r)
+}
+
+// readLines reads what follows the header.
+func readLines(r io.Reader) ([]Node, error) {
+	var text strings.Builder
+	text.Grow(1 << 15) // a thousand names
+	if _, err := io.Copy(&text, io.LimitReader(r, maxReply+1)); err != nil {
 		return nil, err
 	}
-	if len(text) > maxReply {
+	if text.Len() > maxReply {
 		return nil, errTooLong
 	}
-	rest := string(text)
+	rest := text.String()
 	nodes := make([]Node, 0, strings.Count(rest, "\n"))
 	for rest != "" {
 		line, after, whole := strings.Cut(rest, "\n")

@@ -26,6 +26,21 @@ func Ping(ctx context.Context, addr netip.AddrPort, timeout time.Duration) (port
 	return port, nil
 }
 
+// List is [Ping] that keeps the names: [Names] in the least time. It calls meanwhile while epmd makes its reply, which takes some
+// milliseconds for a thousand names.
+func List(ctx context.Context, addr netip.AddrPort, timeout time.Duration, meanwhile func()) (port uint16, nodes []Node, err error) {
+	err = ask(ctx, addr, soonest(ctx, timeout), []byte{namesReq}, func(r io.Reader) (err error) {
+		meanwhile()
+		if port, err = readHeader(r); err != nil {
+			return err
+		}
+		inBulk(r)
+		nodes, err = readLines(r)
+		return err
+	})
+	return port, nodes, wrap(addr.String(), err)
+}
+
 // Alive asks the epmd at addr for a node that nobody has, and returns nil when it answers. Unlike [Ping] it can't tell the
 // epmd's port, and what it costs does not grow with the number of names: it is for asking again and again. Else it is as Ping.
 func Alive(ctx context.Context, addr netip.AddrPort, timeout time.Duration) error {

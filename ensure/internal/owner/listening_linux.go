@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,6 +35,17 @@ func connected(port int) []Socket {
 	return sockets
 }
 
+// ports returns those that somebody listens on: listening(0) in half the time, which counts where there are a thousand.
+func ports() map[uint16]bool {
+	found := map[uint16]bool{}
+	if diagnose(query{states: stateListen}, func(m message) { found[m.port()] = true }) != nil {
+		for _, s := range tabled(0) {
+			found[s.Addr.Port()] = true
+		}
+	}
+	return found
+}
+
 // query is what the kernel is asked for: sockets in those states, with those ports if they are not 0.
 type query struct {
 	states     uint32
@@ -47,37 +57,55 @@ const (
 	stateListen      = 1 << 10 // TCP_LISTEN
 )
 
-// diagnosed asks the kernel, see sock_diag(7). It takes a tenth of a millisecond; the kernel's tables take several, for all
-// their empty places are looked at.
 func diagnosed(q query) (sockets []Socket, _ error) {
+	err := diagnose(q, func(m message) {
+		sockets = append(sockets, Socket{Addr: netip.AddrPortFrom(m.addr(), m.port()), UID: m.uid(), Backlog: m.backlog(), inode: socketLink(m.inode())})
+	})
+	return sockets, err
+}
+
+// message is a struct inet_diag_msg.
+type message []byte
+
+func (m message) port() uint16  { return binary.BigEndian.Uint16(m[4:]) }
+func (m message) backlog() int  { return int(binary.NativeEndian.Uint32(m[60:])) }
+func (m message) uid() int      { return int(binary.NativeEndian.Uint32(m[64:])) }
+func (m message) inode() uint32 { return binary.NativeEndian.Uint32(m[68:]) }
+
+func (m message) addr() netip.Addr {
+	size := 4
+	if m[0] == unix.AF_INET6 {
+		size = 16
+	}
+	addr, _ := netip.AddrFromSlice(m[8 : 8+size])
+	return addr
+}
+
+// diagnose asks the kernel, see sock_diag(7). It takes a tenth of a millisecond; the kernel's tables take several, for all
+// their empty places are looked at.
+func diagnose(q query, each func(message)) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer unix.Close(fd)
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}); err != nil {
-		return nil, err
+		return err
 	}
+	buf := make([]byte, 1<<15)
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		if sockets, err = diagnose(fd, family, q, sockets); err != nil {
-			return nil, err
+		if err := dump(fd, family, q, buf, each); err != nil {
+			return err
 		}
 	}
-	return sockets, nil
+	return nil
 }
 
-// diagnose has the kernel dump the sockets with that family of addresses.
-func diagnose(fd int, family byte, q query, sockets []Socket) ([]Socket, error) {
+// dump asks for the sockets with that family of addresses.
+func dump(fd int, family byte, q query, buf []byte, each func(message)) error {
 	const (
 		header = unix.SizeofNlMsghdr
 		length = header + 8 + 48 // struct inet_diag_req_v2 with its inet_diag_sockid
-
-		// places in struct inet_diag_msg
-		source  = 4
-		address = 8
-		wqueue  = 60
-		uid     = 64
-		inode   = 68
 	)
 	req := make([]byte, length)
 	native := binary.NativeEndian
@@ -89,38 +117,26 @@ func diagnose(fd int, family byte, q query, sockets []Socket) ([]Socket, error) 
 	binary.BigEndian.PutUint16(req[header+8:], uint16(q.source))
 	binary.BigEndian.PutUint16(req[header+10:], uint16(q.to))
 	if err := unix.Sendto(fd, req, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return nil, err
+		return err
 	}
-	buf := make([]byte, 1<<15)
 	for {
 		n, _, err := unix.Recvfrom(fd, buf, 0)
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		messages, err := syscall.ParseNetlinkMessage(buf[:n])
-		if err != nil {
-			return nil, err
-		}
-		for _, m := range messages {
+		for b := buf[:n]; len(b) >= header; {
+			size, kind := int(native.Uint32(b)), native.Uint16(b[4:])
 			switch {
-			case m.Header.Type == unix.NLMSG_DONE:
-				return sockets, nil
-			case m.Header.Type != unix.SOCK_DIAG_BY_FAMILY || len(m.Data) < inode+4:
-				return nil, fmt.Errorf("netlink message of type %d", m.Header.Type)
+			case kind == unix.NLMSG_DONE:
+				return nil
+			case kind != unix.SOCK_DIAG_BY_FAMILY || size < header+72 || size > len(b):
+				return fmt.Errorf("netlink message of type %d and %d bytes", kind, size)
 			}
-			size := 4
-			if family == unix.AF_INET6 {
-				size = 16
-			}
-			addr, _ := netip.AddrFromSlice(m.Data[address : address+size])
-			sockets = append(sockets, Socket{
-				Addr:    netip.AddrPortFrom(addr, binary.BigEndian.Uint16(m.Data[source:])),
-				UID:     int(native.Uint32(m.Data[uid:])),
-				Backlog: int(native.Uint32(m.Data[wqueue:])),
-				inode:   socketLink(native.Uint32(m.Data[inode:]))})
+			each(message(b[header:size]))
+			b = b[min((size+3)&^3, len(b)):] // each begins at a multiple of 4 bytes
 		}
 	}
 }

@@ -64,6 +64,9 @@ func Listening(port int) []Socket { return listening(port) }
 // Connected returns the ends of connections to the port that are on this host, as far as Listening would.
 func Connected(port int) []Socket { return connected(port) }
 
+// Ports returns the ports of Listening(0).
+func Ports() map[uint16]bool { return ports() }
+
 // OfSockets returns which process has each of the sockets, by its port, as far as OfPort would.
 func OfSockets(sockets []Socket) map[uint16]Process { return ofSockets(sockets) }
 

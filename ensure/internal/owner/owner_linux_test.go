@@ -31,10 +31,13 @@ func TestOfPort(t *testing.T) {
 		if p, ok := OfPort(port); !ok || p.PID != os.Getpid() || !HasPort(os.Getpid(), port) || HasPort(1, port) {
 			t.Errorf("%q: %v, %v", hosts, p, ok)
 		}
+		if !Ports()[uint16(port)] {
+			t.Errorf("%q: not among all ports", hosts)
+		}
 		for _, c := range closers {
 			c()
 		}
-		if p, ok := OfPort(port); ok {
+		if p, ok := OfPort(port); ok || Ports()[uint16(port)] {
 			t.Errorf("%q: afterwards %v", hosts, p)
 		}
 	}

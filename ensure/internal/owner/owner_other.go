@@ -17,6 +17,7 @@ func wake(int) bool                 { return false }
 
 func listening(int) []Socket                { return nil }
 func connected(int) []Socket                { return nil }
+func ports() map[uint16]bool                { return nil }
 func ofSockets([]Socket) map[uint16]Process { return nil }
 func getenv(int, string) string             { return "" }
 func pathOf(_ int, path string) string      { return path }

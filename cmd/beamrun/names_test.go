@@ -1,0 +1,32 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/orphan"
+)
+
+// Columns are aligned, one that nobody has is left out, and a name plays no tricks.
+func TestNameColumns(t *testing.T) {
+	known := []orphan.Name{
+		{Node: epmd.Node{Name: "alice", Port: 40001}, Known: true, Alive: true, PID: 7, Program: "beam.smp"},
+		{Node: epmd.Node{Name: "bøb", Port: 9}, Known: true, Alive: true},
+		{Node: epmd.Node{Name: "a\x1b[0m", Port: 65535}, Known: true},
+		{Node: epmd.Node{Name: "c", Port: 1}, Known: true, Alive: true, PID: 12345, Program: "my node"},
+	}
+	want := "alice      40001 7     beam.smp  alive\n" +
+		"bøb        9                     alive\n" +
+		`"a\x1b[0m" 65535                 stale` + "\n" +
+		"c          1     12345 \"my node\" alive\n"
+	if got := string(columns(known)); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	unknown := []orphan.Name{{Node: epmd.Node{Name: "alice", Port: 40001}}, {Node: epmd.Node{Name: "b", Port: 1}}}
+	if got := string(columns(unknown)); got != "alice 40001\nb     1\n" {
+		t.Errorf("got\n%s", got)
+	}
+	if got := columns(nil); len(got) != 0 {
+		t.Errorf("got %q", got)
+	}
+}

@@ -1,0 +1,84 @@
+package orphan
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/internal/owner"
+)
+
+// Name is a name that epmd has, and who listens on its port.
+type Name struct {
+	epmd.Node
+
+	// Known says that the operating system told whether anybody listens; on Linux it does, of an epmd of this host.
+	Known bool
+
+	// Alive says that somebody does. Else the name is stale: nobody can connect to the node, if there still is one.
+	Alive bool
+
+	// PID is that of the process that listens, and Program what ps calls it ("beam.smp"), both as set by [Holders].
+	PID     int
+	Program string
+}
+
+// Names returns the names that the epmd at addr has, in its own order, and which of them are alive: one question to the epmd and
+// one to the operating system. No node is connected to, for many write a line into their log about one who says nothing.
+//
+// Errors: those of [epmd.List]; [epmd.ErrNotEpmd] also where it says that it has another port.
+func Names(ctx context.Context, addr netip.AddrPort, timeout time.Duration) ([]Name, error) {
+	var open map[uint16]bool
+	port, nodes, err := epmd.List(ctx, addr, timeout, func() { open = owner.Ports() })
+	if err != nil {
+		return nil, err
+	}
+	if port != addr.Port() {
+		return nil, fmt.Errorf("epmd: %s: %w: it says that its port is %d", addr, epmd.ErrNotEpmd, port)
+	}
+	known := open[port] && isLocal(addr.Addr())
+	if known && slices.ContainsFunc(nodes, func(n epmd.Node) bool { return !open[n.Port] }) {
+		open = owner.Ports() // it may have begun to listen just then
+	}
+	names := make([]Name, len(nodes))
+	for i, n := range nodes {
+		names[i] = Name{Node: n, Known: known, Alive: known && open[n.Port]}
+	}
+	return names, nil
+}
+
+// Holders finds the processes that listen on the ports of those names that are alive, which takes a look into every process
+// of the host. Another user's process stays unknown, but to root.
+func Holders(names []Name) {
+	wanted := map[uint16]bool{}
+	for _, n := range names {
+		if n.Alive {
+			wanted[n.Port] = true
+		}
+	}
+	if len(wanted) == 0 {
+		return
+	}
+	held := owner.OfSockets(slices.DeleteFunc(owner.Listening(0), func(s owner.Socket) bool { return !wanted[s.Addr.Port()] }))
+	for i, n := range names {
+		if p, ok := held[n.Port]; ok {
+			names[i].PID, names[i].Program = p.PID, p.Name
+		}
+	}
+}
+
+// isLocal says whether it is an address of this host.
+func isLocal(addr netip.Addr) bool {
+	if addr.IsLoopback() {
+		return true
+	}
+	all, _ := net.InterfaceAddrs()
+	return slices.ContainsFunc(all, func(a net.Addr) bool {
+		p, err := netip.ParsePrefix(a.String())
+		return err == nil && p.Addr() == addr
+	})
+}
