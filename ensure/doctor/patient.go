@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/user"
 	"strconv"
+	"strings"
+	"unicode"
 
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
@@ -81,12 +83,22 @@ func (p *patient) beamrun(words string) string {
 		c += " --port " + strconv.Itoa(p.config.Port)
 	}
 	if p.config.Address != "" {
-		c += " --address " + p.config.Address
+		c += " --address " + quoted(p.config.Address)
 	}
 	if p.config.Local {
 		c += " --local"
 	}
 	return c + " " + words
+}
+
+// quoted makes one word of a shell from s.
+func quoted(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-./:@%+=,~", r)
+	}) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // asRoot is a command that needs root's rights.

@@ -85,12 +85,12 @@ func (p *patient) home(context.Context) Check {
 	if err != nil {
 		c := found(Fail, "%v: a node with a name does not boot without it", err)
 		if u, err := user.Current(); err == nil && u.HomeDir != "" {
-			return c.with("export HOME="+u.HomeDir, "")
+			return c.with("export HOME="+quoted(u.HomeDir), "")
 		}
 		return c.with("", "set it to a folder with a cookie file, or where one can be made")
 	}
 	if !isFolder(home) {
-		return found(Fail, "HOME is %s, which is no folder: a node with a name does not boot", home).with("mkdir -p -m 700 "+home, "")
+		return found(Fail, "HOME is %s, which is no folder: a node with a name does not boot", home).with("mkdir -p -m 700 "+quoted(home), "")
 	}
 	return ok("%s", home)
 }
@@ -123,7 +123,7 @@ func (p *patient) stateFolder(context.Context) Check {
 		if err == nil {
 			err = fmt.Errorf("%s is no regular file", path)
 		}
-		return found(Warn, "%v", err).with("rm -r "+path, "")
+		return found(Warn, "%v", err).with("rm -r "+quoted(path), "")
 	}
 	return ok("%s", dir)
 }

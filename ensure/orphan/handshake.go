@@ -147,6 +147,9 @@ func (p *peer) readChallenge(m []byte) error {
 	default:
 		return errNotANode
 	}
+	if !isFullName(p.name) {
+		return errNotANode
+	}
 	p.hidden = flags&flagPublished == 0
 	return nil
 }

@@ -49,17 +49,24 @@ func ShowsCookie(args []string) bool { return ownCookie(args) != "" }
 func nodeName(args []string) string {
 	for _, flag := range []string{"-name", "-sname"} {
 		// "undefined" gets its name from whom it connects to
-		if name := value(args, flag); name != "undefined" && isNodeName(short(name)) {
+		name := value(args, flag)
+		if name != "undefined" && (isNodeName(name) || isFullName(name)) {
 			return name
 		}
 	}
 	return ""
 }
 
-// isNodeName says whether that can stand before the @ of a node's name (net_kernel.erl). Any process may have any arguments, and
+const alphanumeric = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+// isNodeName says whether that can stand before the @ of a node's name (net_kernel.erl). Any process may say what it wants, and
 // the name becomes part of a command, in a hint.
-func isNodeName(s string) bool {
-	return s != "" && strings.Trim(s, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-") == ""
+func isNodeName(s string) bool { return s != "" && strings.Trim(s, alphanumeric+"_-") == "" }
+
+// isFullName says whether that can be a node's whole name.
+func isFullName(s string) bool {
+	name, host, _ := strings.Cut(s, "@")
+	return isNodeName(name) && host != "" && strings.Trim(host, alphanumeric+"_-.:%") == ""
 }
 
 // epmdPort is where the node looks for epmd. erl makes an argument of ERL_EPMD_PORT.
