@@ -44,15 +44,19 @@ func (p *patient) registered(ctx context.Context) Check {
 	return c.with("kill "+strings.Join(pids, " "), "")
 }
 
-// mistake says what is wrong with a name, "" if nothing is.
+// mistake says what is wrong with a name, "" if nothing is. A node is asked for its name only where the system does not tell.
 func (p *patient) mistake(ctx context.Context, n epmd.Node) string {
 	if !p.listens(n.Port) {
 		return fmt.Sprintf("%s is stale: nobody listens on its port %d", n.Name, n.Port)
 	}
 	o, known := p.on[n.Port]
 	for _, vm := range p.vms {
-		if vm.PID == o.PID && known && orphan.NameOf(vm.Args) == n.Name {
-			return "" // that will do; a node is not asked in vain
+		if !known || vm.PID != o.PID {
+			continue
+		}
+		switch name := orphan.NameOf(vm.Args); {
+		case name == n.Name, name == "" && p.clients()[vm.PID] && p.isAlone(n):
+			return "" // it was given that name, or took one later and registered it itself
 		}
 	}
 	who := "somebody"
@@ -76,18 +80,21 @@ func (p *patient) mistake(ctx context.Context, n epmd.Node) string {
 	return ""
 }
 
+// isAlone says that no other name has that port.
+func (p *patient) isAlone(n epmd.Node) bool {
+	return !slices.ContainsFunc(p.names, func(o epmd.Node) bool { return o.Port == n.Port && o.Name != n.Name })
+}
+
 // holders are the processes that have a connection to epmd, which is how a name is held, and are no node that epmd has.
 func (p *patient) holders() (all []owner.Process) {
-	nodes := map[int]bool{}
-	for _, n := range p.names {
-		nodes[p.on[n.Port].PID] = slices.ContainsFunc(p.vms, func(vm owner.Program) bool { return vm.PID == p.on[n.Port].PID })
-	}
-	epmd, _ := p.owner()
-	for _, o := range owner.OfSockets(owner.Connected(p.port())) {
-		if !nodes[o.PID] && o.PID != epmd.PID && !slices.Contains(all, o) {
+	for _, o := range p.connected() {
+		isNode := slices.ContainsFunc(p.vms, func(vm owner.Program) bool { return vm.PID == o.PID }) &&
+			slices.ContainsFunc(p.names, func(n epmd.Node) bool { return p.on[n.Port] == o })
+		if !isNode && !slices.Contains(all, o) {
 			all = append(all, o)
 		}
 	}
+	slices.SortFunc(all, func(a, b owner.Process) int { return a.PID - b.PID })
 	return all
 }
 

@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/beamrun/beamrun/ensure"
@@ -27,6 +28,9 @@ type patient struct {
 	on      map[uint16]owner.Process // who has the ports of epmd and of the names
 	vms     []owner.Program
 	epmds   []owner.Program // of this network namespace
+
+	connected func() []owner.Process // those that have a connection to epmd, but itself
+	clients   func() map[int]bool    // their pids
 }
 
 func admit(ctx context.Context, c ensure.Config) *patient {
@@ -49,6 +53,22 @@ func admit(ctx context.Context, c ensure.Config) *patient {
 		}
 	}
 	p.on = owner.OfSockets(of)
+	p.connected = sync.OnceValue(func() (all []owner.Process) {
+		epmd, _ := p.owner()
+		for _, o := range owner.OfSockets(owner.Connected(p.port())) {
+			if o.PID != epmd.PID {
+				all = append(all, o)
+			}
+		}
+		return all
+	})
+	p.clients = sync.OnceValue(func() map[int]bool {
+		pids := map[int]bool{}
+		for _, o := range p.connected() {
+			pids[o.PID] = true
+		}
+		return pids
+	})
 	p.vms = owner.VMs()
 	for _, e := range owner.Epmds() {
 		if !e.Closed && !e.Elsewhere {
