@@ -67,7 +67,7 @@ func (a *app) sayChecks(checks []doctor.Check) {
 		}
 	}
 	if !a.quiet {
-		fmt.Fprintf(&b, "%d ok, %d to heed, %d to mend\n", counts[doctor.OK], counts[doctor.Warn], counts[doctor.Fail])
+		fmt.Fprintf(&b, "%d ok, %d warn, %d fail\n", counts[doctor.OK], counts[doctor.Warn], counts[doctor.Fail])
 	}
 	fmt.Fprint(a.stdout, b.String())
 }

@@ -40,7 +40,7 @@ var allPlanted = []planted{
 		await beamrun names other`, "names", `fail other has port \d+, where beam.smp \(pid \d+\) listens, which is node real@vm`, ""},
 	{"a node that epmd does not know", `kill -KILL $(pid 4369); sleep 0.1
 		erl -noinput -sname lost -start_epmd false -erl_epmd_port 0 & await listening; beamrun -q ensure`,
-		"lost nodes", `warn runs without epmd, for so it was started .*: lost@vm \(pid \d+, port \d+\)`, ""},
+		"lost nodes", `warn running without epmd, as started .*: lost@vm \(pid \d+, port \d+\)`, ""},
 	{"a node that is stopped and that epmd does not know", `kill -KILL $(pid 4369); sleep 0.1
 		erl -noinput -sname lost -start_epmd false -erl_epmd_port 0 & await listening; beamrun -q ensure; kill -STOP $!`,
 		"lost nodes", `fail node lost: silent: .*; hint: if it is stopped, wake it: kill -CONT \d+`, `kill -CONT $!; sleep 0.1; beamrun repair lost`},

@@ -14,6 +14,9 @@ import (
 	"github.com/beamrun/beamrun/ensure/orphan"
 )
 
+// comeBack is how long a node may take to register with a new epmd by itself.
+const comeBack = 3 * time.Second
+
 // askTimeout is how long a node may take to say its name.
 const askTimeout = time.Second
 
@@ -124,11 +127,15 @@ func (p *patient) lost(ctx context.Context) Check {
 	var said []string
 	if len(by) > 0 {
 		c.Status = Warn
-		said = append(said, "runs without epmd, for so it was started (-erl_epmd_port), and is not found by name: "+strings.Join(by, ", "))
+		said = append(said, "running without epmd, as started (-erl_epmd_port), so not found by name: "+strings.Join(by, ", "))
 	}
 	if len(lost) > 0 {
 		c.Status = Fail
-		said = append(said, "runs, and epmd does not know it: "+strings.Join(lost, ", "))
+		said = append(said, "running, and unknown to epmd: "+strings.Join(lost, ", "))
+		if o, known := p.owner(); known && time.Since(o.Since()) < comeBack {
+			c.Status = Warn
+			said = append(said, "but this epmd is new, and nodes of OTP 23.3 and later come back within 2 s")
+		}
 	}
 	if len(problems) > 0 {
 		c.Status = Fail

@@ -38,7 +38,7 @@ func (p *patient) cookie(context.Context) Check {
 		return found(Warn, "%s holds a weak cookie: %s", path, why).
 			with("beamrun cookie rotate", "nodes that run keep the old one until they start again; every host of a cluster needs the same")
 	}
-	return ok("%s, mode 0400 or 0600, not easily guessed", path)
+	return ok("%s, for this user alone, and not easily guessed", path)
 }
 
 // environment: whether ERL_EPMD_PORT means the epmd that runs.
