@@ -1,0 +1,220 @@
+package orphan
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/epmdtest"
+)
+
+// Nodes of all kinds that epmd does not know: each is found, registers itself, and has its name as long as it lives.
+func TestFindAndRegister(t *testing.T) {
+	hostname, _ := os.Hostname()
+	hostname, _, _ = strings.Cut(hostname, ".")
+	for what, c := range map[string]struct {
+		args       []string
+		before     string // evaluated before
+		name       string
+		hidden, v6 bool
+	}{
+		"short name":  {args: []string{"-sname", "short"}, name: "short@" + hostname},
+		"long name":   {args: []string{"-name", "long@127.0.0.1"}, name: "long@127.0.0.1"},
+		"hidden":      {args: []string{"-sname", "hidden", "-hidden"}, name: "hidden@" + hostname, hidden: true},
+		"IPv6":        {args: []string{"-name", "six@localhost.localdomain", "-proto_dist", "inet6_tcp"}, name: "six@localhost.localdomain", v6: true},
+		"one address": {args: []string{"-sname", "one", "-kernel", "inet_dist_use_interface", "{127,0,0,1}"}, name: "one@" + hostname},
+		"named later": {before: "{ok,_}=net_kernel:start([later,shortnames])", name: "later@" + hostname},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			h := newHost(t)
+			v := h.erl(nil, append(c.args, withoutEpmd...)...)
+			if c.before != "" {
+				v.eval(c.before)
+			}
+			addr := h.epmd() // later than the node
+			n := v.found(addr)
+			if n.Name != c.name || n.Problem != nil || n.Hidden != c.hidden || n.UID != os.Getuid() || !n.ByChoice || n.Lost() || n.Addr.Addr().Is6() != c.v6 {
+				t.Fatalf("found: %+v", n)
+			}
+			cookie, err := n.Cookie()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := n.Register(t.Context(), addr, cookie); err != nil {
+				t.Fatal(err)
+			}
+			info, err := epmd.Lookup(t.Context(), addr.String(), n.Short())
+			if err != nil || info.Port != n.Addr.Port() {
+				t.Errorf("%+v, %v", info, err)
+			}
+			if again := v.found(addr); again.Name != "" {
+				t.Errorf("still found: %+v", again)
+			}
+			if err := n.Register(t.Context(), addr, cookie); err != nil {
+				t.Errorf("again: %v", err)
+			}
+			if log := v.log.String(); log != "" {
+				t.Errorf("its log: %s", log)
+			}
+			v.cmd.Process.Kill()
+			v.cmd.Wait()
+			h.eventually("its name is gone", func() bool {
+				_, err := epmd.Lookup(t.Context(), addr.String(), n.Short())
+				return errors.Is(err, epmd.ErrNotRegistered)
+			})
+		})
+	}
+}
+
+// A node that epmd knows is not found, also not one that took its name later; nor one of another epmd as one of this.
+func TestFindsOnlyTheLost(t *testing.T) {
+	h := newHost(t)
+	addr := h.epmd()
+	v := h.erl(nil, "-sname", "known")
+	if n := v.found(addr); n.Name != "" {
+		t.Errorf("found: %+v", n)
+	}
+	v = h.erl(nil)
+	if n := v.found(addr); n.Name != "" {
+		t.Errorf("found without a name: %+v", n)
+	}
+	v.eval("{ok,_}=net_kernel:start([later,shortnames])")
+	if n := v.found(addr); n.Name != "" {
+		t.Errorf("found after it took a name: %+v", n)
+	}
+	other := &host{t, h.home, epmdtest.Port(t)}
+	n := other.erl(nil, append([]string{"-sname", "others"}, withoutEpmd...)...).found(addr)
+	if n.Name != "others" || n.Problem == nil || n.Problem.Kind != KindEpmd || n.Lost() {
+		t.Errorf("of another epmd: %+v", n)
+	}
+}
+
+// What else a node listens on gets no byte and no connection: neither that of one with a name, nor of one without.
+func TestFindSendsNothingElsewhere(t *testing.T) {
+	h := newHost(t)
+	const servers = `Log=ets:new(log,[public,named_table,ordered_set]),Echo=fun(F,S)->case gen_tcp:recv(S,0) of {ok,B}->ets:insert(log,` +
+		`{erlang:unique_integer([monotonic]),B}),gen_tcp:send(S,B),F(F,S);_->ok end end,` +
+		`Accept=fun(F,L)->{ok,S}=gen_tcp:accept(L),ets:insert(log,{erlang:unique_integer([monotonic]),accepted}),` +
+		`P=spawn(fun()->receive go->Echo(Echo,S) end end),gen_tcp:controlling_process(S,P),P!go,F(F,L) end,` +
+		`Me=self(),[begin spawn(fun()->{ok,L}=gen_tcp:listen(0,[{ip,{127,0,0,1}},{active,false},{backlog,B}]),{ok,P}=inet:port(L),Me!{port,P},` +
+		`Accept(Accept,L) end),receive {port,P}->P end end||B<-[5,1024]]`
+	for _, args := range [][]string{nil, append([]string{"-sname", "server"}, withoutEpmd...)} {
+		v := h.erl(nil, args...)
+		ports := v.eval(servers)
+		addr := h.epmd()
+		for range 10 {
+			if n := v.found(addr); (n.Name == "") != (args == nil) || n.Problem != nil {
+				t.Errorf("%q: found: %+v", args, n)
+			}
+		}
+		if log := v.eval("ets:tab2list(log)"); log != "[]" {
+			t.Errorf("%q: the servers on %s got %s", args, ports, log)
+		}
+		// it would have been seen
+		port, _, _ := strings.Cut(strings.TrimPrefix(ports, "["), ",")
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		Ask(ctx, netip.MustParseAddrPort("127.0.0.1:"+strings.Trim(port, "]")))
+		cancel()
+		if log := v.eval("ets:tab2list(log)"); !strings.Contains(log, "accepted") {
+			t.Errorf("%q: after a question to port %s: %s", args, port, log)
+		}
+		epmdtest.Kill(t, h.port)
+	}
+}
+
+// To ask leaves nothing behind: no line in the log, no other names, and of atoms those of our own names, a hundred at most.
+func TestAskingLeavesNothing(t *testing.T) {
+	h := newHost(t)
+	v := h.erl(nil, append([]string{"-sname", "asked"}, withoutEpmd...)...)
+	addr := h.epmd()
+	n := v.found(addr)
+	const state = "{erlang:system_info(atom_count),nodes(connected),length(processes()),length(erlang:ports())}"
+	v.eval(state)
+	before := v.eval(state)
+	for i := range 100 {
+		if name, _, err := Ask(t.Context(), n.Addr); err != nil || name != n.Name {
+			t.Fatalf("the %dth time: %q, %v", i, name, err)
+		}
+	}
+	if again := v.found(addr); again.Name != n.Name {
+		t.Errorf("then: %+v", again)
+	}
+	atoms := func(s string) (count int, rest string) {
+		text, rest, _ := strings.Cut(strings.TrimPrefix(s, "{"), ",")
+		count, _ = strconv.Atoi(text)
+		return count, rest
+	}
+	had, rest := atoms(before)
+	var has int
+	h.eventually("all is as it was", func() bool { // the last connection's process may still be there
+		var now string
+		has, now = atoms(v.eval(state))
+		return now == rest
+	})
+	t.Logf("100 questions: %d more atoms", has-had)
+	if has-had > 100 {
+		t.Errorf("%s, then %d atoms", before, has)
+	}
+	if log := v.log.String(); log != "" {
+		t.Errorf("its log: %s", log)
+	}
+	if names, err := epmd.Names(t.Context(), addr.String()); err != nil || len(names) != 0 {
+		t.Errorf("%v, %v", names, err)
+	}
+}
+
+// Root repairs another user's node by that user's cookie file, and by nobody else's.
+func TestCookieOfAnotherUser(t *testing.T) {
+	const uid = 54321
+	if os.Getuid() != 0 {
+		epmdtest.Skip(t, "only root can give files away")
+	}
+	h := newHost(t)
+	path := h.file("c", "secret0", 0o400)
+	if c, err := loadOf(0, path); c != "secret0" || err != nil {
+		t.Errorf("%q, %v", c, err)
+	}
+	if c, err := loadOf(uid, path); c != "" || err == nil || !strings.Contains(err.Error(), "it belongs to user 0, and the node is user 54321's") {
+		t.Errorf("%q, %v", c, err)
+	}
+	link := path + ".link"
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := loadOf(uid, link); c != "" || err == nil {
+		t.Errorf("by a link: %q, %v", c, err)
+	}
+	if err := os.Chown(path, uid, uid); err != nil {
+		t.Fatal(err)
+	}
+	for _, uid := range []int{uid, 0} {
+		if c, err := loadOf(uid, link); c != "secret0" || err != nil {
+			t.Errorf("%q, %v", c, err)
+		}
+	}
+	// what is not right is said with the path, as elsewhere
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := loadOf(uid, path); err == nil || !strings.Contains(err.Error(), "cookie file "+path+": others may read") {
+		t.Error(err)
+	}
+	if _, err := loadOf(uid, path+"x"); err == nil || !strings.Contains(err.Error(), path+"x") {
+		t.Error(err)
+	}
+	if err := syscall.Mkfifo(path+".pipe", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	if _, err := loadOf(0, path+".pipe"); err == nil || time.Since(begin) > time.Second {
+		t.Error(err)
+	}
+}

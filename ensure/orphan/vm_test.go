@@ -1,0 +1,73 @@
+package orphan
+
+import (
+	"strings"
+	"testing"
+)
+
+// Arguments as a VM has them, split at spaces.
+func TestArguments(t *testing.T) {
+	const begin = "beam.smp -S 1:1 -A 0 -- -root /usr/lib/erlang -bindir /bin -progname erl -- -home /home/a -- "
+	for text, want := range map[string]struct {
+		name, cookie string
+		epmd         uint16
+		tls          bool
+	}{
+		"":                        {},
+		"-sname a":                {name: "a"},
+		"-name a@h.example":       {name: "a@h.example"},
+		"-sname":                  {},
+		"-sname -noinput":         {},
+		"-sname undefined":        {},
+		"-sname a -sname b":       {name: "a"},
+		"-noinput -sname a_B-9@h": {name: "a_B-9@h"},
+		"-sname a;reboot":         {}, // no node's
+		"-sname $(x)@h":           {},
+		"-sname @h":               {},
+		"-extra -sname a -setcookie c -epmd_port 7": {},
+		"-sname a -extra -setcookie c":              {name: "a"},
+		"-setcookie c":                              {cookie: "c"},
+		"-setcookie c -setcookie d":                 {},
+		"-setcookie c -setcookie":                   {},
+		"-setcookie b@h c":                          {},
+		"-setcookie b@h c -setcookie d":             {cookie: "d"},
+		"-setcookie":                                {},
+		"-epmd_port 24000":                          {epmd: 24000},
+		"-epmd_port x":                              {},
+		"-epmd_port 0":                              {},
+		"-epmd_port 70000":                          {},
+		"-proto_dist inet_tls":                      {tls: true},
+		"-proto_dist inet6_tls":                     {tls: true},
+		"-proto_dist inet6_tcp":                     {},
+		"-proto_dist inet_tcp":                      {},
+	} {
+		if want.epmd == 0 {
+			want.epmd = 4369
+		}
+		args := strings.Fields(begin + text)
+		got := want
+		got.name, got.cookie, got.epmd, got.tls = nodeName(args), ownCookie(args), epmdPort(args), speaksTLS(args)
+		if got != want || value(args, "-home") != "/home/a" {
+			t.Errorf("%q: %+v, want %+v", text, got, want)
+		}
+	}
+	for want, args := range map[bool][]string{true: {"-eval", `x(os:getenv("V"))`}, false: {"-extra", "V", "-eval"}} {
+		if evaluates(args, "V") != want {
+			t.Errorf("%q", args)
+		}
+	}
+}
+
+func TestIs(t *testing.T) {
+	for _, c := range []struct {
+		name, arg string
+		is        bool
+	}{
+		{"a@h", "a@h", true}, {"a@h", "a", true}, {"a@h", "a@other", false}, {"a@h", "b", false}, {"a@h", "", false},
+		{"a", "a@h", true}, {"a", "a", true}, {"", "a", false}, {"a", "b@h", false},
+	} {
+		if got := (Node{Name: c.name}).Is(c.arg); got != c.is {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
