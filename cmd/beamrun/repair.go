@@ -62,25 +62,29 @@ func chosen(ctx context.Context, found []orphan.Node, args []string, addr netip.
 		return all
 	}
 	for _, arg := range args {
-		known := len(all)
+		var here, apart []*attempt
 		for _, n := range found {
-			if n.Is(arg) {
-				all = append(all, &attempt{node: n, state: "lost", err: n.Err()})
+			switch o := (&attempt{node: n, state: "lost", err: n.Err()}); {
+			case n.Is(arg) && n.Apart():
+				apart = append(apart, o)
+			case n.Is(arg):
+				here = append(here, o)
 			}
 		}
-		if len(all) > known {
-			continue
-		}
-		o := &attempt{node: orphan.Node{Name: arg}, state: "registered"}
 		name, _, _ := strings.Cut(arg, "@")
 		info, err := epmd.Lookup(ctx, addr.String(), name)
-		if err == nil {
-			o.node.Addr = netip.AddrPortFrom(addr.Addr(), info.Port)
-		} else {
-			o.state, o.err = "unknown", &orphan.Error{Kind: "not-found", Node: arg, Err: fmt.Errorf("no such node runs here, by all that %s can see", me()),
-				Hint: "beamrun doctor lists the nodes that have lost their names; those of other users are seen by root"}
+		switch {
+		case len(here) > 0:
+			all = append(all, here...) // of others that have the name elsewhere, nothing was asked
+		case err == nil:
+			all = append(all, &attempt{node: orphan.Node{Name: arg, Addr: netip.AddrPortFrom(addr.Addr(), info.Port)}, state: "registered"})
+		case len(apart) > 0:
+			all = append(all, apart...)
+		default:
+			all = append(all, &attempt{node: orphan.Node{Name: arg}, state: "unknown", err: &orphan.Error{Kind: "not-found", Node: arg,
+				Err:  fmt.Errorf("no such node runs here, by all that %s can see", me()),
+				Hint: "beamrun repair --dry-run lists the nodes that have lost their names; those of other users are seen by root"}})
 		}
-		all = append(all, o)
 	}
 	return all
 }

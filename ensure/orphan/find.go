@@ -31,8 +31,7 @@ const (
 // Find returns the nodes of this host that the epmd at addr does not know, or knows at another port, each with the Problem that
 // stands against registering it. It asks only those whose port epmd does not know either, and changes nothing.
 //
-// A node whose Problem is of KindUser, KindNamespace, KindEpmd or KindEpmdless, or that is so ByChoice, may well be as it
-// should be; see [Node.Lost].
+// A node that is [Node.Apart], or so ByChoice, may well be as it should be; see [Node.Lost].
 //
 // Errors: those of [epmd.Names].
 func Find(ctx context.Context, addr netip.AddrPort) ([]Node, error) {
@@ -69,7 +68,13 @@ func (n Node) Lost() bool {
 	if n.Problem == nil {
 		return !n.ByChoice
 	}
-	return !slices.Contains([]Kind{KindUser, KindNamespace, KindEpmd, KindEpmdless}, n.Problem.Kind)
+	return !n.Apart()
+}
+
+// Apart says that the node has nothing to do with this epmd, by all that can be seen: its Problem is of KindUser, KindNamespace,
+// KindEpmd or KindEpmdless.
+func (n Node) Apart() bool {
+	return n.Problem != nil && slices.Contains([]Kind{KindUser, KindNamespace, KindEpmd, KindEpmdless}, n.Problem.Kind)
 }
 
 // search is what one Find knows.

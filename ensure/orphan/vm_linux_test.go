@@ -56,7 +56,7 @@ func TestArgumentsOfRealVMs(t *testing.T) {
 			if c.elixir {
 				v = h.start(nil, "elixir", append(c.args, "--erl", strings.Join(withoutEpmd, " "), "-e", inElixir)...)
 			} else {
-				v = h.erl(c.env, append(c.args[:len(c.args):len(c.args)], withoutEpmd...)...)
+				v = h.erl(c.env, append(withoutEpmd[:len(withoutEpmd):len(withoutEpmd)], c.args...)...) // before an -extra
 			}
 			got, err := Node{UID: v.UID, vm: v.VM}.Cookie()
 			if name := nodeName(v.Args); short(name) != c.name || err != nil || got != cmp.Or(c.cookie, got) {
