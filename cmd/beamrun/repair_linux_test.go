@@ -1,0 +1,409 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/epmdtest"
+)
+
+// repairHost is a host with nodes that epmd does not know.
+type repairHost struct {
+	*host
+	secrets []string // the cookies
+}
+
+func newRepairHost(t *testing.T) *repairHost {
+	t.Helper()
+	h := &repairHost{newHost(t), []string{ofUser}}
+	h.setCookie(ofUser)
+	return h
+}
+
+// withoutEpmd has a node do without epmd on a port of its own choice; where an epmd runs, OTP registers it all the same.
+var withoutEpmd = []string{"-start_epmd", "false", "-erl_epmd_port", "0"}
+
+// erl is the command line of a small node.
+func erl(args ...string) []string {
+	return append([]string{"erl", "-noinput", "+S", "1:1", "+A", "0"}, args...)
+}
+
+// lost is that of one without epmd.
+func lost(name string, args ...string) []string {
+	return erl(append(append([]string{"-sname", name}, withoutEpmd...), args...)...)
+}
+
+// vm is an Erlang VM in the background.
+type vm struct {
+	*exec.Cmd
+	log *bytes.Buffer // of stderr; for when it has ended
+}
+
+// boot starts a command that becomes an Erlang VM, and waits until that has booted. The test ends it.
+func (h *repairHost) boot(args ...string) *vm {
+	h.t.Helper()
+	return h.bootAs(h.lasting(args[0], args[1:]...))
+}
+
+func (h *repairHost) bootAs(cmd *exec.Cmd) *vm {
+	h.t.Helper()
+	cmd.Args = append(cmd.Args, "-eval", `io:format("booted~n")`)
+	if filepath.Base(cmd.Path) == "elixir" || slices.Contains(cmd.Args, "elixir") {
+		cmd.Args[len(cmd.Args)-2], cmd.Args[len(cmd.Args)-1] = "-e", `IO.puts("booted"); :timer.sleep(:infinity)`
+	}
+	v := &vm{cmd, new(bytes.Buffer)}
+	cmd.Stderr = v.log
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(v.end)
+	out.(*os.File).SetReadDeadline(time.Now().Add(50 * time.Second))
+	line := make([]byte, len("booted\n"))
+	if _, err := io.ReadFull(out, line); err != nil || string(line) != "booted\n" {
+		v.end()
+		h.t.Fatalf("%q did not boot: %q, %v\n%s", cmd.Args, line, err, v.log)
+	}
+	return v
+}
+
+func (v *vm) end() {
+	v.Process.Kill()
+	v.Wait()
+}
+
+// result is what `beamrun repair` did.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// repair runs `beamrun repair`. No cookie is in what it prints.
+func (h *repairHost) repair(args ...string) result {
+	h.t.Helper()
+	return h.result(h.command("beamrun", append([]string{"repair"}, args...)...))
+}
+
+func (h *repairHost) result(cmd *exec.Cmd) result {
+	h.t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0") // else each takes a second more under -race
+	err := cmd.Run()
+	r := result{0, stdout.String(), stderr.String()}
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		r.code = exit.ExitCode()
+	} else if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, secret := range h.secrets {
+		if strings.Contains(r.stdout+r.stderr, secret) {
+			h.t.Errorf("%q printed a cookie: %+v", cmd.Args, r)
+		}
+	}
+	return r
+}
+
+var registeredAgain = regexp.MustCompile(`^\S+?(, hidden)? \(pid \d+, port \d+\): registered again, in \S+\n$`)
+
+// mustRepair repairs the node, which has to have lost its name.
+func (h *repairHost) mustRepair(args ...string) {
+	h.t.Helper()
+	if r := h.repair(args...); r.code != 0 || r.stderr != "" || !registeredAgain.MatchString(r.stdout) {
+		h.t.Errorf("repair %q: %+v", args, r)
+	}
+}
+
+func (h *repairHost) addr() string { return fmt.Sprintf("127.0.0.1:%d", h.port) }
+
+// has says whether epmd has the name.
+func (h *repairHost) has(name string) bool {
+	_, err := epmd.Lookup(h.t.Context(), h.addr(), name)
+	if err != nil && !errors.Is(err, epmd.ErrNotRegistered) {
+		h.t.Error(err)
+	}
+	return err == nil
+}
+
+// ping has another node look for this one, by its name.
+func (h *repairHost) ping(node string, args ...string) {
+	h.t.Helper()
+	ask := fmt.Sprintf(`io:format("~p", [net_adm:ping('%s')]), halt().`, node)
+	args = append(erl("-sname", "third", "-eval", ask), args...)
+	if out := h.run(args[0], args[1:]...); out != "pong" {
+		h.t.Errorf("ping %s: %s", node, out)
+	}
+}
+
+// An epmd that dies and comes back: before OTP 23.3 its nodes stay lost, later ones return within 2 s. `beamrun repair` brings
+// back either at once, for as long as the node lives, and no process of ours is needed for that.
+func TestRepairAfterEpmdsEnd(t *testing.T) {
+	t.Parallel()
+	h := newRepairHost(t)
+	v := h.boot(append([]string{"beamrun"}, erl("-sname", "alice")...)...)
+	node := "alice@" + shortHostname()
+	epmdtest.Kill(t, h.port)
+	h.run("beamrun", "ensure")
+	returns := false
+	for end := time.Now().Add(2500 * time.Millisecond); time.Now().Before(end) && !returns; time.Sleep(20 * time.Millisecond) {
+		returns = h.has("alice")
+	}
+	t.Logf("the node returns by itself: %v", returns)
+	if returns {
+		if r := h.repair(); r != (result{0, "no node has lost its name\n", ""}) {
+			t.Errorf("%+v", r)
+		}
+		epmdtest.Kill(t, h.port)
+	} else if r := h.repair("--dry-run"); r.code != 0 || !strings.HasPrefix(r.stdout, node+" (pid ") || !strings.HasSuffix(r.stdout, ": has lost its name\n") || h.has("alice") {
+		t.Errorf("%+v", r)
+	}
+	h.mustRepair()
+	if !h.has("alice") {
+		t.Error("it is not registered")
+	}
+	h.ping(node)
+	for _, pid := range pids() {
+		environ, _ := os.ReadFile("/proc/" + pid + "/environ")
+		name, _ := os.ReadFile("/proc/" + pid + "/comm")
+		if bytes.Contains(environ, fmt.Appendf(nil, "\x00ERL_EPMD_PORT=%d\x00", h.port)) && !regexp.MustCompile(`^(beam|epmd|erl_child|inet_geth)`).Match(name) {
+			t.Errorf("left: %s", name)
+		}
+	}
+	if r := h.repair(node); r.code != 0 || !regexp.MustCompile(`^`+node+`: is registered, at port \d+\n$`).MatchString(r.stdout) {
+		t.Errorf("%+v", r)
+	}
+	if returns {
+		time.Sleep(2500 * time.Millisecond) // then its own attempt is due
+		if !h.has("alice") {
+			t.Error("it has lost its name again")
+		}
+	}
+	v.end()
+	for deadline := time.Now().Add(10 * time.Second); h.has("alice"); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it has its name after its end")
+		}
+	}
+	if log := v.log.String(); log != "" {
+		t.Errorf("its log: %s", log)
+	}
+}
+
+// A node that was started without an epmd never gets its name by itself. It is repaired when it is named, and only then.
+func TestRepairByName(t *testing.T) {
+	t.Parallel()
+	// localhost is not everywhere a name of ::1
+	hosts := filepath.Join(t.TempDir(), "hosts")
+	if err := os.WriteFile(hosts, []byte(`{host, {0,0,0,0,0,0,0,1}, ["six.test"]}. {lookup, [file]}.`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	onIPv6 := append([]string{"-proto_dist", "inet6_tcp", "-kernel", "inetrc", strconv.Quote(hosts)}, withoutEpmd...)
+	for what, c := range map[string]struct {
+		node string // its full name
+		args []string
+		as   []string // of those who look for it
+	}{
+		"short name": {node: "alice@" + shortHostname(), args: lost("alice")},
+		"hidden":     {node: "alice@" + shortHostname(), args: lost("alice", "-hidden")},
+		"long name":  {node: "alice@127.0.0.1", args: erl(append([]string{"-name", "alice@127.0.0.1"}, withoutEpmd...)...), as: []string{"-name", "third@127.0.0.1"}},
+		"IPv6": {node: "alice@six.test", args: erl(append(onIPv6, "-name", "alice@six.test")...),
+			as: append(onIPv6[:5:5], "-name", "third@six.test")},
+		"named later": {node: "alice@" + shortHostname(), args: erl(append(withoutEpmd, "-eval", "{ok,_}=net_kernel:start([alice,shortnames])")...)},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			h := newRepairHost(t)
+			h.boot(c.args...)
+			h.run("beamrun", "ensure")
+			if r := h.repair(); r != (result{0, "no node has lost its name\n", ""}) {
+				t.Errorf("%+v", r)
+			}
+			if h.has("alice") {
+				t.Error("it has its name already")
+			}
+			h.mustRepair("alice")
+			if r := h.repair("--json", c.node); r.code != 0 || !strings.Contains(r.stdout, `"state":"registered"`) {
+				t.Errorf("%+v", r)
+			}
+			if c.as == nil {
+				h.ping(c.node)
+			} else if out := h.run("erl", append(c.as, "-noinput", "-eval", fmt.Sprintf(`io:format("~p", [net_adm:ping('%s')]), halt().`, c.node))...); out != "pong" {
+				t.Errorf("ping: %s", out)
+			}
+		})
+	}
+}
+
+// How long it takes for one and for twenty.
+func TestRepairTakes(t *testing.T) {
+	const rounds = 5
+	h := newRepairHost(t)
+	names := []string{}
+	done := make(chan bool)
+	for i := range 20 {
+		names = append(names, fmt.Sprint("n", i))
+	}
+	for half := range 2 {
+		go func() {
+			defer func() { done <- true }()
+			for i := half; i < len(names); i += 2 {
+				h.boot(lost(names[i])...)
+			}
+		}()
+	}
+	<-done
+	<-done
+	for _, n := range []int{1, 20} {
+		var took []time.Duration
+		for range rounds {
+			epmdtest.Kill(t, h.port)
+			h.run("beamrun", "ensure")
+			begin := time.Now()
+			r := h.repair(names[:n]...)
+			took = append(took, time.Since(begin))
+			if again := strings.Count(r.stdout, ": registered again, in "); r.code != 0 || again != n {
+				t.Errorf("of %d nodes %d were registered again: %+v", n, again, r)
+			}
+			for _, name := range names[:n] {
+				if !h.has(name) {
+					t.Errorf("%s is not registered", name)
+				}
+			}
+		}
+		slices.Sort(took)
+		t.Logf("repair of %d nodes of 20: %v (median of %d)", n, took[rounds/2].Round(100*time.Microsecond), rounds)
+	}
+}
+
+// To look a hundred times changes nothing, and leaves no line in the node's log.
+func TestRepairDryRun(t *testing.T) {
+	t.Parallel()
+	h := newRepairHost(t)
+	v := h.boot(lost("alice")...)
+	if r := h.repair("--dry-run"); r.code != exitNoEpmd || epmdtest.PID(h.port) != 0 {
+		t.Errorf("without an epmd: %+v, and an epmd with pid %d", r, epmdtest.PID(h.port))
+	}
+	h.run("beamrun", "ensure")
+	const n = 100
+	for range n {
+		if r := h.repair("--dry-run", "alice"); r.code != 0 || !strings.HasSuffix(r.stdout, ": has lost its name\n") || r.stderr != "" {
+			t.Fatalf("%+v", r)
+		}
+	}
+	if out := h.run("beamrun", "names"); out != "" {
+		t.Errorf("names: %q", out)
+	}
+	h.mustRepair("alice")
+	atoms := func() int {
+		ask := fmt.Sprintf(`io:format("~p", [rpc:call('alice@%s', erlang, system_info, [atom_count])]), halt().`, shortHostname())
+		count, err := strconv.Atoi(h.run("erl", "-noinput", "-sname", "third", "-hidden", "-eval", ask))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return count
+	}
+	before := atoms()
+	for range 10 {
+		h.repair("--dry-run", "alice") // is registered: not even asked
+	}
+	if after := atoms(); after != before {
+		t.Errorf("%d atoms, then %d", before, after)
+	}
+	v.end()
+	if log := v.log.String(); log != "" {
+		t.Errorf("its log: %s", log)
+	}
+}
+
+// A cookie from wherever is found: each node is repaired without --cookie.
+func TestRepairFindsTheCookie(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c")
+	if err := os.WriteFile(file, []byte("Ck7infile"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("MY_COOKIE", "Ck7inenv")
+	t.Setenv("BEAMRUN_SECRET", "secret")
+	h := newRepairHost(t)
+	h.secrets = append(h.secrets, "Ck7")
+	nodes := map[string][]string{
+		"plain":   erl("-sname", "plain"),
+		"erlang":  erl("-sname", "erlang", "-setcookie", "Ck7given"),
+		"elixir":  {"elixir", "--sname", "elixir", "--cookie", "Ck7given"},
+		"release": {"sh", "-c", `exec elixir --sname release --cookie "$RELEASE_COOKIE" "$@"`, "sh"},
+	}
+	for _, source := range []string{"user", "fresh", "file:" + file, "env:MY_COOKIE", "derive:label"} {
+		name, _, _ := strings.Cut(source, ":")
+		nodes[name] = append([]string{"beamrun", "--cookie", source}, erl("-sname", name)...)
+	}
+	h.run("beamrun", "ensure")
+	for name, args := range nodes {
+		cmd := h.lasting(args[0], args[1:]...)
+		cmd.Env = append(cmd.Env, "RELEASE_COOKIE=Ck7release")
+		if name == "release" {
+			cmd.Args[0] = "sh" // is told what to evaluate like elixir
+			cmd.Args = append(cmd.Args, "-e", `IO.puts("booted"); :timer.sleep(:infinity)`)
+		}
+		h.bootAs(cmd)
+	}
+	epmdtest.Kill(t, h.port)
+	r := h.repair()
+	if r.code != 0 || r.stderr != "" || strings.Count(r.stdout, ": registered again, in ") != len(nodes) {
+		t.Errorf("%+v", r)
+	}
+	for name := range nodes {
+		if !h.has(name) {
+			t.Errorf("%s is not registered", name)
+		}
+	}
+}
+
+// hold registers a name without a node, for a port where nobody listens.
+func (h *repairHost) hold(name string) {
+	h.t.Helper()
+	c, err := net.Dial("tcp", h.addr())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	request := append([]byte{'x', 0, 1, 77, 0, 0, 6, 0, 5, 0, byte(len(name))}, append([]byte(name), 0, 0)...)
+	c.Write(append([]byte{0, byte(len(request))}, request...))
+	reply := make([]byte, 6)
+	if _, err := io.ReadFull(c, reply); err != nil || reply[1] != 0 {
+		h.t.Fatalf("%q, %v", reply, err)
+	}
+}
+
+// attempted is one of --json.
+type attempted struct {
+	Name, State string
+	Error       report
+}
+
+// attempts runs `beamrun repair --json`.
+func (h *repairHost) attempts(args ...string) (all []attempted) {
+	h.t.Helper()
+	var out struct{ Nodes []attempted }
+	r := h.repair(append([]string{"--json"}, args...)...)
+	if err := json.Unmarshal([]byte(r.stdout), &out); err != nil {
+		h.t.Errorf("%+v: %v", r, err)
+	}
+	return out.Nodes
+}
