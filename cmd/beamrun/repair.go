@@ -83,7 +83,7 @@ func chosen(ctx context.Context, found []orphan.Node, args []string, addr netip.
 		default:
 			all = append(all, &attempt{node: orphan.Node{Name: arg}, state: "unknown", err: &orphan.Error{Kind: "not-found", Node: arg,
 				Err:  fmt.Errorf("no such node runs here, by all that %s can see", me()),
-				Hint: "beamrun repair --dry-run lists the nodes that have lost their names; those of other users are seen by root"}})
+				Hint: "beamrun doctor lists the nodes that have lost their names; those of other users are seen by root"}})
 		}
 	}
 	return all

@@ -24,7 +24,8 @@ func loadOf(uid int, path string) (string, error) {
 		return "", &cookie.FileError{Path: path, Err: err}
 	}
 	if owner := int(info.Sys().(*syscall.Stat_t).Uid); uid != 0 && owner != uid {
-		return "", &cookie.FileError{Path: path, Err: fmt.Errorf("it belongs to user %d, and the node is user %d's", owner, uid)}
+		return "", &cookie.FileError{Path: path, Err: fmt.Errorf("it belongs to user %d, and the node is user %d's", owner, uid),
+			Hint: "if that one is meant: --cookie SOURCE"}
 	}
 	c, err := cookie.Load(fmt.Sprintf("/proc/self/fd/%d", f.Fd())) // that very file, whatever the path means by now
 	if errors.As(err, new(*cookie.FileError)) {

@@ -3,6 +3,7 @@ package orphan
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -144,7 +145,9 @@ func (s search) ask(ctx context.Context, n Node) Node {
 			}
 			return n
 		}
-		last = err
+		if last = err; errors.Is(err, context.DeadlineExceeded) {
+			last = fmt.Errorf("it says nothing for %v", askTimeout)
+		}
 	}
 	if last == nil || n.Name == "" { // it has no name, or none that could be known
 		return Node{}

@@ -3,6 +3,7 @@ package orphan
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/netip"
 	"path/filepath"
 
@@ -117,6 +118,9 @@ func (n Node) Cookie() (string, error) {
 	c, err := loadOf(n.UID, cookie.PathIn(n.vm.Path(home), n.vm.Path(config)))
 	var file *cookie.FileError
 	if errors.As(err, &file) {
+		if errors.Is(err, fs.ErrNotExist) { // a new one, as its hint has it, would not be the node's
+			file.Hint = "say where its cookie is: --cookie SOURCE"
+		}
 		return "", n.problem(KindCookie, file.Hint, "its cookie file %s: %w", file.Path, file.Err)
 	}
 	return c, err
