@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,12 +26,14 @@ import (
 // repairHost is a host with nodes that epmd does not know.
 type repairHost struct {
 	*host
+	name    string   // that nodes of no other test have
 	secrets []string // the cookies
 }
 
 func newRepairHost(t *testing.T) *repairHost {
 	t.Helper()
-	h := &repairHost{newHost(t), []string{ofUser}}
+	h := &repairHost{host: newHost(t), secrets: []string{ofUser}}
+	h.name = fmt.Sprint("alice_", h.port)
 	h.setCookie(ofUser)
 	return h
 }
@@ -49,37 +53,29 @@ func lost(name string, args ...string) []string {
 
 // vm is an Erlang VM in the background.
 type vm struct {
+	*host
 	*exec.Cmd
-	log *bytes.Buffer // of stderr; for when it has ended
+	log *lockedBuffer // all that it prints
 }
 
 // boot starts a command that becomes an Erlang VM, and waits until that has booted. The test ends it.
 func (h *repairHost) boot(args ...string) *vm {
 	h.t.Helper()
-	return h.bootAs(h.lasting(args[0], args[1:]...))
+	return h.bootAs(h.lasting(args[0], append(args[1:], "-eval", `io:format("booted~n")`)...))
 }
 
 func (h *repairHost) bootAs(cmd *exec.Cmd) *vm {
 	h.t.Helper()
-	cmd.Args = append(cmd.Args, "-eval", `io:format("booted~n")`)
-	if filepath.Base(cmd.Path) == "elixir" || slices.Contains(cmd.Args, "elixir") {
-		cmd.Args[len(cmd.Args)-2], cmd.Args[len(cmd.Args)-1] = "-e", `IO.puts("booted"); :timer.sleep(:infinity)`
-	}
-	v := &vm{cmd, new(bytes.Buffer)}
-	cmd.Stderr = v.log
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	v := &vm{h.host, cmd, new(lockedBuffer)}
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = v.log, v.log, 5*time.Second
 	if err := cmd.Start(); err != nil {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(v.end)
-	out.(*os.File).SetReadDeadline(time.Now().Add(50 * time.Second))
-	line := make([]byte, len("booted\n"))
-	if _, err := io.ReadFull(out, line); err != nil || string(line) != "booted\n" {
-		v.end()
-		h.t.Fatalf("%q did not boot: %q, %v\n%s", cmd.Args, line, err, v.log)
+	for deadline := time.Now().Add(50 * time.Second); !strings.Contains(v.log.String(), "booted\n"); time.Sleep(2 * time.Millisecond) {
+		if cmd.Process.Signal(syscall.Signal(0)) != nil || time.Now().After(deadline) || strings.Contains(v.log.String(), "Crash dump") {
+			h.t.Fatalf("%q did not boot: %s", cmd.Args, v.log.String())
+		}
 	}
 	return v
 }
@@ -87,6 +83,33 @@ func (h *repairHost) bootAs(cmd *exec.Cmd) *vm {
 func (v *vm) end() {
 	v.Process.Kill()
 	v.Wait()
+}
+
+// endSilent ends it, and has it have printed nothing.
+func (v *vm) endSilent() {
+	v.t.Helper()
+	time.Sleep(20 * time.Millisecond) // for its logger
+	v.end()
+	if log := v.log.String(); log != "booted\n" {
+		v.t.Errorf("its log: %s", log)
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }
 
 // result is what `beamrun repair` did.
@@ -195,14 +218,11 @@ func TestRepairAfterEpmdsEnd(t *testing.T) {
 			t.Error("it has lost its name again")
 		}
 	}
-	v.end()
+	v.endSilent()
 	for deadline := time.Now().Add(10 * time.Second); h.has("alice"); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("it has its name after its end")
 		}
-	}
-	if log := v.log.String(); log != "" {
-		t.Errorf("its log: %s", log)
 	}
 }
 
@@ -326,10 +346,7 @@ func TestRepairDryRun(t *testing.T) {
 	if after := atoms(); after != before {
 		t.Errorf("%d atoms, then %d", before, after)
 	}
-	v.end()
-	if log := v.log.String(); log != "" {
-		t.Errorf("its log: %s", log)
-	}
+	v.endSilent()
 }
 
 // A cookie from wherever is found: each node is repaired without --cookie.
@@ -340,13 +357,14 @@ func TestRepairFindsTheCookie(t *testing.T) {
 	}
 	t.Setenv("MY_COOKIE", "Ck7inenv")
 	t.Setenv("BEAMRUN_SECRET", "secret")
+	const inElixir = `IO.puts("booted"); :timer.sleep(:infinity)`
 	h := newRepairHost(t)
 	h.secrets = append(h.secrets, "Ck7")
 	nodes := map[string][]string{
 		"plain":   erl("-sname", "plain"),
 		"erlang":  erl("-sname", "erlang", "-setcookie", "Ck7given"),
-		"elixir":  {"elixir", "--sname", "elixir", "--cookie", "Ck7given"},
-		"release": {"sh", "-c", `exec elixir --sname release --cookie "$RELEASE_COOKIE" "$@"`, "sh"},
+		"elixir":  {"elixir", "--sname", "elixir", "--cookie", "Ck7given", "-e", inElixir},
+		"release": {"sh", "-c", `exec elixir --sname release --cookie "$RELEASE_COOKIE" -e "$0"`, inElixir},
 	}
 	for _, source := range []string{"user", "fresh", "file:" + file, "env:MY_COOKIE", "derive:label"} {
 		name, _, _ := strings.Cut(source, ":")
@@ -354,12 +372,11 @@ func TestRepairFindsTheCookie(t *testing.T) {
 	}
 	h.run("beamrun", "ensure")
 	for name, args := range nodes {
+		if name != "elixir" && name != "release" {
+			args = append(args, "-eval", `io:format("booted~n")`)
+		}
 		cmd := h.lasting(args[0], args[1:]...)
 		cmd.Env = append(cmd.Env, "RELEASE_COOKIE=Ck7release")
-		if name == "release" {
-			cmd.Args[0] = "sh" // is told what to evaluate like elixir
-			cmd.Args = append(cmd.Args, "-e", `IO.puts("booted"); :timer.sleep(:infinity)`)
-		}
 		h.bootAs(cmd)
 	}
 	epmdtest.Kill(t, h.port)

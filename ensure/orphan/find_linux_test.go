@@ -61,6 +61,7 @@ func TestFindAndRegister(t *testing.T) {
 			if err := n.Register(t.Context(), addr, cookie); err != nil {
 				t.Errorf("again: %v", err)
 			}
+			v.eval("timer:sleep(20)") // its logger
 			if log := v.log.String(); log != "" {
 				t.Errorf("its log: %s", log)
 			}
@@ -89,6 +90,11 @@ func TestFindsOnlyTheLost(t *testing.T) {
 	v.eval("{ok,_}=net_kernel:start([later,shortnames])")
 	if n := v.found(addr); n.Name != "" {
 		t.Errorf("found after it took a name: %+v", n)
+	}
+	v = h.erl(nil, "-sname", "first", "-kernel", "start_distribution", "false")
+	v.eval("{ok,_}=net_kernel:start([second,shortnames])")
+	if n := v.found(addr); n.Name != "" {
+		t.Errorf("found after it took another name than that of its arguments: %+v", n)
 	}
 	other := &host{t, h.home, epmdtest.Port(t)}
 	n := other.erl(nil, append([]string{"-sname", "others"}, withoutEpmd...)...).found(addr)
@@ -163,6 +169,7 @@ func TestAskingLeavesNothing(t *testing.T) {
 	if has-had > 100 {
 		t.Errorf("%s, then %d atoms", before, has)
 	}
+	v.eval("timer:sleep(20)") // its logger
 	if log := v.log.String(); log != "" {
 		t.Errorf("its log: %s", log)
 	}

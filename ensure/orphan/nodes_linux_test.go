@@ -71,7 +71,7 @@ func (h *host) eventually(what string, ok func() bool) {
 // vm is a running Erlang VM, which evaluates what it is sent.
 type vm struct {
 	*host
-	owner.VM
+	owner.Program
 	cmd     *exec.Cmd
 	stdin   *os.File
 	answers *bufio.Reader
@@ -121,11 +121,11 @@ func (h *host) start(env []string, program string, args ...string) *vm {
 		h.Fatalf("it did not boot: %q", v.log.String())
 	}
 	vms := owner.VMs()
-	i := slices.IndexFunc(vms, func(o owner.VM) bool { return o.PID == v.cmd.Process.Pid })
+	i := slices.IndexFunc(vms, func(o owner.Program) bool { return o.PID == v.cmd.Process.Pid })
 	if i < 0 {
 		h.Fatalf("pid %d is no VM", v.cmd.Process.Pid)
 	}
-	v.VM = vms[i]
+	v.Program = vms[i]
 	return v
 }
 
