@@ -148,6 +148,38 @@ func TestAlive(t *testing.T) {
 	}
 }
 
+func TestKill(t *testing.T) {
+	for reply, want := range map[string]error{"OK": nil, "NO": ErrRefused, "": io.ErrUnexpectedEOF, "O": io.ErrUnexpectedEOF, "HTTP/1.1": ErrNotEpmd} {
+		for _, piece := range []int{1, 99} {
+			if err := Kill(t.Context(), serve(t, reply, piece)); !errors.Is(err, want) || err != nil && want == nil {
+				t.Errorf("reply %q in pieces of %d: %v, want %v", reply, piece, err, want)
+			}
+		}
+	}
+}
+
+func TestList(t *testing.T) {
+	list := func(reply string, piece int) (uint16, []Node, error) {
+		done := false
+		port, nodes, err := List(t.Context(), netip.MustParseAddrPort(serve(t, reply, piece)), time.Second, func() { done = true })
+		if !done {
+			t.Error("meanwhile was not called")
+		}
+		return port, nodes, err
+	}
+	for _, piece := range []int{1, 99} {
+		if port, nodes, err := list(header+"name a at port 1\nname b at port 2\n", piece); port != 4369 || fmt.Sprint(nodes) != "[{a 1} {b 2}]" || err != nil {
+			t.Errorf("pieces of %d: %d, %v, %v", piece, port, nodes, err)
+		}
+	}
+	for reply, want := range map[string]error{"": io.ErrUnexpectedEOF, header + "name a": io.ErrUnexpectedEOF, "HTTP/1.1": ErrNotEpmd,
+		header + strings.Repeat("x", maxReply+1): ErrNotEpmd} {
+		if _, _, err := list(reply, 1<<16); !errors.Is(err, want) {
+			t.Errorf("reply %.9q: error %v, want %v", reply, err, want)
+		}
+	}
+}
+
 // The wait for a silent peer ends with the deadline, with the context, and where nothing listens at once.
 func TestEnds(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") // accepts, in the kernel, and never answers
@@ -157,7 +189,12 @@ func TestEnds(t *testing.T) {
 	defer l.Close()
 	silent := l.Addr().String()
 	calls := map[string]func(context.Context) error{
-		"Names":  func(ctx context.Context) error { _, err := Names(ctx, silent); return err },
+		"Names": func(ctx context.Context) error { _, err := Names(ctx, silent); return err },
+		"Kill":  func(ctx context.Context) error { return Kill(ctx, silent) },
+		"List": func(ctx context.Context) error {
+			_, _, err := List(ctx, netip.MustParseAddrPort(silent), time.Hour, func() {})
+			return err
+		},
 		"Lookup": func(ctx context.Context) error { _, err := Lookup(ctx, silent, "a"); return err },
 		"Alive":  func(ctx context.Context) error { return Alive(ctx, netip.MustParseAddrPort(silent), time.Hour) },
 		"Ping": func(ctx context.Context) error {

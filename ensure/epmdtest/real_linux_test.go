@@ -526,3 +526,32 @@ func TestNoLeak(t *testing.T) {
 		return runtime.NumGoroutine() <= goroutines && descriptors() <= fds
 	})
 }
+
+// The client's Kill: refused with a node, obeyed without, by the real epmd as by the one in Go; then nobody listens.
+func TestClientKill(t *testing.T) {
+	Need(t, "epmd")
+	real := fmt.Sprintf("127.0.0.1:%d", startReal(t))
+	for _, addr := range []string{real, New(t).Addr()} {
+		conn := dial(t, addr)
+		conn.Write(alive("alice"))
+		if _, err := io.ReadFull(conn, make([]byte, 6)); err != nil {
+			t.Fatal(err)
+		}
+		if err := epmd.Kill(t.Context(), addr); !errors.Is(err, epmd.ErrRefused) {
+			t.Errorf("%s with a node: %v", addr, err)
+		}
+		conn.Close()
+		eventually(t, "the node is gone", func() bool {
+			nodes, err := epmd.Names(t.Context(), addr)
+			return err == nil && len(nodes) == 0
+		})
+		if err := epmd.Kill(t.Context(), addr); err != nil {
+			t.Errorf("%s: %v", addr, err)
+		}
+		eventually(t, "nobody listens", func() bool {
+			_, err := epmd.Names(t.Context(), addr)
+			op := new(net.OpError)
+			return errors.As(err, &op) && op.Op == "dial"
+		})
+	}
+}
