@@ -99,5 +99,3 @@ func (r *Result) warnOfLogout(ctx context.Context) {
 		r.warn("this epmd ends at the last logout of user %s; to keep it: loginctl enable-linger %[1]s", uid)
 	}
 }
-
-func serviceOf(pid int) Service { return Service(systemd.Of(pid)) }

@@ -14,4 +14,4 @@ func (c Config) startUnit(_ context.Context, forced bool, _ string, res *Result)
 	return false, "", nil
 }
 
-func serviceOf(int) Service { return Service{} }
+func keeper(context.Context, int) Keeper { return Keeper{} }

@@ -11,9 +11,11 @@ Usage:
     beamrun [FLAGS] PROGRAM [ARG...]   ensure epmd, then become PROGRAM; "--" goes
                                        before PROGRAM if it shares a command's name
     beamrun ensure                     ensure epmd, say in one line what was done
-    beamrun names [NODE]               nodes registered (one: its port)
+    beamrun names [NODE]               nodes registered, whose they are, and which
+                                       are stale (one: its port)
     beamrun doctor                     what is wrong here, and what mends it
     beamrun repair [NODE...]           give running nodes their lost names back
+    beamrun stop                       end epmd, unless nodes are registered
     beamrun cookie [new|path|check|rotate]
                                        make a cookie; where the user's is; is it
                                        good (the default); replace it
@@ -54,9 +56,23 @@ another program is an error (exit 69) that names it.
 `,
 	"names": `Usage: beamrun [FLAGS] names [NODE]
 
-Lists the nodes that are registered, a line each: name and port. With NODE, a
-name with or without its @host, prints its port; exit 1 if it is not registered.
-Starts no epmd: exit 69 if none answers.
+Lists the nodes that are registered, a line each: name, port, and on Linux pid and
+program of who listens on that port, and "alive"; or "stale" if nobody does, so that
+nobody can connect to such a node. Of another user's process only root sees pid and
+program. Of more than 100 nodes they are shown with -v or --json only.
+
+With NODE, a name with or without its @host, prints its port (with --json all of the
+above); exit 1 if it is not registered. Starts no epmd: exit 69 if none answers.
+`,
+	"stop": `Usage: beamrun [FLAGS] stop
+
+Asks epmd to end, waits until nobody listens on its port, and says in one line what
+was done. Where nothing listens there is nothing to do: exit 0.
+
+Exit 1, and epmd goes on, while nodes are registered (nodes-registered; the message
+lists them), and where a unit of systemd keeps it (service; the hint is the command
+that stops that). A stopped epmd or another program is an error (exit 69), as with
+ensure.
 `,
 	"doctor": `Usage: beamrun [FLAGS] doctor
 

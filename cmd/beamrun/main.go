@@ -31,6 +31,7 @@ var commands = map[string]func(*app, context.Context, []string) error{
 	"ensure":  (*app).ensure,
 	"names":   (*app).names,
 	"doctor":  (*app).doctor,
+	"stop":    (*app).stop,
 	"repair":  (*app).repair,
 	"cookie":  (*app).cookie,
 	"version": (*app).version,

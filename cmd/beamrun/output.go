@@ -73,6 +73,7 @@ func describe(err error) (report, int) {
 		ensured *ensure.Error
 		file    *cookie.FileError
 		lost    *orphan.Error
+		refused *stopError
 	)
 	switch {
 	case errors.As(err, &usage):
@@ -92,6 +93,8 @@ func describe(err error) (report, int) {
 		return report{"cookie", file.Message(), file.Hint}, exitFailed
 	case errors.As(err, &lost):
 		return report{string(lost.Kind), lost.Message(), lost.Hint}, exitFailed
+	case errors.As(err, &refused):
+		return report{refused.kind, refused.Error(), refused.hint}, exitFailed
 	case errors.Is(err, epmd.ErrNotRegistered):
 		return report{"not-registered", err.Error(), "beamrun names lists the nodes that are"}, exitFailed
 	}

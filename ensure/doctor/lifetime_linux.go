@@ -30,7 +30,7 @@ func (p *patient) lifetime(ctx context.Context) Check {
 	if in.Name == "" {
 		return p.inSession(ctx, o)
 	}
-	if strings.HasPrefix(in.Name, "epmd") || strings.HasPrefix(in.Name, "beamrun-epmd-") {
+	if in.IsEpmds() {
 		if in.User != "" && ask(ctx, "loginctl", "show-user", "--property=Linger", "--value", in.User) == "no" {
 			return found(Warn, "%s of the manager of user %s, which ends at that user's last logout", in.Name, userNamed(in.User)).
 				with(asRoot("loginctl enable-linger "+in.User), "")

@@ -21,13 +21,12 @@ func programs(match func(name string) bool) (found []Program) {
 			continue
 		}
 		dir := fmt.Sprintf("/proc/%d", pid)
-		cmdline, err := os.ReadFile(dir + "/cmdline")
-		info, serr := os.Stat(dir)
-		if err != nil || serr != nil || len(cmdline) == 0 { // it has ended
+		args := argsOf(pid)
+		info, err := os.Stat(dir)
+		if err != nil || args == nil { // it has ended
 			continue
 		}
-		q := Program{Process: p, UID: int(info.Sys().(*syscall.Stat_t).Uid),
-			Args: strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00")}
+		q := Program{Process: p, UID: int(info.Sys().(*syscall.Stat_t).Uid), Args: args}
 		theirs, err := os.Readlink(dir + "/ns/net")
 		q.Closed, q.Elsewhere = err != nil, err == nil && theirs != ours
 		if !q.Closed && !q.Elsewhere {
@@ -44,6 +43,15 @@ func programs(match func(name string) bool) (found []Program) {
 		found = append(found, q)
 	}
 	return found
+}
+
+// argsOf returns the arguments of a process, nil after its end.
+func argsOf(pid int) []string {
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil || len(cmdline) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00")
 }
 
 func byInode(sockets []Socket) map[string]Socket {

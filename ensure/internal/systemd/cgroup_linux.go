@@ -12,6 +12,11 @@ type Service struct {
 	User string // the number of the user whose own manager runs it; empty: the system's does
 }
 
+// IsEpmds says whether the service has no purpose but an epmd: the distribution's (epmd@.service in Fedora and openSUSE), or ours.
+func (s Service) IsEpmds() bool {
+	return s.Name == "epmd.service" || strings.HasPrefix(s.Name, "epmd@") || strings.HasPrefix(s.Name, "beamrun-epmd-")
+}
+
 // Of returns the service that a process is in.
 func Of(pid int) Service { return serviceOf(cgroupOf(pid)) }
 

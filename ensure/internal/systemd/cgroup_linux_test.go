@@ -30,3 +30,14 @@ func TestServiceOf(t *testing.T) {
 		}
 	}
 }
+
+func TestEpmdServices(t *testing.T) {
+	for name, want := range map[string]bool{
+		"epmd.service": true, "epmd@127.0.0.1.service": true, "beamrun-epmd-4369.service": true, "beamrun-epmd-1.service": true,
+		"rabbitmq-server.service": false, "my-epmd.service": false, "epmd.service.d.service": false, "user@0.service": false, "": false,
+	} {
+		if got := (Service{Name: name}).IsEpmds(); got != want {
+			t.Errorf("%q: %v", name, got)
+		}
+	}
+}

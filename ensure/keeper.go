@@ -1,0 +1,63 @@
+package ensure
+
+import (
+	"cmp"
+	"context"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+)
+
+// Keeper is the manager of services that keeps an epmd: it would start another in the place of one that somebody else ends.
+type Keeper struct {
+	// Units are those of systemd to stop, all of them, for the epmd to end and stay so: epmd.socket and epmd.service.
+	Units []string
+
+	// User is the number of the user whose own manager has the units; empty: the system's does.
+	User string
+}
+
+// Keeper returns who keeps the epmd at that endpoint. It returns false where nobody does: nothing listens, or an epmd that is
+// nobody's service, or part of one with another purpose. It connects to nothing, for a connection would start the epmd
+// of a socket that waits for its first client. On every system but Linux it returns false.
+func (e Endpoint) Keeper(ctx context.Context) (Keeper, bool) {
+	k := keeper(ctx, e.Port)
+	return k, len(k.Units) > 0
+}
+
+// StopCommand is the command for a shell with which the calling user stops it.
+func (k Keeper) StopCommand() string {
+	stop := "stop " + strings.Join(k.Units, " ")
+	dir := "XDG_RUNTIME_DIR=" + k.runtimeDir()
+	switch me := os.Geteuid(); {
+	case k.User == "" && me == 0:
+		return "systemctl " + stop
+	case k.User == "":
+		return "sudo systemctl " + stop
+	case k.User == strconv.Itoa(me) && os.Getenv("XDG_RUNTIME_DIR") == k.runtimeDir():
+		return "systemctl --user " + stop
+	case k.User == strconv.Itoa(me):
+		return dir + " systemctl --user " + stop
+	case me == 0 && k.userName() != "": // not every host of systemd has sudo
+		return "runuser -u " + k.userName() + " -- env " + dir + " systemctl --user " + stop
+	}
+	return "sudo -u " + cmp.Or(k.userName(), `\#`+k.User) + " " + dir + " systemctl --user " + stop
+}
+
+// userName is "" where nobody knows the user.
+func (k Keeper) userName() string {
+	u, err := user.LookupId(k.User)
+	if err != nil {
+		return ""
+	}
+	return u.Username
+}
+
+// runtimeDir is where the user's manager is reached, "" for the system's.
+func (k Keeper) runtimeDir() string {
+	if k.User == "" {
+		return ""
+	}
+	return "/run/user/" + k.User
+}

@@ -1,0 +1,90 @@
+package ensure
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/ensure/internal/systemd"
+)
+
+func keeper(ctx context.Context, port int) Keeper {
+	if _, err := systemd.Here(); err != nil || !owner.Ports()[uint16(port)] {
+		return Keeper{}
+	}
+	p, known := owner.OfPort(port)
+	switch {
+	case !known: // another user's: nobody tells which process, but anybody may ask systemd, and read what a process is called
+		if units := socketsOn(ctx, "", port); len(units) > 0 {
+			return Keeper{Units: units}
+		}
+		for _, p := range owner.Epmds() {
+			if s := systemd.Of(p.PID); s.IsEpmds() && epmdPort(p.Args) == port {
+				return keeperOf(ctx, s)
+			}
+		}
+	case p.Name == "systemd": // no epmd runs yet
+		k := Keeper{Units: []string{"epmd.socket", "epmd.service"}}
+		if p.PID != 1 {
+			k.User = userOf(p.PID)
+		}
+		if units := socketsOn(ctx, k.runtimeDir(), port); len(units) > 0 {
+			k.Units = units
+		}
+		return k
+	default:
+		if s := systemd.Of(p.PID); s.IsEpmds() {
+			return keeperOf(ctx, s)
+		}
+	}
+	return Keeper{}
+}
+
+// epmdPort is the port that an epmd's arguments say.
+func epmdPort(args []string) int {
+	if i := slices.Index(args, "-port"); i >= 0 && i+1 < len(args) {
+		port, _ := strconv.Atoi(args[i+1])
+		return port
+	}
+	return epmd.DefaultPort
+}
+
+// keeperOf is the service with the socket that would start it again.
+func keeperOf(ctx context.Context, in systemd.Service) Keeper {
+	k := Keeper{Units: []string{in.Name}, User: in.User}
+	out, _ := systemd.Run(ctx, k.runtimeDir(), "systemctl", "show", "--property=TriggeredBy", "--value", in.Name)
+	k.Units = append(strings.Fields(string(out)), k.Units...)
+	return k
+}
+
+// socketsOn are the sockets of a manager on the port, and what they start.
+func socketsOn(ctx context.Context, runtimeDir string, port int) (units []string) {
+	out, _ := systemd.Run(ctx, runtimeDir, "systemctl", "list-sockets", "--full", "--no-legend", "--no-pager")
+	for line := range strings.Lines(string(out)) {
+		// [::]:4369 epmd.socket epmd.service
+		f := strings.Fields(line)
+		if len(f) < 3 || !strings.HasSuffix(f[0], fmt.Sprintf(":%d", port)) {
+			continue
+		}
+		for _, unit := range f[1:] {
+			if unit = strings.TrimSuffix(unit, ","); !slices.Contains(units, unit) {
+				units = append(units, unit)
+			}
+		}
+	}
+	return units
+}
+
+func userOf(pid int) string {
+	info, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprint(info.Sys().(*syscall.Stat_t).Uid)
+}
