@@ -1,10 +1,10 @@
 package main
 
 import (
-	"context"
+	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
-	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
@@ -67,7 +67,8 @@ func TestStopHungAndForeign(t *testing.T) {
 	refused(t, h, exitNoEpmd, ": foreign: ", "stop")
 }
 
-// An epmd that says no although it has no names, as in the moment when a node ends; and one in whose place another is up at once.
+// Many nodes; one that would end with nodes registered; one that says no although it has no names, as in the moment when a node
+// ends; and one in whose place another is up at once.
 func TestStopRaces(t *testing.T) {
 	server := epmdtest.New(t)
 	h := &host{t, t.TempDir(), server.Port()}
@@ -79,19 +80,40 @@ func TestStopRaces(t *testing.T) {
 	server.SetFaults(epmdtest.Relaxed)
 	refused(t, h, exitFailed, "nodes-registered", "stop")
 
-	// a real epmd, which somebody starts again whenever it ends
-	h = newHost(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	var epmds sync.WaitGroup
-	epmds.Go(func() {
-		for ctx.Err() == nil {
-			exec.CommandContext(ctx, "epmd", "-port", fmt.Sprint(h.port)).Run()
+	// no epmd does these: one that has no names and says no, and one that says yes and stays
+	for reply, want := range map[string]string{
+		"NO": ": refused: it did not end, for a node was registered, which is gone by now\nhint: try again: beamrun stop\n",
+		"OK": ": timeout: it agreed to end, and somebody still listens there\nhint: something starts it again: ",
+	} {
+		code := map[string]int{"NO": exitFailed, "OK": exitNoEpmd}[reply]
+		refused(t, &host{t, t.TempDir(), stubborn(t, reply)}, code, want, "stop", "--timeout", "600ms")
+	}
+}
+
+// stubborn is an epmd without names that replies so to KILL, and goes on. It returns its port.
+func stubborn(t *testing.T, reply string) int {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	port := l.Addr().(*net.TCPAddr).Port
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			request := make([]byte, 3)
+			if io.ReadFull(c, request); request[2] == 'k' {
+				io.WriteString(c, reply)
+			} else {
+				c.Write(binary.BigEndian.AppendUint32(nil, uint32(port)))
+			}
+			c.Close()
 		}
-	})
-	defer epmds.Wait()
-	defer cancel()
-	h.run("beamrun", "ensure")
-	refused(t, h, exitNoEpmd, ": timeout: it agreed to end, and somebody still listens there\nhint: something starts it again: ", "stop", "--timeout", "600ms")
+	}()
+	return port
 }
 
 // refused runs beamrun, which has to end with that code and say that.
