@@ -208,11 +208,11 @@ func (s *watch) ensure(ctx context.Context) bool {
 	}
 	s.epmd = owner.Follow(int(res.Address.Port()))
 	s.addr, s.failed = res.Address, ""
-	s.names.restart()
 	if res.Started {
 		s.started = time.Now()
 	}
-	if res.Started || wasAway {
+	if res.Started || wasAway { // else it was only slow
+		s.names.restart()
 		s.notify(Event{Result: res})
 	}
 	return true
