@@ -40,7 +40,11 @@ hint: end one of them; this one is pid N
 		h.boot(lost(h.name)...)
 		h.run("beamrun", "ensure")
 		h.boot(erl("-sname", h.name)...)
-		return h.repair(h.name)
+		r := h.repair(h.name)
+		if dry := h.repair("--dry-run", h.name); dry != r {
+			h.t.Errorf("with --dry-run: %+v", dry)
+		}
+		return r
 	}},
 	{"somebody holds the name, and nobody listens", `beamrun: node alice@HOST: taken: epmd has the name alice for port N, where nobody listens
 hint: see who holds it, by a connection to epmd, and end that: beamrun doctor
@@ -147,6 +151,11 @@ hint: beamrun --port N repair alice
 		r := h.repair(h.name)
 		if out := h.hint(r, "hint: "); !registeredAgain.MatchString(out.stdout) || !other.has(h.name) {
 			h.t.Errorf("the hint: %+v", out)
+		}
+		// nothing against one of the same name here
+		h.boot(lost(h.name)...)
+		if here := h.repair(h.name); here.code != 0 || !strings.Contains(here.stdout, ": is registered, at port ") {
+			h.t.Errorf("of the same name here: %+v", here)
 		}
 		return r
 	}},
