@@ -38,6 +38,8 @@ var commands = map[string]func(*app, context.Context, []string) error{
 	"help":    (*app).help,
 }
 
+var errDryRun = &usageError{"--dry-run is for repair alone", "beamrun repair --dry-run"}
+
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	a := &app{stdout: stdout, stderr: stderr}
 	code, err := a.dispatch(ctx, args)
@@ -65,6 +67,9 @@ func (a *app) dispatch(ctx context.Context, args []string) (code int, err error)
 	}
 	command, ok := commands[words[0]]
 	if !ok || literal {
+		if a.dryRun {
+			return 0, errDryRun
+		}
 		return a.launch(ctx, args[:len(args)-len(words)], words[0], words[1:])
 	}
 	rest, err := a.parseCommand(words[1:])
@@ -78,7 +83,7 @@ func (a *app) dispatch(ctx context.Context, args []string) (code int, err error)
 		return 0, &usageError{"--watch needs a program: it watches while that runs", "beamrun --watch iex --sname host"}
 	}
 	if a.dryRun && words[0] != "repair" {
-		return 0, &usageError{"--dry-run is for repair", "beamrun repair --dry-run"}
+		return 0, errDryRun
 	}
 	return 0, command(a, ctx, rest)
 }

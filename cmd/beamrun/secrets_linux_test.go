@@ -60,7 +60,7 @@ func (h *secretHost) commands() [][]string {
 	h.Helper()
 	program, file := h.recorder("program", ""), "file:"+h.secretFiles[1]
 	commands := [][]string{
-		{"ensure"}, {"names"}, {"names", "x"}, {"version"}, {"help"}, {"cookie"}, {"cookie", "path"}, {"cookie", "check"},
+		{"ensure"}, {"names"}, {"names", "x"}, {"doctor"}, {"repair", "x"}, {"--cookie", file, "repair"}, {"--cookie", "env:NONE", "repair", "x"}, {"stop"}, {"version"}, {"help"}, {"cookie"}, {"cookie", "path"}, {"cookie", "check"},
 		{"--cookie", file, "cookie"}, {"--cookie", "file:" + h.dir, "cookie"}, {"--cookie", "env:MY_COOKIE", "cookie"},
 		{"cookie", typed}, {"cookie", "check", typed}, {"--cookie", typed, "ensure"}, {"--cookie=" + typed, program}, {"--cookie", "cookie:" + typed, program},
 		{"--cookie", "env:MY_COOKIE", "no-such-program"}, {"--cookie", file, h.dir}, {program, "-setcookie", typed}, {"--local", "--address", "::1", program},
