@@ -108,6 +108,7 @@ hint: say where its cookie is: --cookie SOURCE
 	{"another user's node, for a user", `beamrun: node alice: other-user: it is another user's (uid N, pid N), or this user may not look into it
 hint: as that user or as root: sudo beamrun repair alice
 `, 1, "other-user", func(h *repairHost) result {
+		h.needRoot()
 		h.boot(lost(h.name)...)
 		h.run("beamrun", "ensure")
 		beamrun, err := builtBeamrun()
