@@ -352,7 +352,7 @@ var masks = []struct {
 	{regexp.MustCompile(`(pid|port|uid|-t|-CONT|user) \d+`), "$1 N"},
 	{regexp.MustCompile(`:\d+\b`), ":N"},
 	{regexp.MustCompile(`in [0-9.]+[mµ]?s\n`), "in T\n"},
-	{regexp.MustCompile(`by all that user \S+ can`), "by all that user U can"},
+	{regexp.MustCompile(`by all that (this user|user \S+) can`), "by all that user U can"},
 	{regexp.MustCompile(`beam(\.smp)?\b`), "beam.smp"},
 }
 
