@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
 	"os/user"
 	"strings"
 	"sync"
@@ -37,6 +38,9 @@ func (a *app) repair(ctx context.Context, args []string) error {
 		return err
 	}
 	attempts := chosen(ctx, found, args, res.Address)
+	if len(args) == 0 && a.source != (cookie.Source{}) {
+		refuseStrangers(attempts)
+	}
 	if !a.dryRun {
 		a.registerAll(ctx, attempts, res.Address)
 	}
@@ -87,6 +91,18 @@ func chosen(ctx context.Context, found []orphan.Node, args []string, addr netip.
 		}
 	}
 	return all
+}
+
+// refuseStrangers keeps a cookie that was given for all from the nodes of other users. One that only looks like a node would
+// get a digest of it for a challenge of its own choice, with which it may be let in elsewhere.
+func refuseStrangers(attempts []*attempt) {
+	me := os.Geteuid()
+	for _, o := range attempts {
+		if o.err == nil && me >= 0 && o.node.UID != me { // Windows tells neither
+			o.err = &orphan.Error{Kind: orphan.KindUser, Node: o.node.Name, Err: fmt.Errorf("it is another user's (uid %d, pid %d)", o.node.UID, o.node.PID),
+				Hint: "if --cookie is for it too, name it: beamrun --cookie SOURCE repair " + o.node.Short()}
+		}
+	}
 }
 
 func me() string {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/ensure/orphan"
 )
 
 // repairHost is a host with nodes that epmd does not know.
@@ -425,4 +426,15 @@ func (h *repairHost) attempts(args ...string) (all []attempted) {
 		h.t.Errorf("%+v: %v", r, err)
 	}
 	return out.Nodes
+}
+
+// A cookie that is given for all is not tried on other users' nodes, of which one may be none.
+func TestRefuseStrangers(t *testing.T) {
+	ours, theirs, cannot := &attempt{}, &attempt{}, &attempt{err: errors.New("lost anyway")}
+	ours.node.UID, theirs.node.UID, cannot.node.UID = os.Geteuid(), os.Geteuid()+1, os.Geteuid()+1
+	refuseStrangers([]*attempt{ours, theirs, cannot})
+	var e *orphan.Error
+	if ours.err != nil || !errors.As(theirs.err, &e) || e.Kind != orphan.KindUser || errors.As(cannot.err, &e) {
+		t.Errorf("%v, %v, %v", ours.err, theirs.err, cannot.err)
+	}
 }
