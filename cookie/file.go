@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // fileName is the name of the file that every Erlang node reads, and makes when it is missing.
@@ -33,6 +34,16 @@ func (e *FileError) Error() string {
 func (e *FileError) Message() string { return fmt.Sprintf("cookie file %s: %v", e.Path, e.Err) }
 
 func (e *FileError) Unwrap() error { return e.Err }
+
+// Command is the hint where it is a command, "" where it is words.
+func (e *FileError) Command() string {
+	for _, begin := range []string{"the file ", "folder ", "name a file "} {
+		if strings.HasPrefix(e.Hint, begin) {
+			return ""
+		}
+	}
+	return e.Hint
+}
 
 // DefaultPath returns the file from which a plain erl or iex of this user reads its cookie: ~/.erlang.cookie, or,
 // where that is missing and this one is not, erlang/.erlang.cookie in the user's configuration folder (OTP 25 and

@@ -26,25 +26,35 @@ func (p *patient) registered(ctx context.Context) Check {
 		return Check{}
 	}
 	var wrong []string
+	nodes := map[int]bool{} // the pids of those that have their names rightly
 	for _, n := range p.names {
 		if why := p.mistake(ctx, n); why != "" {
 			wrong = append(wrong, why)
+		} else {
+			nodes[p.on[n.Port].PID] = true
 		}
 	}
 	if len(wrong) == 0 {
 		return ok("%s, each of a node that listens", count(len(p.names), "name"))
 	}
 	c := found(Fail, "%s", strings.Join(wrong, "; "))
-	holders := p.holders()
-	if len(holders) == 0 {
-		return c.with("", fmt.Sprintf("a name lasts as long as the connection of who registered it; see as root who has one: ss -tnp 'dport = :%d'", p.port()))
+	// a name is held by a connection to epmd
+	holders := slices.DeleteFunc(slices.Clone(p.connected()), func(o owner.Process) bool { return nodes[o.PID] })
+	isVM := func(o owner.Process) bool {
+		return slices.ContainsFunc(p.vms, func(vm owner.Program) bool { return vm.PID == o.PID })
 	}
-	var pids []string
+	switch {
+	case len(holders) == 0:
+		return c.with("", fmt.Sprintf("it is held by a connection to epmd; see as root whose: ss -tnp 'dport = :%d'", p.port()))
+	case len(holders) > len(wrong), slices.ContainsFunc(holders, isVM):
+		return c.with("", "start anew, or end, who holds it by a connection to epmd: "+list(holders))
+	}
+	pids := ""
 	for _, h := range holders {
-		pids = append(pids, fmt.Sprint(h.PID))
+		pids += fmt.Sprintf(" %d", h.PID)
 	}
 	c.Evidence += "; held by " + list(holders)
-	return c.with("kill "+strings.Join(pids, " "), "")
+	return c.with("kill"+pids, "")
 }
 
 // mistake says what is wrong with a name, "" if nothing is. A node is asked for its name only where the system does not tell.
@@ -58,7 +68,7 @@ func (p *patient) mistake(ctx context.Context, n epmd.Node) string {
 			continue
 		}
 		switch name := orphan.NameOf(vm.Args); {
-		case name == n.Name, name == "" && p.clients()[vm.PID] && p.isAlone(n):
+		case name == n.Name, name == "" && p.isConnected(vm.PID) && p.isAlone(n):
 			return "" // it was given that name, or took one later and registered it itself
 		}
 	}
@@ -83,22 +93,14 @@ func (p *patient) mistake(ctx context.Context, n epmd.Node) string {
 	return ""
 }
 
+// isConnected says that the process has a connection to epmd.
+func (p *patient) isConnected(pid int) bool {
+	return slices.ContainsFunc(p.connected(), func(o owner.Process) bool { return o.PID == pid })
+}
+
 // isAlone says that no other name has that port.
 func (p *patient) isAlone(n epmd.Node) bool {
 	return !slices.ContainsFunc(p.names, func(o epmd.Node) bool { return o.Port == n.Port && o.Name != n.Name })
-}
-
-// holders are the processes that have a connection to epmd, which is how a name is held, and are no node that epmd has.
-func (p *patient) holders() (all []owner.Process) {
-	for _, o := range p.connected() {
-		isNode := slices.ContainsFunc(p.vms, func(vm owner.Program) bool { return vm.PID == o.PID }) &&
-			slices.ContainsFunc(p.names, func(n epmd.Node) bool { return p.on[n.Port] == o })
-		if !isNode && !slices.Contains(all, o) {
-			all = append(all, o)
-		}
-	}
-	slices.SortFunc(all, func(a, b owner.Process) int { return a.PID - b.PID })
-	return all
 }
 
 // lost: nodes that run and that epmd does not know.

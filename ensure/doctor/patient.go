@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,8 +30,7 @@ type patient struct {
 	vms     []owner.Program
 	epmds   []owner.Program // of this network namespace
 
-	connected func() []owner.Process // those that have a connection to epmd, but itself
-	clients   func() map[int]bool    // their pids
+	connected func() []owner.Process // those that have a connection to epmd, but itself, by their pids
 }
 
 func admit(ctx context.Context, c ensure.Config) *patient {
@@ -56,18 +56,12 @@ func admit(ctx context.Context, c ensure.Config) *patient {
 	p.connected = sync.OnceValue(func() (all []owner.Process) {
 		epmd, _ := p.owner()
 		for _, o := range owner.OfSockets(owner.Connected(p.port())) {
-			if o.PID != epmd.PID {
+			if o.PID != epmd.PID && !slices.Contains(all, o) {
 				all = append(all, o)
 			}
 		}
+		slices.SortFunc(all, func(a, b owner.Process) int { return a.PID - b.PID })
 		return all
-	})
-	p.clients = sync.OnceValue(func() map[int]bool {
-		pids := map[int]bool{}
-		for _, o := range p.connected() {
-			pids[o.PID] = true
-		}
-		return pids
 	})
 	p.vms = owner.VMs()
 	for _, e := range owner.Epmds() {

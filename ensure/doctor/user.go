@@ -30,7 +30,11 @@ func (p *patient) cookie(context.Context) Check {
 	case errors.Is(err, fs.ErrNotExist):
 		return found(Warn, "there is no %s; the next node makes one that can be guessed (CVE-2018-1279)", path).with("beamrun cookie rotate", "")
 	case errors.As(err, &file):
-		return found(Fail, "%s", file.Message()).with(file.Hint, "")
+		c := found(Fail, "%s", file.Message()).with(file.Command(), "")
+		if c.Command == "" {
+			c.Advice = file.Hint
+		}
+		return c
 	case err != nil:
 		return found(Fail, "%v", err)
 	}
