@@ -30,7 +30,7 @@ var allPlanted = []planted{
 	{"epmd is not installed any more", `mount -t tmpfs none "$ERLANG"`, "epmd program", `warn no epmd program in .*could not be started again`,
 		`umount "$ERLANG"`},
 	{"a second epmd", `epmd -daemon -port 4371; sleep 0.2`, "other epmds", `warn pid \d+ on port 4371`, `beamrun --port 4371 stop`},
-	{"epmd runs at a terminal", `beamrun -q stop; setsid script -qc "epmd -port 4369" /dev/null & await beamrun -q names`, "lifetime",
+	{"epmd runs at a terminal", `beamrun -q stop; onterminal epmd -port 4369 & await beamrun -q names`, "lifetime",
 		`warn it runs at a terminal`, ""},
 	{"a stale name", `hold ghost 44444 &
 		await beamrun names ghost`, "names", `fail ghost is stale: nobody listens on its port 44444; held by .*\(pid \d+\)`, ""},
@@ -101,7 +101,7 @@ pid_is_there() { [ "$(pid "$1")" != "" ]; }
 hold() { # a name in epmd, at a port (ALIVE2)
 	exec 8<>/dev/tcp/127.0.0.1/4369
 	printf "\0\\x$(printf %x $((13 + ${#1})))x\\x$(printf %02x $(($2 / 256)))\\x$(printf %02x $(($2 % 256)))M\0\0\6\0\5\0\\x$(printf %x ${#1})$1\0\0" >&8
-	while :; do sleep 1 8>&-; done
+	exec sleep 1000 # with that connection
 }
 see() { echo "== $1"; beamrun -q doctor; echo "exit $?"; }
 
@@ -121,7 +121,7 @@ cat "$0/mend"
 
 // doctor finds each problem, and nothing else; the command that it says, run as it stands, mends it.
 func TestDoctor(t *testing.T) {
-	epmdtest.Need(t, "epmd", "erl", "ss", "ip", "script", "bash")
+	epmdtest.Need(t, "epmd", "erl", "ss", "ip", "bash")
 	if os.Getuid() != 0 {
 		epmdtest.Skip(t, "only root can make a host of its own")
 	}
@@ -170,6 +170,7 @@ func seededHost(t *testing.T, script string, args ...string) string {
 	defer cancel()
 	dir := t.TempDir()
 	cmd := exec.CommandContext(ctx, "unshare", append([]string{"--net", "--mount", "--pid", "--mount-proc", "--uts", "--ipc", "--fork", "--kill-child",
+		"env", "--default-signal=INT,TERM", // an older unshare leaves them ignored
 		"bash", "-c", script, dir}, args...)...)
 	erl, _ := exec.LookPath("erl")
 	erl, _ = filepath.EvalSymlinks(erl)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+	"log"
 	"os"
 	"os/exec"
 	"regexp"
@@ -63,3 +65,14 @@ func (term *terminal) expect(pattern string) {
 
 // send types.
 func (term *terminal) send(keys string) { term.WriteString(keys) }
+
+func init() { testCommands["onterminal"] = becomeTerminal }
+
+// becomeTerminal is a terminal for the program that it is given.
+func becomeTerminal() {
+	file, err := pty.Start(exec.Command(os.Args[1], os.Args[2:]...))
+	if err != nil {
+		log.Fatal(err)
+	}
+	io.Copy(io.Discard, file)
+}

@@ -145,8 +145,12 @@ func (s search) ask(ctx context.Context, n Node) Node {
 			}
 			return n
 		}
-		if last = err; errors.Is(err, context.DeadlineExceeded) {
+		switch {
+		case errors.Is(err, errNotANode): // something else of the node's
+		case errors.Is(err, context.DeadlineExceeded):
 			last = fmt.Errorf("it says nothing for %v", askTimeout)
+		default:
+			last = err
 		}
 	}
 	if last == nil || n.Name == "" { // it has no name, or none that could be known
