@@ -30,7 +30,7 @@ type patient struct {
 	vms     []owner.Program
 	epmds   []owner.Program // of this network namespace
 
-	connected func() []owner.Process // those that have a connection to epmd, but itself, by their pids
+	connected func() []owner.Process // those that have a connection to epmd, but itself and us, by their pids
 }
 
 func admit(ctx context.Context, c ensure.Config) *patient {
@@ -56,7 +56,7 @@ func admit(ctx context.Context, c ensure.Config) *patient {
 	p.connected = sync.OnceValue(func() (all []owner.Process) {
 		epmd, _ := p.owner()
 		for _, o := range owner.OfSockets(owner.Connected(p.port())) {
-			if o.PID != epmd.PID && !slices.Contains(all, o) {
+			if o.PID != epmd.PID && o.PID != os.Getpid() && !slices.Contains(all, o) {
 				all = append(all, o)
 			}
 		}
