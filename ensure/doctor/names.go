@@ -63,18 +63,17 @@ func (p *patient) mistake(ctx context.Context, n epmd.Node) string {
 		return fmt.Sprintf("%s is stale: nobody listens on its port %d", n.Name, n.Port)
 	}
 	o, known := p.on[n.Port]
+	if !known {
+		return "" // another user's, and only root sees whose
+	}
 	for _, vm := range p.vms {
-		if !known || vm.PID != o.PID {
+		if vm.PID != o.PID {
 			continue
 		}
 		switch name := orphan.NameOf(vm.Args); {
 		case name == n.Name, name == "" && p.isConnected(vm.PID) && p.isAlone(n):
 			return "" // it was given that name, or took one later and registered it itself
 		}
-	}
-	who := "somebody"
-	if known {
-		who = o.String()
 	}
 	soon, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -84,11 +83,11 @@ func (p *patient) mistake(ctx context.Context, n epmd.Node) string {
 	case orphan.IsTLS(err), ctx.Err() != nil:
 		return ""
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("%s has port %d, where %s listens, which does not say its name", n.Name, n.Port, who)
+		return fmt.Sprintf("%s has port %d, where %v listens, which does not say its name", n.Name, n.Port, o)
 	case err != nil:
-		return fmt.Sprintf("%s has port %d, where %s listens, which is no node (%v)", n.Name, n.Port, who, err)
+		return fmt.Sprintf("%s has port %d, where %v listens, which is no node (%v)", n.Name, n.Port, o, err)
 	case short != n.Name:
-		return fmt.Sprintf("%s has port %d, where %s listens, which is node %s", n.Name, n.Port, who, name)
+		return fmt.Sprintf("%s has port %d, where %v listens, which is node %s", n.Name, n.Port, o, name)
 	}
 	return ""
 }

@@ -1,0 +1,72 @@
+package doctor
+
+import (
+	"os/exec"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure"
+	"github.com/beamrun/beamrun/ensure/epmdtest"
+)
+
+// The checks of every system, of an epmd in Go that has a name: cmd/beamrun has those of a real one, with problems planted.
+func TestExamine(t *testing.T) {
+	server := epmdtest.New(t)
+	server.Register("alice", server.Port())
+	checks := Examine(t.Context(), ensure.Config{Port: server.Port()})
+	i := slices.IndexFunc(checks, func(c Check) bool { return c.Name == "epmd answers" })
+	if i < 0 || checks[i].Status != OK {
+		t.Errorf("%+v", checks)
+	}
+	server.Close()
+	checks = Examine(t.Context(), ensure.Config{Port: server.Port()})
+	if i = slices.IndexFunc(checks, func(c Check) bool { return c.Name == "epmd answers" }); i < 0 || checks[i].Status != Fail {
+		t.Errorf("after its end: %+v", checks)
+	}
+	for _, c := range checks {
+		if c.Name == "" || c.Evidence == "" || c.Status == OK && c.Command+c.Advice != "" {
+			t.Errorf("%+v", c)
+		}
+	}
+	if Worst(checks) != Fail {
+		t.Errorf("the worst is %s", Worst(checks))
+	}
+}
+
+func TestWorst(t *testing.T) {
+	for want, statuses := range map[Status][]Status{OK: {OK, OK}, Warn: {OK, Warn, OK}, Fail: {Fail, Warn}} {
+		var checks []Check
+		for _, s := range statuses {
+			checks = append(checks, Check{Status: s})
+		}
+		if got := Worst(checks); got != want {
+			t.Errorf("%q: %s", statuses, got)
+		}
+	}
+	if got := Worst(nil); got != OK {
+		t.Errorf("of none: %s", got)
+	}
+}
+
+// A command's word is one to a shell.
+func TestQuoted(t *testing.T) {
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip(err) // Windows
+	}
+	for _, s := range []string{"/home/alice", "a b", "it's", "$HOME `id` $(id); * ? [a] # !", "日本"} {
+		if out, err := exec.Command("sh", "-c", "printf %s "+quoted(s)).Output(); err != nil || string(out) != s {
+			t.Errorf("%q became %q, %v", s, out, err)
+		}
+	}
+}
+
+func TestAge(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 seconds", time.Second: "1 second", 90 * time.Second: "1 minute", 3 * time.Hour: "3 hours", 47 * time.Hour: "47 hours", 72 * time.Hour: "3 days",
+	} {
+		if got := age(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+}
