@@ -41,6 +41,8 @@ var allPlanted = []planted{
 	{"a node that epmd does not know", `kill -KILL $(pid 4369); sleep 0.1
 		erl -noinput -sname lost -start_epmd false -erl_epmd_port 0 & await listening; beamrun -q ensure`,
 		"lost nodes", `warn running without epmd, as started .*: lost@vm \(pid \d+, port \d+\)`, ""},
+	{"a node that epmd knew before it died", `node lost; kill -KILL $(pid 4369); sleep 0.1; beamrun -q ensure`, "lost nodes",
+		`warn running, and unknown to epmd: lost@vm \(pid \d+, port \d+\); but this epmd is new`, ""},
 	{"a node that is stopped and that epmd does not know", `kill -KILL $(pid 4369); sleep 0.1
 		erl -noinput -sname lost -start_epmd false -erl_epmd_port 0 & await listening; beamrun -q ensure; kill -STOP $!`,
 		"lost nodes", `fail node lost: silent: .*; hint: if it is stopped, wake it: kill -CONT \d+`, `kill -CONT $!; sleep 0.1; beamrun repair lost`},
