@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"os/exec"
 	"slices"
 	"testing"
 	"time"
@@ -46,18 +45,6 @@ func TestWorst(t *testing.T) {
 	}
 	if got := Worst(nil); got != OK {
 		t.Errorf("of none: %s", got)
-	}
-}
-
-// A command's word is one to a shell.
-func TestQuoted(t *testing.T) {
-	if _, err := exec.LookPath("sh"); err != nil {
-		t.Skip(err) // Windows
-	}
-	for _, s := range []string{"/home/alice", "a b", "it's", "$HOME `id` $(id); * ? [a] # !", "日本"} {
-		if out, err := exec.Command("sh", "-c", "printf %s "+quoted(s)).Output(); err != nil || string(out) != s {
-			t.Errorf("%q became %q, %v", s, out, err)
-		}
 	}
 }
 
