@@ -21,7 +21,8 @@
 // (execve) should have a short-lived child start the daemon instead, as `beamrun PROGRAM` does with `beamrun ensure`:
 // few programs wait for children that they do not know.
 //
-// [Watch] keeps an epmd alive for as long as a launcher runs.
+// [Watch] keeps an epmd alive for as long as a launcher runs. Package orphan gives nodes that run their lost names back, and package
+// doctor says what is wrong on a host.
 //
 // Every call ends by its deadline, with a result or an [Error] whose Kind, words and hint say what is wrong and what mends
 // it. README.md in this folder is the table of all faults that are known, kept by the tests.
