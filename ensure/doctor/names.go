@@ -60,6 +60,9 @@ func (p *patient) registered(ctx context.Context) Check {
 // mistake says what is wrong with a name, "" if nothing is. A node is asked for its name only where the system does not tell.
 func (p *patient) mistake(ctx context.Context, n epmd.Node) string {
 	if !p.listens(n.Port) {
+		if now, err := epmd.Lookup(ctx, p.result.Address.String(), n.Name); err != nil || now.Port != n.Port {
+			return "" // it has ended meanwhile
+		}
 		return fmt.Sprintf("%s is stale: nobody listens on its port %d", n.Name, n.Port)
 	}
 	o, known := p.on[n.Port]
