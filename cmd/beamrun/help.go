@@ -36,8 +36,10 @@ Flags stand before PROGRAM, and before or after a command:
                         file:PATH, env:NAME, derive:LABEL (from $BEAMRUN_SECRET)
     --watch             stay as PROGRAM's parent and keep epmd alive meanwhile
     --local             epmd and PROGRAM's nodes on the loopback interface only
+    --dry-run           with repair: say which nodes, and change nothing
     --json              print one JSON object; errors too
-    -q, --quiet         print no result and no warning
+    -q, --quiet         print no result and no warning; with doctor, only what is
+                        not ok
     -v, --verbose       say what is done
 
 Exit codes: 0 done, 1 failed, 2 usage, 69 no working epmd, 126 PROGRAM can't be
