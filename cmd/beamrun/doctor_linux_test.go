@@ -63,7 +63,7 @@ var allPlanted = []planted{
 		`warn all of this host, while only 127.0.0.1 is asked for`, ""},
 	{"a cookie in an argument list", `erl -noinput -sname loud -setcookie seen_by_all & await beamrun names loud`, "cookies in ps",
 		`warn every user of this host can read the cookie of loud \(pid \d+, user root\) \(-setcookie\)`,
-		`kill $!; while beamrun names loud; do sleep 0.05; done; node loud`},
+		`kill -KILL $!; while beamrun names loud; do sleep 0.05; done; node loud`},
 	{"HOME is not set", `unset HOME`, "home", `fail \$HOME is not defined: a node with a name does not boot`, ""},
 	{"HOME is no folder", `export HOME=/root/none`, "home", `fail HOME is /root/none, which is no folder`, `mkdir -p -m 700 /root/none; beamrun cookie rotate`},
 	{"the lock can't be opened", `rm -f ~/.cache/beamrun/epmd-4369.lock; mkdir ~/.cache/beamrun/epmd-4369.lock`, "state folder",
