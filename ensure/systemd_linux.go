@@ -1,14 +1,11 @@
 package ensure
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 
-	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/internal/systemd"
 )
 
@@ -44,9 +41,9 @@ func (c Config) startUnit(ctx context.Context, forced bool, program string, res 
 	if forced {
 		return false, "", noUnit(res.Endpoint, err)
 	}
-	if endsAll(ctx, in) {
+	if _, ends := systemd.KillMode(ctx, in); ends {
 		mortal = fmt.Sprintf("this epmd ends with %s, and every node of the host loses its name then; %s (systemd did not run it apart: %v)",
-			in.Name, remedy(in.Name, res.Endpoint), err)
+			in.Name, systemd.Remedy(in.Name, res.Endpoint.Port), err)
 	}
 	// that took a while
 	var found *Error
@@ -74,28 +71,10 @@ func (c Config) units(ctx context.Context, program string, e Endpoint) (units []
 	return append(units, transient(program, e, "DynamicUser=yes"), transient(program, e)), nil
 }
 
-// endsAll says whether systemd ends whatever the service has started.
-func endsAll(ctx context.Context, in systemd.Service) bool {
-	if in.User != "" {
-		return true // its manager was asked in vain
-	}
-	out, err := systemd.Run(ctx, "", "systemctl", "show", "--property=KillMode", "--value", in.Name)
-	return err != nil || !slices.Contains([]string{"process", "none"}, string(bytes.TrimSpace(out)))
-}
-
-// remedy says what keeps an epmd alive that a service needs and can't start as a unit.
-func remedy(service string, e Endpoint) string {
-	if e.Port == epmd.DefaultPort && systemd.HasUnitFile(epmdSocket.name) {
-		return "add Wants=epmd.socket and After=epmd.socket to " + service
-	}
-	return "add ExecStartPre=+beamrun ensure to " + service // "+": as root
-}
-
 // warnOfLogout warns of an epmd that a user's manager runs, where that ends when the user logs out.
 func (r *Result) warnOfLogout(ctx context.Context) {
 	uid := strconv.Itoa(os.Getuid())
-	out, err := systemd.Run(ctx, "", "loginctl", "show-user", "--property=Linger", "--value", uid)
-	if err == nil && string(bytes.TrimSpace(out)) == "no" {
+	if systemd.EndsAtLogout(ctx, uid) {
 		r.warn("this epmd ends at the last logout of user %s; to keep it: loginctl enable-linger %[1]s", uid)
 	}
 }

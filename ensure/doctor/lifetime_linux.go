@@ -5,11 +5,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/internal/owner"
 	"github.com/beamrun/beamrun/ensure/internal/systemd"
 )
@@ -31,22 +29,18 @@ func (p *patient) lifetime(ctx context.Context) Check {
 		return p.inSession(ctx, o)
 	}
 	if in.IsEpmds() {
-		if in.User != "" && ask(ctx, "loginctl", "show-user", "--property=Linger", "--value", in.User) == "no" {
+		if in.User != "" && systemd.EndsAtLogout(ctx, in.User) {
 			return found(Warn, "%s of the manager of user %s, which ends at that user's last logout", in.Name, userNamed(in.User)).
 				with(asRoot("loginctl enable-linger "+in.User), "")
 		}
 		return ok("%s runs it", in.Name)
 	}
-	mode := ask(ctx, "systemctl", "show", "--property=KillMode", "--value", in.Name)
-	if in.User == "" && slices.Contains([]string{"process", "none"}, mode) {
+	mode, ends := systemd.KillMode(ctx, in)
+	if !ends {
 		return ok("in %s, whose KillMode=%s leaves it alone", in.Name, mode)
 	}
-	way := "ExecStartPre=+beamrun ensure"
-	if p.port() == epmd.DefaultPort && systemd.HasUnitFile("epmd.socket") {
-		way = "Wants=epmd.socket and After=epmd.socket"
-	}
 	return found(Warn, "it ends with %s, in which it was started, and every node of this host loses its name then", in.Name).
-		with(p.moved(o, "--detach systemd ensure"), fmt.Sprintf("that it does not come to this again: add %s to %s", way, in.Name))
+		with(p.moved(o, "--detach systemd ensure"), "that it does not come to this again: "+systemd.Remedy(in.Name, p.port()))
 }
 
 // inSession is for an epmd in no service.
