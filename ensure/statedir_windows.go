@@ -5,5 +5,4 @@ import "io/fs"
 // The cache and temp folders of Windows are in the user's profile, which other users can't enter.
 const openSafely = 0
 
-func ownedByUs(fs.FileInfo) bool { return true }
 func isPrivate(fs.FileInfo) bool { return true }

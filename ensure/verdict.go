@@ -18,7 +18,7 @@ import (
 // was up: even a healthy epmd may need some milliseconds on a busy machine.
 const patience = 250 * time.Millisecond
 
-const foreignHint = "end that program, or use another port for Erlang: --port N or ERL_EPMD_PORT=N"
+const foreignHint = "end that program, or use another port for Erlang: --port N or ERL_EPMD_PORT=N; nodes can also do without epmd: --epmdless"
 
 // verdict says what it means that the target did not answer as an epmd does: it failed with err, after that wait.
 func verdict(e Endpoint, target netip.AddrPort, err error, waited time.Duration) *Error {

@@ -24,7 +24,7 @@ func FuzzEnvironment(f *testing.F) {
 			t.Skip() // makes a folder
 		}
 		before := slices.Clone(env)
-		got := Config{Args: args, Env: env, Endpoint: ensure.Endpoint{Port: 4711}, Local: true, Cookie: cookie}.environ()
+		got := environ(t, Config{Args: args, Env: env, Endpoint: ensure.Endpoint{Port: 4711}, Local: true, Cookie: cookie})
 		if !slices.Equal(env, before) {
 			t.Fatalf("the caller's %q became %q", before, env)
 		}

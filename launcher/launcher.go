@@ -43,6 +43,28 @@ type Config struct {
 	// Other nodes find such a node only by a name whose host is 127.0.0.1 to them: NAME@localhost.
 	Local bool
 
+	// DistPort are the ports on which the program's nodes listen for others, for a firewall: each takes the first that is free. One that only
+	// visits another node (-remsh, or a release's command remote or rpc) needs none. None: any port, as the system gives it.
+	DistPort Ports
+
+	// Epmdless makes the program's nodes do without epmd, and start none.
+	//
+	// With a DistPort of one port all nodes that they connect to listen on that port too, each at an address of its own, as in containers: OTP can
+	// do that by itself (-erl_epmd_port, from 27.2 on kernel's erl_epmd_node_listen_port). The program's Erlang has to be of OTP 23.1 or later.
+	//
+	// Else each has a port of its own, and nodes of this user on this host find each other as package epmdless says; others are
+	// looked for among the Peers, and then as OTP does, by the epmd of their host. A release has to load its code on demand
+	// for that: RELEASE_MODE (mix) and CODE_LOADING_MODE (relx) are set to interactive where they are not set.
+	//
+	// Where the arguments or the environment already name such a port or an -epmd_module, theirs stays.
+	Epmdless bool
+
+	// Peers are nodes elsewhere for Epmdless without a port for all, each as NAME@HOST=PORT, with the HOST that other nodes use. See [CheckPeer].
+	Peers []string
+
+	// PeersFile has a line for each of more such peers. Nodes read it whenever they look for one. See [CheckPeersFile].
+	PeersFile string
+
 	// Cookie is set as the program's own, see the package comment of cookie for where to get one. It reaches a node
 	// that has its name when it boots (-sname, --sname, -name, --name), a few milliseconds after its distribution
 	// started; until then it holds the cookie of the user's file. Empty: the program keeps to the user's file.
@@ -83,7 +105,9 @@ func Command(ctx context.Context, c Config) (*exec.Cmd, error) {
 	cmd := exec.CommandContext(ctx, path, c.Args...)
 	cmd.Args[0] = c.Program
 	cmd.Dir = c.Dir
-	cmd.Env = c.environ()
+	if cmd.Env, err = c.environ(); err != nil {
+		return nil, err
+	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if c.Stdin != nil {
 		cmd.Stdin = c.Stdin
@@ -155,7 +179,7 @@ func Exec(c Config) error {
 	return fmt.Errorf("launcher: %s: %w", cmd.Path, execve(cmd.Path, cmd.Args, cmd.Env))
 }
 
-func (c Config) environ() []string {
+func (c Config) environ() (_ []string, err error) {
 	env := c.Env
 	if env == nil {
 		env = os.Environ()
@@ -167,10 +191,18 @@ func (c Config) environ() []string {
 		}
 	}
 	if c.Local {
-		env = withLocal(env, c.Args)
+		env = c.withLocal(env)
+	}
+	switch {
+	case c.Epmdless:
+		if env, err = c.withEpmdless(env); err != nil {
+			return nil, err
+		}
+	case c.DistPort != (Ports{}):
+		env = c.withDistPort(env)
 	}
 	if c.Cookie != "" && !GivesCookie(c.Args, env) {
 		env = c.withCookie(env)
 	}
-	return env
+	return env, nil
 }

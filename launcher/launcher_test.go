@@ -47,6 +47,15 @@ func onPath(t *testing.T) string {
 	return name
 }
 
+func environ(t testing.TB, c Config) []string {
+	t.Helper()
+	env, err := c.environ()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return env
+}
+
 func TestCommand(t *testing.T) {
 	t.Setenv("BEAMRUN_TEST_MARK", "1")
 	program := onPath(t)
@@ -82,7 +91,7 @@ func TestEndpointInEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := []string{"A=1", "ERL_EPMD_PORT=1", "ERL_EPMD_PORT=2", "B=2"}
-	got := Config{Env: before, Endpoint: e}.environ()
+	got := environ(t, Config{Env: before, Endpoint: e})
 	if want := []string{"A=1", "B=2", "ERL_EPMD_PORT=4711", "ERL_EPMD_ADDRESS=127.0.0.1"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
@@ -92,7 +101,7 @@ func TestEndpointInEnvironment(t *testing.T) {
 }
 
 func TestCookieInEnvironment(t *testing.T) {
-	got := Config{Env: []string{"ERL_AFLAGS=+S 1"}, Cookie: "abc"}.environ()
+	got := environ(t, Config{Env: []string{"ERL_AFLAGS=+S 1"}, Cookie: "abc"})
 	if value(got, "ERL_AFLAGS") != "+S 1 "+setCookie || value(got, cookieVar) != "abc" || len(got) != 2 {
 		t.Errorf("%q", got)
 	}
@@ -122,7 +131,7 @@ func TestGivesCookie(t *testing.T) {
 		if got := GivesCookie(tt.args, tt.env); got != tt.want {
 			t.Errorf("%q %q: %v", tt.args, tt.env, got)
 		}
-		env := Config{Args: tt.args, Env: tt.env, Cookie: "mine"}.environ()
+		env := environ(t, Config{Args: tt.args, Env: tt.env, Cookie: "mine"})
 		if added := value(env, cookieVar) != ""; added == tt.want {
 			t.Errorf("%q %q: our cookie was added: %v", tt.args, tt.env, added)
 		}
@@ -192,7 +201,7 @@ func TestLocal(t *testing.T) {
 		{[]string{"-kernel", "inet_dist_use_interface", "{10,0,0,1}"}, nil, ""},
 		{nil, []string{"ERL_FLAGS=-kernel inet_dist_use_interface {10,0,0,1}"}, ""},
 	} {
-		env := Config{Args: tt.args, Env: append([]string{"A=B"}, tt.env...), Local: true}.environ()
+		env := environ(t, Config{Args: tt.args, Env: append([]string{"A=B"}, tt.env...), Local: true})
 		if got := value(env, "ERL_AFLAGS"); got != tt.want {
 			t.Errorf("%q %q: %q, want %q", tt.args, tt.env, got, tt.want)
 		}

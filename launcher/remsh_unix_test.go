@@ -39,7 +39,7 @@ func TestRemoteShellEnvironment(t *testing.T) {
 	warn := func(w string) { t.Error(w) }
 	odd := filepath.Join(home, `it's "a"\ home`)
 	env := []string{"A=B", "ERL_AFLAGS=-hidden", cookieVar + "=old", "HOME=" + odd}
-	got := Config{Args: []string{"-remsh", "x"}, Env: env, Cookie: "abc", Warn: warn}.environ()
+	got := environ(t, Config{Args: []string{"-remsh", "x"}, Env: env, Cookie: "abc", Warn: warn})
 	dir := value(got, "HOME")
 	want := []string{"A=B", "HOME=" + dir, "ERL_AFLAGS=-hidden -env HOME " + home + `/it\'s\ \"a\"\\\ home`}
 	if !slices.Equal(got, want) {
@@ -48,7 +48,7 @@ func TestRemoteShellEnvironment(t *testing.T) {
 	if c, err := cookie.Load(filepath.Join(dir, ".erlang.cookie")); c != "abc" || err != nil || !strings.HasPrefix(dir, home+"/") {
 		t.Errorf("%s: %q, %v", dir, c, err)
 	}
-	if given := (Config{Args: []string{"--remsh", "x", "--cookie", "mine"}, Env: env, Cookie: "abc"}).environ(); !slices.Equal(given, env) {
+	if given := environ(t, Config{Args: []string{"--remsh", "x", "--cookie", "mine"}, Env: env, Cookie: "abc"}); !slices.Equal(given, env) {
 		t.Errorf("with a cookie of its own: %q", given)
 	}
 }
@@ -63,7 +63,7 @@ func TestRemoteShellWithoutFolder(t *testing.T) {
 	for _, env := range [][]string{{"HOME=" + home}, {"HOME="}, {"A=B"}} {
 		var said []string
 		c := Config{Args: []string{"--remsh", "x"}, Env: env, Cookie: "abc", Warn: func(w string) { said = append(said, w) }}
-		got := c.environ()
+		got := environ(t, c)
 		if len(said) != 1 || strings.Contains(said[0], "\n") || strings.Contains(said[0], "abc") {
 			t.Errorf("%q: %q", env, said)
 		}
@@ -71,7 +71,7 @@ func TestRemoteShellWithoutFolder(t *testing.T) {
 			t.Errorf("%q became %q", env, got)
 		}
 		c.Warn = nil
-		c.environ()
+		environ(t, c)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure"
+	"github.com/beamrun/beamrun/launcher"
 )
 
 // options are what the flags say. They stand before PROGRAM, and before or after a command of beamrun's.
@@ -20,6 +21,10 @@ type options struct {
 	epmdPath string
 	detach   ensure.Detach
 	timeout  time.Duration
+	distPort launcher.Ports
+	epmdless bool
+	peers    []string
+	peerFile string
 	source   cookie.Source // the zero value: none was asked for, which means cookie.User
 	local    bool
 	json     bool
@@ -58,6 +63,10 @@ func (o *options) flagSet() *flag.FlagSet {
 		return nil
 	})
 	fs.Func("cookie", "", func(s string) (err error) { o.source, err = cookie.ParseSource(s); return err })
+	fs.BoolVar(&o.epmdless, "epmdless", o.epmdless, "")
+	fs.Func("dist-port", "", func(s string) (err error) { o.distPort, err = launcher.ParsePorts(s); return err })
+	fs.Func("peer", "", func(s string) error { o.peers = append(o.peers, s); return launcher.CheckPeer(s) })
+	fs.Func("peers", "", func(s string) error { o.peerFile = s; return launcher.CheckPeersFile(s) })
 	fs.BoolVar(&o.local, "local", o.local, "")
 	fs.BoolVar(&o.dryRun, "dry-run", o.dryRun, "")
 	fs.BoolVar(&o.wantWatch, "watch", o.wantWatch, "")

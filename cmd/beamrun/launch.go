@@ -18,18 +18,27 @@ import (
 
 // launch makes sure of epmd and then becomes the program. flags are beamrun's own, as they were given.
 func (a *app) launch(ctx context.Context, flags []string, program string, args []string) (code int, err error) {
+	if err := a.checkEpmdless(); err != nil {
+		return 0, err
+	}
 	// what can't be launched needs no epmd
 	path, err := exec.LookPath(program)
 	if err != nil {
 		return 0, &programError{program, err}
 	}
 	c := launcher.Config{Program: program, Args: args, Env: os.Environ(), Local: a.local,
+		DistPort: a.distPort, Epmdless: a.epmdless, Peers: a.peers, PeersFile: a.peerFile,
 		Warn: func(w string) { a.sayWarnings([]string{w}) }}
 	a.warnIfUnreachable(ctx, args)
 	if c.Cookie, err = a.launchCookie(args); err != nil {
 		return 0, err
 	}
-	if c.Endpoint, err = a.launchEpmd(ctx, flags, path); err != nil {
+	if !a.epmdless {
+		c.Endpoint, err = a.launchEpmd(ctx, flags, path)
+	} else if a.port != 0 || a.address != "" { // where nodes elsewhere are looked for
+		c.Endpoint, err = a.epmd().Resolve()
+	}
+	if err != nil {
 		return 0, err
 	}
 	if !a.stays() {
@@ -91,7 +100,7 @@ func (a *app) launchEpmd(ctx context.Context, flags []string, program string) (e
 		}
 		return res.Endpoint, err
 	}
-	if root := releaseRoot(program); root != "" {
+	if root := launcher.ReleaseRoot(program); root != "" {
 		os.Setenv("RELEASE_ROOT", root) // for package ensure, here and in the child; the program's environment is taken already
 	}
 	if a.stays() {

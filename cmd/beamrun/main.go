@@ -85,6 +85,9 @@ func (a *app) dispatch(ctx context.Context, args []string) (code int, err error)
 	if a.dryRun && words[0] != "repair" {
 		return 0, errDryRun
 	}
+	if err := a.checkCommand(words[0]); err != nil {
+		return 0, err
+	}
 	return 0, command(a, ctx, rest)
 }
 

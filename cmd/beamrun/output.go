@@ -13,6 +13,7 @@ import (
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/epmdless"
 	"github.com/beamrun/beamrun/ensure/orphan"
 )
 
@@ -74,10 +75,13 @@ func describe(err error) (report, int) {
 		file    *cookie.FileError
 		lost    *orphan.Error
 		refused *stopError
+		folder  *epmdless.FolderError
 	)
 	switch {
 	case errors.As(err, &usage):
 		return report{"usage", usage.message, usage.hint}, exitUsage
+	case errors.As(err, &folder):
+		return report{"epmdless", folder.Error(), "nodes without epmd need a folder that this user alone can enter: set HOME to one of this user's"}, exitFailed
 	case errors.As(err, &program):
 		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
 			return report{"program-not-found", program.Error(), "is it installed, and in a folder of PATH? beamrun's commands: beamrun help"}, exitNotFound

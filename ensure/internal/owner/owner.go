@@ -105,6 +105,10 @@ func (p Process) Path(path string) string { return pathOf(p.PID, path) }
 // Since is when the process was started; zero where nobody tells.
 func (p Process) Since() time.Time { return since(p.PID) }
 
+// Birth is when the process was started, as the kernel counts it, so that it is another for one that has the same pid later. It is "" when it
+// has ended, waited for or not, and on every system but Linux.
+func (p Process) Birth() string { return birth(p.PID) }
+
 // Stopped says that the process is stopped by a signal (SIGSTOP).
 func (p Process) Stopped() bool { return stopped(p.PID) }
 

@@ -22,6 +22,7 @@ func ofSockets([]Socket) map[uint16]Process { return nil }
 func getenv(int, string) string             { return "" }
 func pathOf(_ int, path string) string      { return path }
 func since(int) time.Time                   { return time.Time{} }
+func birth(int) string                      { return "" }
 func stopped(int) bool                      { return false }
 func hasTerminal(int) bool                  { return false }
 

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"strconv"
@@ -11,8 +12,14 @@ import (
 // stat returns the fields of /proc/PID/stat from the state on, which is number 3 there, see proc_pid_stat(5).
 func stat(pid int) []string {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	_, after, _ := strings.Cut(string(text), ") ") // before it is the name, of a program that we know
-	return strings.Fields(after)
+	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // before it is the name, with whatever in it
+}
+
+func birth(pid int) string {
+	if f := stat(pid); len(f) > 19 && f[0] != "Z" && f[0] != "X" {
+		return f[19]
+	}
+	return ""
 }
 
 func since(pid int) time.Time {

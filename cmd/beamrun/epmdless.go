@@ -1,0 +1,33 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/beamrun/beamrun/launcher"
+)
+
+// checkEpmdless finds flags for a program that say nothing together.
+func (a *app) checkEpmdless() error {
+	const hint = "beamrun --epmdless --peer app@other.example.org=9100 erl -name app@this.example.org"
+	hasPeers := len(a.peers) > 0 || a.peerFile != ""
+	switch {
+	case hasPeers && !a.epmdless:
+		return &usageError{"--peer and --peers are for --epmdless", hint}
+	case hasPeers && a.distPort.IsOne():
+		return &usageError{fmt.Sprintf("with --epmdless --dist-port %d all peers have that port", a.distPort.First), "leave out --peer and --peers, or the port: " + hint}
+	case a.epmdless && a.wantWatch:
+		return &usageError{"--watch keeps epmd alive, and --epmdless needs none", "beamrun --epmdless iex --sname host"}
+	}
+	return nil
+}
+
+// checkCommand finds flags that are for programs, or mean nothing for this command.
+func (a *app) checkCommand(name string) error {
+	switch {
+	case a.distPort != (launcher.Ports{}), len(a.peers) > 0, a.peerFile != "":
+		return &usageError{"--dist-port, --peer and --peers need a program", "beamrun --dist-port 9100 iex --sname host"}
+	case a.epmdless && (name == "ensure" || name == "stop"):
+		return &usageError{name + " is about epmd, and --epmdless needs none", "beamrun help " + name}
+	}
+	return nil
+}

@@ -1,0 +1,373 @@
+%% beamrun_epmd stands in for OTP's client of epmd (erl_epmd), so that the nodes of one user on one host find each other without epmd.
+%% What such a module has to do is in the ERTS User's Guide, "How to Implement an Alternative Node Discovery for Erlang Distribution".
+%%
+%% A node is registered by a file NAME.PID in a folder that only its user can enter. The folder and the user's number are arguments
+%% of the VM: -beamrun_nodes FOLDER UID. Package epmdless, in Go, reads the same files; what is in them is described there.
+%%
+%% Each node has a file of its own, so a dead one can be removed at any time. No two nodes have one name, for each makes its file first
+%% and then looks for others: of two, one at least sees the other, gives way, and tries again a moment later.
+%%
+%% Much of it runs while kernel boots, before there is a file server: hence raw files and prim_file.
+%%
+%% It is compiled by OTP 23 and loaded by all later versions, which no longer know three instructions of that compiler's: allocate_zero and
+%% kill, which it emits where a function keeps the result of one call during the next but not from its beginning to its end, and
+%% make_fun2. So such a result is handed to a function of its own, and there is no fun.
+-module(beamrun_epmd).
+-behaviour(gen_server).
+
+-export([start_link/0, stop/0, register_node/2, register_node/3, port_please/2, port_please/3, listen_port_please/2,
+         address_please/3, names/0, names/1]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
+
+-include_lib("kernel/include/file.hrl").
+
+-define(HANDSHAKE, 6).       % its version, of OTP 23 and later
+-define(MAX_LINE, 512).      % bytes of a registration; what is longer is none
+-define(MAX_PEERS, 1048576). % bytes of a file of peers
+-define(CHECK, 2000).        % ms after which the node looks whether its file is still there
+-define(UNFINISHED, 10).     % s that a file may have no whole line yet
+-define(PATIENCE, 500).      % ms for a connection to a port
+
+start_link() -> gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
+
+stop() -> gen_server:stop(?MODULE).
+
+%% --- what OTP asks
+
+%% 0: any port, or one from kernel's inet_dist_listen_min to inet_dist_listen_max.
+listen_port_please(_Name, _Host) -> {ok, 0}.
+
+register_node(Name, Port) -> register_node(Name, Port, inet_tcp).
+register_node(Name, Port, Driver) -> gen_server:call(?MODULE, {register, text(Name), Port, Driver}, infinity).
+
+address_please(Name, Host, Family) -> with_port(Name, Host, inet:getaddr(Host, Family)).
+
+with_port(Name, Host, {ok, Ip}) ->
+    case lookup(Name, Host, Ip) of
+        noport -> {ok, Ip}; % then it asks port_please
+        Port -> {ok, Ip, Port, ?HANDSHAKE}
+    end;
+with_port(_, _, Error) -> Error.
+
+port_please(Name, Host) -> port_please(Name, Host, infinity).
+port_please(Name, Host, Timeout) -> port_at(Name, Host, Timeout, address(Host)).
+
+port_at(Name, Host, Timeout, {ok, Ip}) ->
+    case lookup(Name, Host, Ip) of
+        noport -> erl_epmd:port_please(Name, Ip, Timeout);
+        Port -> {port, Port, ?HANDSHAKE}
+    end;
+port_at(_, _, _, _) -> noport.
+
+names() ->
+    {ok, Host} = inet:gethostname(),
+    names(Host).
+names(Host) -> names(Host, nodes_at(address(Host), any)).
+
+names(Host, []) -> erl_epmd:names(Host);
+names(Host, Nodes) ->
+    Ours = [{Name, Port} || #{name := Name, port := Port} <- Nodes],
+    case erl_epmd:names(Host) of
+        {ok, Theirs} -> {ok, Ours ++ Theirs};
+        _ -> {ok, Ours}
+    end.
+
+%% --- looking for a node: among the peers that were named, then among the nodes of this user and host
+
+lookup(Name, Host, Ip) -> of_peer(in_peers(text(Name), Host), Name, Ip).
+
+of_peer({_, Port}, _, _) -> Port;
+of_peer(false, Name, Ip) -> first_port(nodes_at({ok, Ip}, text(Name))).
+
+first_port([#{port := Port} | _]) -> Port;
+first_port([]) -> noport.
+
+nodes_at({ok, Ip}, Name) ->
+    case is_local(Ip) of
+        true -> nodes_in(folder(), Name);
+        false -> []
+    end;
+nodes_at(_, _) -> [].
+
+nodes_in({ok, Folder, Uid}, Name) -> [Node || {_, #{} = Node} <- files(Folder, Uid, Name)];
+nodes_in(_, _) -> [].
+
+is_local({127, _, _, _}) -> true;
+is_local(Ip) -> is_of(Ip, inet:getifaddrs()).
+
+is_of(Ip, {ok, Interfaces}) -> [] =/= [Ip || {_, Options} <- Interfaces, lists:member({addr, Ip}, Options)];
+is_of(_, _) -> false.
+
+address(Ip) when is_tuple(Ip) -> {ok, Ip};
+address(Host) ->
+    case inet_db:res_option(inet6) of
+        true -> inet:getaddr(Host, inet6);
+        false -> inet:getaddr(Host, inet)
+    end.
+
+text(Atom) when is_atom(Atom) -> atom_to_list(Atom);
+text(Ip) when is_tuple(Ip) -> inet:ntoa(Ip);
+text(String) -> String.
+
+%% NAME@HOST=PORT, of each -beamrun_peer and of each line of the file of -beamrun_peers, which may change at any time.
+in_peers(Name, Host) -> in_peers(Name ++ "@" ++ text(Host)).
+
+in_peers(Node) -> lists:keyfind(Node, 1, peers()).
+
+peers() -> peers(filed_peers(init:get_argument(beamrun_peers))).
+
+peers(Filed) -> peers(Filed, init:get_argument(beamrun_peer)).
+
+peers(Filed, {ok, Given}) -> parsed(lists:append(Given) ++ Filed);
+peers(Filed, error) -> parsed(Filed).
+
+filed_peers({ok, [[File] | _]}) -> string:lexemes(read(File, ?MAX_PEERS), "\r\n");
+filed_peers(_) -> [].
+
+parsed(Lines) -> [Peer || Line <- Lines, Peer <- peer(string:lexemes(hd(string:split(Line, "#")), "= \t"))].
+
+peer([Node, Port]) -> peer(Node, string:to_integer(Port));
+peer(_) -> [].
+
+peer(Node, {Port, ""}) when Port > 0, Port < 65536 -> [{Node, Port}];
+peer(_, _) -> [].
+
+%% --- the process: it keeps the node's file for as long as the node has its name
+
+init([]) ->
+    process_flag(trap_exit, true),
+    {ok, none}.
+
+handle_call({register, Name, Port, Driver}, _From, none) -> registered(Name, line(Name, Port, Driver));
+handle_call({register, _, _, _}, _From, State) -> {reply, {error, already_registered}, State}.
+
+registered(Name, Line) ->
+    case claim(Name, Line) of
+        ok ->
+            erlang:send_after(?CHECK, self(), check),
+            {reply, {ok, -1}, {Name, Line}}; % -1: net_kernel makes a creation
+        Error -> {reply, Error, none}
+    end.
+
+handle_cast(_, State) -> {noreply, State}.
+
+%% Whoever empties cache folders takes the file too.
+handle_info(check, State) ->
+    renew(folder(), State),
+    erlang:send_after(?CHECK, self(), check),
+    {noreply, State};
+handle_info(_, State) -> {noreply, State}.
+
+renew({ok, Folder, _}, {Name, Line}) ->
+    case read(own(Folder, Name), ?MAX_LINE) of
+        Line -> ok;
+        _ -> claim(Name, Line)
+    end;
+renew(_, _) -> ok. % not now
+
+terminate(_, {Name, _}) -> remove(folder(), Name);
+terminate(_, none) -> ok.
+
+remove({ok, Folder, _}, Name) -> prim_file:delete(own(Folder, Name));
+remove(_, _) -> ok.
+
+%% --- registration
+
+claim(Name, Line) -> claim(folder(), Name, Line, 50).
+
+claim(_, _, _, 0) -> {error, duplicate_name};
+claim({ok, Folder, Uid}, Name, Line, Tries) ->
+    case others(Folder, Uid, Name) of
+        [] -> settle(make(own(Folder, Name), Line), Folder, Uid, Name, Line, Tries);
+        _ -> {error, duplicate_name}
+    end;
+claim(Error, _, _, _) -> Error.
+
+settle(ok, Folder, Uid, Name, Line, Tries) ->
+    case others(Folder, Uid, Name) of
+        [] -> ok;
+        _ ->
+            prim_file:delete(own(Folder, Name)),
+            timer:sleep(rand:uniform(20)),
+            claim({ok, Folder, Uid}, Name, Line, Tries - 1)
+    end;
+settle(Error, Folder, _, Name, _, _) ->
+    prim_file:delete(own(Folder, Name)),
+    Error.
+
+own(Folder, Name) -> filename:join(Folder, Name ++ "." ++ os:getpid()).
+
+others(Folder, Uid, Name) -> [File || {File, _} <- files(Folder, Uid, Name), File =/= own(Folder, Name)].
+
+%% The file may be there: of an earlier name of this VM, or of a dead one's.
+make(File, Line) ->
+    prim_file:delete(File),
+    write(file:open(File, [raw, write, exclusive]), Line).
+
+write({ok, Fd}, Line) -> close(Fd, file:write(Fd, Line));
+write(Error, _) -> Error.
+
+close(Fd, ok) -> file:close(Fd);
+close(Fd, Error) ->
+    file:close(Fd),
+    Error.
+
+line(Name, Port, Driver) -> line([Name, integer_to_list(Port)], interface(Driver)).
+
+line(Fields, Address) -> string:join(Fields ++ [Address | myself(os:getpid())], " ") ++ "\n".
+
+myself(Pid) -> [Pid | born(Pid, here())].
+
+born(Pid, {Boot, Space}) -> [started(Pid), Boot, Space].
+
+interface(Driver) ->
+    case application:get_env(kernel, inet_dist_use_interface) of
+        {ok, Ip} when is_tuple(Ip) -> inet:ntoa(Ip);
+        _ when Driver =:= inet6_tcp; Driver =:= inet6 -> "::";
+        _ -> "0.0.0.0"
+    end.
+
+%% The folder, if it and the one around it are this user's alone; they are made if they are missing.
+folder() -> folder(init:get_argument(beamrun_nodes)).
+
+folder({ok, [[Folder, Uid] | _]}) -> folder(Folder, list_to_integer(Uid));
+folder(_) -> {error, {missing_argument, beamrun_nodes}}.
+
+folder(Folder, Uid) ->
+    case is_private(Folder, Uid) of
+        false ->
+            make_folder(Folder),
+            checked(is_private(Folder, Uid), Folder, Uid);
+        true -> checked(true, Folder, Uid)
+    end.
+
+checked(true, Folder, Uid) -> {ok, Folder, Uid};
+checked(false, Folder, _) -> {error, {not_private, Folder}}.
+
+is_private(Folder, Uid) ->
+    is_private_itself(filename:dirname(Folder), Uid) andalso is_private_itself(Folder, Uid).
+
+is_private_itself(Folder, Uid) ->
+    case file:read_link_info(Folder, [raw]) of
+        {ok, #file_info{type = directory, uid = Uid, mode = Mode}} -> Mode band 8#077 =:= 0;
+        {ok, #file_info{type = directory}} -> Uid < 0; % Windows has neither
+        _ -> false
+    end.
+
+make_folder(Folder) ->
+    case make_dir(Folder) of
+        {error, enoent} ->
+            make_folder(filename:dirname(Folder)),
+            make_dir(Folder);
+        Result -> Result
+    end.
+
+make_dir(Folder) ->
+    case prim_file:make_dir(Folder) of
+        ok -> file:write_file_info(Folder, #file_info{mode = 8#700}, [raw]);
+        Error -> Error
+    end.
+
+%% --- the files
+
+%% The registrations of a name, or of any: {File, Node}, or {File, unfinished}. Those of the dead are removed.
+files(Folder, Uid, Name) -> files(prim_file:list_dir(Folder), Folder, Uid, Name).
+
+files({ok, Entries}, Folder, Uid, Name) ->
+    [Found || Entry <- Entries, Found <- file(filename:join(Folder, Entry), Uid, Name, string:split(Entry, "."))];
+files(_, _, _, _) -> [].
+
+file(File, Uid, Wanted, [Name, Pid]) when Wanted =:= any; Wanted =:= Name -> kept(File, judge(File, Uid, Name, Pid));
+file(_, _, _, _) -> [].
+
+kept(_, strange) -> [];
+kept(File, dead) ->
+    prim_file:delete(File),
+    [];
+kept(File, Node) -> [{File, Node}].
+
+judge(File, Uid, Name, Pid) -> judge(file:read_link_info(File, [raw, {time, posix}]), File, Uid, Name, Pid).
+
+judge({ok, #file_info{type = regular, uid = Owner, mtime = Time}}, File, Uid, Name, Pid) when Owner =:= Uid; Uid < 0 ->
+    judged(parse(string:split(read(File, ?MAX_LINE), " ", all)), Name, Pid, Time);
+judge(_, _, _, _, _) -> strange.
+judged(#{name := Name, pid := Pid} = Node, Name, Pid, _) -> living(Node, is_alive(Node));
+judged(_, _, _, Time) -> young(os:system_time(second) - Time).
+
+living(Node, true) -> Node;
+living(_, false) -> dead.
+
+young(Age) when abs(Age) < ?UNFINISHED -> unfinished;
+young(_) -> dead.
+
+parse([Name, Port, Address, Pid, Started, Boot, Space]) ->
+    node_of(Name, string:to_integer(Port), inet:parse_strict_address(Address), Pid, Started, Boot, string:split(Space, "\n"));
+parse(_) -> none.
+
+node_of(Name, {Port, ""}, {ok, Ip}, Pid, Started, Boot, [Space, ""]) when Port > 0, Port < 65536 ->
+    #{name => Name, port => Port, address => Ip, pid => Pid, started => Started, boot => Boot, space => Space};
+node_of(_, _, _, _, _, _, _) -> none.
+
+is_alive(#{boot := Boot, space := Space} = Node) ->
+    case here() of
+        {Boot, Space} when Boot =/= "-" -> is_running(Node);
+        {Other, _} when Other =/= "-", Boot =/= "-", Other =/= Boot -> false; % before the host started anew
+        _ -> listens(Node)
+    end.
+
+is_running(#{started := "-"}) -> false;
+is_running(#{pid := Pid, started := Started}) -> started(Pid) =:= Started.
+
+listens(#{address := Address, port := Port}) -> accepts(gen_tcp:connect(dialable(Address), Port, [], ?PATIENCE)).
+
+accepts({ok, Socket}) -> gen_tcp:close(Socket) =:= ok;
+accepts({error, Reason}) -> Reason =/= econnrefused.
+
+dialable({0, 0, 0, 0}) -> {127, 0, 0, 1};
+dialable({0, 0, 0, 0, 0, 0, 0, 0}) -> {0, 0, 0, 0, 0, 0, 0, 1};
+dialable(Address) -> Address.
+
+%% Which start of which kernel this is, and in which namespace its pids mean something. "-" where nobody tells: not on Linux, or
+%% where /proc is that of another namespace.
+here() -> here(os:getpid()).
+
+here(Pid) ->
+    case prim_file:read_link("/proc/self") of
+        {ok, Pid} -> space(string:trim(read("/proc/sys/kernel/random/boot_id", ?MAX_LINE)));
+        _ -> {"-", "-"}
+    end.
+
+space("") -> {"-", "-"};
+space(Boot) ->
+    case prim_file:read_link("/proc/self/ns/pid") of
+        {ok, Space} -> {Boot, Space};
+        _ -> {"-", "-"}
+    end.
+
+%% When a process was started, in ticks since the kernel was: the 22nd field of proc(5)'s stat. "-" if it has ended, also if its
+%% parent does not know yet.
+started(Pid) ->
+    case string:split(read("/proc/" ++ Pid ++ "/stat", 4096), ")", trailing) of
+        [_, Fields] -> started_field(string:lexemes(Fields, " "));
+        _ -> "-"
+    end.
+
+started_field([State | Fields]) when State =/= "Z", State =/= "X", length(Fields) > 18 -> lists:nth(19, Fields);
+started_field(_) -> "-".
+
+%% The text of a file, "" if there is none or it is no ordinary one (a pipe would keep us waiting) or too long.
+read(File, Max) ->
+    case file:read_file_info(File, [raw]) of
+        {ok, #file_info{type = regular, size = Size}} when Size =< Max -> read_open(file:open(File, [raw, read]), Max);
+        _ -> ""
+    end.
+
+read_open({ok, Fd}, Max) -> closed(Fd, file:read(Fd, Max));
+read_open(_, _) -> "".
+
+closed(Fd, {ok, Text}) ->
+    file:close(Fd),
+    Text;
+closed(Fd, _) ->
+    file:close(Fd),
+    "".

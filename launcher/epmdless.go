@@ -1,0 +1,125 @@
+package launcher
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/beamrun/beamrun/ensure/epmdless"
+)
+
+// withEpmdless returns env with what makes nodes do without epmd: all on one port, which OTP can by itself, or each on its own, found by
+// its file. Where the arguments or the environment say how already, they win; given twice, OTP takes none.
+func (c Config) withEpmdless(env []string) ([]string, error) {
+	for _, word := range []string{"erl_epmd_port", "erl_epmd_node_listen_port", "epmd_module"} {
+		if c.given(env, word) {
+			if c.Warn != nil {
+				c.Warn(fmt.Sprintf("the program is given %s already, in its arguments or in ERL_*FLAGS: that stays as it is", word))
+			}
+			return env, nil
+		}
+	}
+	env = withoutOwnEpmd(env)
+	if c.DistPort.IsOne() { // for all nodes, one on each address
+		return c.withStaticPort(env), nil
+	}
+	module, err := epmdless.Install()
+	if err != nil {
+		return nil, fmt.Errorf("launcher: %w", err)
+	}
+	folder, err := epmdless.Folder()
+	if err != nil {
+		return nil, fmt.Errorf("launcher: %w", err)
+	}
+	flags := "-pa " + escape(module) + " -epmd_module "
+	if c.hasKernelParameters() {
+		flags = "-pa " + escape(module) + " -kernel epmd_module "
+	}
+	flags += epmdless.Module + " " + epmdless.FolderFlag + " " + escape(folder) + " " + strconv.Itoa(os.Geteuid())
+	for _, peer := range c.Peers {
+		flags += " " + epmdless.PeerFlag + " " + escape(peer)
+	}
+	if c.PeersFile != "" {
+		path, err := filepath.Abs(c.PeersFile)
+		if err != nil {
+			return nil, fmt.Errorf("launcher: %w", err)
+		}
+		flags += " " + epmdless.PeersFlag + " " + escape(path)
+	}
+	// A release that loads its code when it boots loads no other later. These are what the start scripts of mix and of relx read.
+	for _, mode := range []string{"RELEASE_MODE", "CODE_LOADING_MODE"} {
+		if value(env, mode) == "" {
+			env = with(env, mode+"=interactive")
+		}
+	}
+	if c.DistPort != (Ports{}) {
+		env = c.withDistPort(env)
+	}
+	return withFlags(env, flags), nil
+}
+
+// withStaticPort returns env with a port for all nodes, of this host and of others.
+func (c Config) withStaticPort(env []string) []string {
+	flags := "-erl_epmd_port "
+	if c.hasKernelParameters() {
+		flags = "-kernel erl_epmd_node_listen_port "
+	}
+	flags += strconv.Itoa(c.DistPort.First)
+	if isVisit(c.Program, c.Args) { // the port of this address is the other one's
+		flags += " -dist_listen false"
+	}
+	return withFlags(env, flags)
+}
+
+// hasKernelParameters says whether the program's Erlang is of OTP 27.2 (ERTS 15.2) or later, where two of kernel's parameters replace the
+// flags -erl_epmd_port and -epmd_module. Those are deprecated, and still work on OTP 29: so they are used where nobody can tell. Together,
+// OTP takes neither.
+func (c Config) hasKernelParameters() bool {
+	for _, program := range []string{c.Program, "erl"} {
+		path, err := exec.LookPath(program)
+		if err != nil {
+			continue
+		}
+		if found, _ := filepath.Glob(filepath.Join(rootOf(path), "erts-*")); rootOf(path) != "" && len(found) == 1 {
+			var major, minor int
+			fmt.Sscanf(filepath.Base(found[0]), "erts-%d.%d", &major, &minor)
+			return major > 15 || major == 15 && minor >= 2
+		}
+	}
+	return false
+}
+
+// CheckPeer says whether s is NAME@HOST=PORT.
+func CheckPeer(s string) error {
+	node, port, _ := strings.Cut(s, "=")
+	name, host, _ := strings.Cut(node, "@")
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || name == "" || host == "" || strings.ContainsAny(s, " \t\"'\\#") {
+		return fmt.Errorf("%q is not NAME@HOST=PORT", s)
+	}
+	return nil
+}
+
+// CheckPeersFile says whether each line of the file is NAME@HOST=PORT, or empty, or a remark behind a #.
+func CheckPeersFile(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	number := 0
+	for line := range strings.Lines(string(text)) {
+		number++
+		line, _, _ = strings.Cut(line, "#")
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		if err := CheckPeer(line); err != nil {
+			errs = append(errs, fmt.Errorf("%s, line %d: %w", path, number, err))
+		}
+	}
+	return errors.Join(errs...)
+}
