@@ -1,10 +1,6 @@
 package main
 
-import (
-	"fmt"
-
-	"github.com/beamrun/beamrun/launcher"
-)
+import "fmt"
 
 // checkEpmdless finds flags for a program that say nothing together.
 func (a *app) checkEpmdless() error {
@@ -21,12 +17,9 @@ func (a *app) checkEpmdless() error {
 	return nil
 }
 
-// checkCommand finds flags that are for programs, or mean nothing for this command.
+// checkCommand finds an --epmdless that means nothing for this command.
 func (a *app) checkCommand(name string) error {
-	switch {
-	case a.distPort != (launcher.Ports{}), len(a.peers) > 0, a.peerFile != "":
-		return &usageError{"--dist-port, --peer and --peers need a program", "beamrun --dist-port 9100 iex --sname host"}
-	case a.epmdless && (name == "ensure" || name == "stop"):
+	if a.epmdless && (name == "ensure" || name == "stop") {
 		return &usageError{name + " is about epmd, and --epmdless needs none", "beamrun help " + name}
 	}
 	return nil
