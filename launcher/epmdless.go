@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -50,20 +51,30 @@ func (c Config) withEpmdless(env []string) ([]string, error) {
 		}
 		flags += " " + epmdless.PeersFlag + " " + escape(path)
 	}
-	// A release that loads its code when it boots loads no other later. These are what the start scripts of mix and of relx read.
-	for _, mode := range []string{"RELEASE_MODE", "CODE_LOADING_MODE"} {
-		if value(env, mode) == "" {
-			env = with(env, mode+"=interactive")
-		}
-	}
 	if c.DistPort != (Ports{}) {
 		env = c.withDistPort(env)
 	}
-	return withFlags(env, flags), nil
+	return withFlags(withReleaseModes(env), flags), nil
 }
 
-// withStaticPort returns env with a port for all nodes, of this host and of others.
+// withReleaseModes returns env with what the start scripts of releases need for the module, where it is not set. One that loads its code
+// when it boots loads no other: RELEASE_MODE (mix) and CODE_LOADING_MODE (relx) are to be interactive. And relx's asks the node by erl_call,
+// which asks epmd, but with USE_NODETOOL by a node.
+func withReleaseModes(env []string) []string {
+	for _, v := range []string{"RELEASE_MODE=interactive", "CODE_LOADING_MODE=interactive", "USE_NODETOOL=1"} {
+		if key, _, _ := strings.Cut(v, "="); value(env, key) == "" {
+			env = with(env, v)
+		}
+	}
+	return env
+}
+
+// withStaticPort returns env with a port for all nodes, of this host and of others. The start scripts of relx have a variable for that,
+// and tell their erl_call too.
 func (c Config) withStaticPort(env []string) []string {
+	if c.scriptReads("ERL_DIST_PORT") {
+		return with(env, fmt.Sprintf("ERL_DIST_PORT=%d", c.DistPort.First))
+	}
 	flags := "-erl_epmd_port "
 	if c.hasKernelParameters() {
 		flags = "-kernel erl_epmd_node_listen_port "
@@ -73,6 +84,16 @@ func (c Config) withStaticPort(env []string) []string {
 		flags += " -dist_listen false"
 	}
 	return withFlags(env, flags)
+}
+
+// scriptReads says whether the program is a release's start script that knows this variable.
+func (c Config) scriptReads(variable string) bool {
+	path, err := exec.LookPath(c.Program)
+	if err != nil || ReleaseRoot(path) == "" {
+		return false
+	}
+	text, _ := os.ReadFile(path)
+	return bytes.Contains(text, []byte("$"+variable))
 }
 
 // hasKernelParameters says whether the program's Erlang is of OTP 27.2 (ERTS 15.2) or later, where two of kernel's parameters replace the

@@ -50,11 +50,11 @@ type Config struct {
 	// Epmdless makes the program's nodes do without epmd, and start none.
 	//
 	// With a DistPort of one port all nodes that they connect to listen on that port too, each at an address of its own, as in containers: OTP can
-	// do that by itself (-erl_epmd_port, from 27.2 on kernel's erl_epmd_node_listen_port). The program's Erlang has to be of OTP 23.1 or later.
+	// do that by itself (-erl_epmd_port, from 27.2 on kernel's erl_epmd_node_listen_port; for relx ERL_DIST_PORT). The program's Erlang has to be of OTP 23.1 or later.
 	//
 	// Else each has a port of its own, and nodes of this user on this host find each other as package epmdless says; others are
 	// looked for among the Peers, and then as OTP does, by the epmd of their host. A release has to load its code on demand
-	// for that: RELEASE_MODE (mix) and CODE_LOADING_MODE (relx) are set to interactive where they are not set.
+	// for that: RELEASE_MODE (mix) and CODE_LOADING_MODE (relx) are set to interactive where they are not set, and USE_NODETOOL (relx).
 	//
 	// Where the arguments or the environment already name such a port or an -epmd_module, theirs stays.
 	Epmdless bool

@@ -49,14 +49,25 @@ func noHook(name, text string) string {
 	return strings.Replace(text, "{pre_start, [{custom, \"hooks/pre_start\"}]}", "", 1)
 }
 
-// All commands, in both ways to have epmd, on a host that has no epmd but the release's.
+// noHookNorEpmd keeps relx's own tool from starting an epmd.
+func noHookNorEpmd(name, text string) string {
+	if text = noHook(name, text); name == "config/vm.args" {
+		text += "-start_epmd false\n"
+	}
+	return text
+}
+
+// All commands, in both ways to have epmd and both to have none, on a host that has no epmd but the release's.
 func TestCommands(t *testing.T) {
 	for name, way := range map[string]struct {
 		edit   func(name, text string) string
 		before []string // each command
+		noEpmd bool
 	}{
-		"hook":    {asIs, nil},
-		"beamrun": {noHook, []string{"beamrun"}},
+		"hook":     {asIs, nil, false},
+		"beamrun":  {noHook, []string{"beamrun"}, false},
+		"epmdless": {noHookNorEpmd, []string{"beamrun", "--epmdless"}, true},
+		"one port": {noHook, []string{"beamrun", "--epmdless", "--dist-port", strconv.Itoa(epmdtest.Port(t))}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -66,7 +77,7 @@ func TestCommands(t *testing.T) {
 				h.Run(root, "beamrun", "cookie", "rotate") // the launch makes it by itself
 			}
 			exampletest.Release{
-				Host: h, Root: root, Before: way.before,
+				Host: h, Root: root, Before: way.before, NoEpmd: way.noEpmd,
 				Start:  "foreground",
 				RPC:    []string{"rpc", "my_app_counter", "next"},
 				Others: [][2]string{{"ping", "pong"}, {"eval my_app_counter:next().", "43"}},

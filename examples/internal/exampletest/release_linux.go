@@ -14,6 +14,7 @@ type Release struct {
 	*Host
 	Root   string      // its folder
 	Before []string    // stands before each command
+	NoEpmd bool        // it does without
 	Quiet  bool        // a start prints nothing
 	Start  string      // runs the node in the foreground
 	RPC    []string    // prints 42 in a new node
@@ -44,13 +45,18 @@ func (r Release) app(args ...string) string {
 	return r.Run(r.Root, args[0], args[1:]...)
 }
 
-// Commands runs all commands, from no epmd. One has to be started, the release's own, that outlives the node.
+// Commands runs all commands, from no epmd. One has to be started, the release's own, that outlives the node; or none.
 func (r Release) Commands() {
 	t, program := r.T, r.OwnEpmd()
+	if r.NoEpmd {
+		program = ""
+	}
 	rpc := r.command(r.RPC...)
 	booted := func() (epmd int) {
 		t.Helper()
-		r.Registered("my_app")
+		if !r.NoEpmd {
+			r.Registered("my_app")
+		}
 		r.Eventually("42", r.Root, rpc[0], rpc[1:]...)
 		return r.Epmd(program)
 	}
