@@ -40,7 +40,10 @@ func (c Config) withEpmdless(env []string) ([]string, error) {
 	if c.hasKernelParameters() {
 		flags = "-pa " + escape(module) + " -kernel epmd_module "
 	}
-	flags += epmdless.Module + " " + epmdless.FolderFlag + " " + escape(folder) + " " + strconv.Itoa(os.Geteuid())
+	flags += epmdless.Module + " " + epmdless.FolderFlag + " " + escape(folder)
+	if uid := os.Geteuid(); uid >= 0 { // Windows has none
+		flags += " " + strconv.Itoa(uid)
+	}
 	for _, peer := range c.Peers {
 		flags += " " + epmdless.PeerFlag + " " + escape(peer)
 	}
@@ -118,14 +121,26 @@ func (c Config) hasKernelParameters() bool {
 func CheckPeer(s string) error {
 	node, port, _ := strings.Cut(s, "=")
 	name, host, _ := strings.Cut(node, "@")
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || name == "" || host == "" || strings.ContainsAny(s, " \t\"'\\#") {
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 || name == "" || host == "" || strings.ContainsAny(s, " \t\"'\\#") || strings.ContainsRune("-+", rune(name[0])) {
 		return fmt.Errorf("%q is not NAME@HOST=PORT", s)
 	}
 	return nil
 }
 
-// CheckPeersFile says whether each line of the file is NAME@HOST=PORT, or empty, or a remark behind a #.
+// maxPeers is what the nodes read of a file of peers, in bytes.
+const maxPeers = 1 << 20
+
+// CheckPeersFile says whether nodes can read the file: an ordinary one of at most 1 MiB, each line of which is NAME@HOST=PORT, or
+// empty, or a remark behind a #.
 func CheckPeersFile(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular() || info.Size() > maxPeers:
+		return fmt.Errorf("%s is no ordinary file of at most 1 MiB", path)
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -138,7 +153,8 @@ func CheckPeersFile(path string) error {
 		if line = strings.TrimSpace(line); line == "" {
 			continue
 		}
-		if err := CheckPeer(line); err != nil {
+		node, port, _ := strings.Cut(line, "=")
+		if err := CheckPeer(strings.TrimSpace(node) + "=" + strings.TrimSpace(port)); err != nil {
 			errs = append(errs, fmt.Errorf("%s, line %d: %w", path, number, err))
 		}
 	}

@@ -35,6 +35,13 @@ Flags stand before PROGRAM, and before or after a command:
     --cookie SOURCE     user (default: ~/.erlang.cookie, made if missing), fresh,
                         file:PATH, env:NAME, derive:LABEL (from $BEAMRUN_SECRET)
     --watch             stay as PROGRAM's parent and keep epmd alive meanwhile
+    --dist-port N[-M]   PROGRAM's nodes listen on port N, or the first that is free
+    --epmdless          PROGRAM's nodes do without epmd. With --dist-port N all listen
+                        on N, one an address; else each has a port of its own, and
+                        those of this user and host find each other
+    --peer NAME@HOST=PORT, --peers FILE
+                        with --epmdless: nodes elsewhere, or a file with a line for
+                        each, which is read again at each search
     --local             epmd and PROGRAM's nodes on the loopback interface only
     --dry-run           with repair: say which nodes, and change nothing
     --json              print one JSON object; errors too

@@ -2,7 +2,7 @@
 %% What such a module has to do is in the ERTS User's Guide, "How to Implement an Alternative Node Discovery for Erlang Distribution".
 %%
 %% A node is registered by a file NAME.PID in a folder that only its user can enter. The folder and the user's number are arguments
-%% of the VM: -beamrun_nodes FOLDER UID. Package epmdless, in Go, reads the same files; what is in them is described there.
+%% of the VM: -beamrun_nodes FOLDER [UID]. Package epmdless, in Go, reads the same files; what is in them is described there.
 %%
 %% Each node has a file of its own, so a dead one can be removed at any time. No two nodes have one name, for each makes its file first
 %% and then looks for others: of two, one at least sees the other, gives way, and tries again a moment later.
@@ -231,6 +231,7 @@ interface(Driver) ->
 folder() -> folder(init:get_argument(beamrun_nodes)).
 
 folder({ok, [[Folder, Uid] | _]}) -> folder(Folder, list_to_integer(Uid));
+folder({ok, [[Folder] | _]}) -> folder(Folder, -1); % Windows has no such number
 folder(_) -> {error, {missing_argument, beamrun_nodes}}.
 
 folder(Folder, Uid) ->
@@ -250,7 +251,7 @@ is_private(Folder, Uid) ->
 is_private_itself(Folder, Uid) ->
     case file:read_link_info(Folder, [raw]) of
         {ok, #file_info{type = directory, uid = Uid, mode = Mode}} -> Mode band 8#077 =:= 0;
-        {ok, #file_info{type = directory}} -> Uid < 0; % Windows has neither
+        {ok, #file_info{type = directory}} -> Uid < 0;
         _ -> false
     end.
 

@@ -17,7 +17,7 @@ const Module = "beamrun_epmd"
 
 // The flags of the Erlang VM that the module reads, by init:get_argument/1.
 const (
-	FolderFlag = "-beamrun_nodes" // FOLDER UID, of [Folder]; the number is -1 on Windows
+	FolderFlag = "-beamrun_nodes" // FOLDER [UID]: that of [Folder], and this user's number; none on Windows
 	PeerFlag   = "-beamrun_peer"  // NAME@HOST=PORT, a node elsewhere; any number of them
 	PeersFlag  = "-beamrun_peers" // a file with a line for each peer, read at each search, at most 1 MiB
 )
