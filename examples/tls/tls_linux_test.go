@@ -71,11 +71,13 @@ func (c *cluster) run() {
 	alice.Expect(c.prompt("alice")) // the others take the cookie that was made for it
 	bob := c.start("iex", "bob", ours("bob"))
 	outsiders := map[string]*exampletest.Terminal{
-		"plain":     c.start("erl", "plain", "-kernel net_setuptime 2"), // what alice says is the start of a long message to it
+		"plain":     c.start("erl", "plain", "-kernel net_setuptime 1"), // to it, alice begins a long message
 		"mallory":   c.start("erl", "mallory", secure(otherCA, c.address("mallory"))),
 		"elsewhere": c.start("erl", "elsewhere", secure(ca, "elsewhere")),
 	}
 	bob.Expect(c.prompt("bob"))
+	erlShell := c.start("erl", "erl", ours("erl"), "-remsh", c.name("alice"))
+	iexShell := c.start("iex", "iex", ours("iex"), "--remsh", c.name("bob"))
 	c.ping(alice, "bob", "pong")
 	alice.Type(fmt.Sprintf("net_kernel:disconnect('%s').\r", c.name("bob")))
 	alice.Expect("true")
@@ -90,8 +92,8 @@ func (c *cluster) run() {
 	c.ping(outsiders["mallory"], "alice", "pang")
 	c.ping(outsiders["elsewhere"], "alice", "pong") // who is connected to asks for no host, see README.md
 
-	c.start("erl", "erl", ours("erl"), "-remsh", c.name("alice")).Expect(c.prompt("alice"))
-	c.start("iex", "iex", ours("iex"), "--remsh", c.name("bob")).Expect(c.prompt("bob"))
+	erlShell.Expect(c.prompt("alice"))
+	iexShell.Expect(c.prompt("bob"))
 	c.checkWire(ca, c.address("alice"), c.port("alice"))
 }
 
