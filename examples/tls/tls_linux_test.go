@@ -46,10 +46,25 @@ func withEpmd(h *exampletest.Host) *cluster {
 	}
 }
 
+// staticPort has each node on an address of its own, and all on one port.
+func staticPort(h *exampletest.Host) *cluster {
+	port := epmdtest.Port(h.T)
+	h.Env = append(h.Env, fmt.Sprintf("ERL_AFLAGS=-start_epmd false -erl_epmd_port %d", port))
+	last := map[string]int{"alice": 2, "bob": 3, "plain": 4, "mallory": 5, "elsewhere": 6, "erl": 7, "iex": 8}
+	return &cluster{Host: h, nameOpt: "-name",
+		address: func(node string) string { return fmt.Sprintf("127.0.0.%d", last[node]) },
+		options: func(node string) string {
+			return fmt.Sprintf("-kernel inet_dist_use_interface {127,0,0,%d}", last[node])
+		},
+		port: func(string) int { return port },
+	}
+}
+
 // Nodes over TLS find each other and take remote shells, of Erlang and of Elixir; no other node gets in, and they join none.
 func TestNodes(t *testing.T) {
 	for name, way := range map[string]func(*exampletest.Host) *cluster{
-		"with epmd": withEpmd,
+		"epmd":        withEpmd,
+		"static port": staticPort,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
