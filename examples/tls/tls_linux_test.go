@@ -94,9 +94,9 @@ func (c *cluster) run() {
 	erlShell := c.start("erl", "erl", ours("erl"), "-remsh", c.name("alice"))
 	iexShell := c.start("iex", "iex", ours("iex"), "--remsh", c.name("bob"))
 	c.ping(alice, "bob", "pong")
-	alice.Type(fmt.Sprintf("net_kernel:disconnect('%s').\r", c.name("bob")))
-	alice.Expect("true")
-	bob.Type(fmt.Sprintf("Node.ping(:%q)\r", c.name("alice"))) // the other way round
+	c.disconnect(alice, "bob")
+	pingAlice := fmt.Sprintf("Node.ping(:%q)\r", c.name("alice"))
+	bob.Type(pingAlice) // the other way round
 	bob.Expect(":pong")
 
 	for node, term := range outsiders {
@@ -105,11 +105,20 @@ func (c *cluster) run() {
 	}
 	c.ping(outsiders["plain"], "alice", "pang")
 	c.ping(outsiders["mallory"], "alice", "pang")
-	c.ping(outsiders["elsewhere"], "alice", "pong") // who is connected to asks for no host, see README.md
-
 	erlShell.Expect(c.prompt("alice"))
 	iexShell.Expect(c.prompt("bob"))
 	c.checkWire(ca, c.address("alice"), c.port("alice"))
+
+	// a certificate of another host: only who connects looks at that, until somebody is allowed
+	elsewhere := outsiders["elsewhere"]
+	c.ping(elsewhere, "alice", "pong")
+	alice.Type(fmt.Sprintf("net_kernel:allow(['%s', '%s']).\r", c.name("bob"), c.name("elsewhere")))
+	alice.Expect("ok")
+	c.disconnect(elsewhere, "alice")
+	c.ping(elsewhere, "alice", "pang")
+	c.disconnect(alice, "bob")
+	bob.Type(pingAlice)
+	bob.Expect(":pong")
 }
 
 // authority runs certs.sh, and returns its folder.
@@ -125,9 +134,9 @@ func (c *cluster) authority(hosts ...string) string {
 	return dir
 }
 
-// secure are the options of a node that speaks TLS.
+// secure are the options of a node that speaks TLS, and has time on a machine that is busy.
 func secure(ca, host string) string {
-	return fmt.Sprintf("-proto_dist inet_tls -ssl_dist_optfile %s/%s/ssl_dist.conf", ca, host)
+	return fmt.Sprintf("-proto_dist inet_tls -ssl_dist_optfile %s/%s/ssl_dist.conf -kernel net_setuptime 30", ca, host)
 }
 
 func (c *cluster) name(node string) string { return node + "@" + c.address(node) }
@@ -153,6 +162,12 @@ func (c *cluster) ping(shell *exampletest.Terminal, node, reply string) {
 	c.T.Helper()
 	shell.Type(fmt.Sprintf("net_adm:ping('%s').\r", c.name(node)))
 	shell.Expect(reply)
+}
+
+func (c *cluster) disconnect(shell *exampletest.Terminal, node string) {
+	c.T.Helper()
+	shell.Type(fmt.Sprintf("net_kernel:disconnect('%s').\r", c.name(node)))
+	shell.Expect("true")
 }
 
 // checkWire looks at what listens: it speaks TLS, has the host's certificate, and talks inside to who has one of the same
