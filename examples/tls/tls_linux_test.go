@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -33,25 +34,36 @@ type cluster struct {
 }
 
 func withEpmd(h *exampletest.Host) *cluster {
-	return &cluster{Host: h, nameOpt: "-sname",
-		address: func(string) string { return "localhost" },
-		options: func(string) string { return "" },
-		port: func(node string) int {
-			info, err := epmd.Lookup(h.T.Context(), fmt.Sprintf("127.0.0.1:%d", h.Port), node)
-			if err != nil {
-				h.T.Fatal(err)
-			}
-			return int(info.Port)
-		},
-	}
+	return &cluster{Host: h, nameOpt: "-sname", address: localhost, options: none, port: func(node string) int {
+		info, err := epmd.Lookup(h.T.Context(), fmt.Sprintf("127.0.0.1:%d", h.Port), node)
+		if err != nil {
+			h.T.Fatal(err)
+		}
+		return int(info.Port)
+	}}
+}
+
+// dynamicPort has a file for each node.
+func dynamicPort(h *exampletest.Host) *cluster {
+	return &cluster{Host: h, flags: []string{"--epmdless"}, nameOpt: "-sname", address: localhost, options: none, port: func(node string) int {
+		files, _ := filepath.Glob(h.Home + "/.cache/beamrun/nodes-*/" + node + ".*")
+		if len(files) != 1 {
+			h.T.Fatalf("files of %s: %q", node, files)
+		}
+		line, _ := os.ReadFile(files[0])
+		var port int
+		if _, err := fmt.Sscanf(string(line), node+" %d", &port); err != nil {
+			h.T.Fatalf("%q: %v", line, err)
+		}
+		return port
+	}}
 }
 
 // staticPort has each node on an address of its own, and all on one port.
 func staticPort(h *exampletest.Host) *cluster {
 	port := epmdtest.Port(h.T)
-	h.Env = append(h.Env, fmt.Sprintf("ERL_AFLAGS=-start_epmd false -erl_epmd_port %d", port))
 	last := map[string]int{"alice": 2, "bob": 3, "plain": 4, "mallory": 5, "elsewhere": 6, "erl": 7, "iex": 8}
-	return &cluster{Host: h, nameOpt: "-name",
+	return &cluster{Host: h, flags: []string{"--epmdless", "--dist-port", strconv.Itoa(port)}, nameOpt: "-name",
 		address: func(node string) string { return fmt.Sprintf("127.0.0.%d", last[node]) },
 		options: func(node string) string {
 			return fmt.Sprintf("-kernel inet_dist_use_interface {127,0,0,%d}", last[node])
@@ -60,16 +72,22 @@ func staticPort(h *exampletest.Host) *cluster {
 	}
 }
 
+func localhost(string) string { return "localhost" }
+func none(string) string      { return "" }
+
 // Nodes over TLS find each other and take remote shells, of Erlang and of Elixir; no other node gets in, and they join none.
 func TestNodes(t *testing.T) {
 	for name, way := range map[string]func(*exampletest.Host) *cluster{
-		"epmd":        withEpmd,
-		"static port": staticPort,
+		"epmd": withEpmd, "dynamic port": dynamicPort, "static port": staticPort,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			epmdtest.Need(t, "openssl", "iex")
-			way(exampletest.New(t)).run()
+			c := way(exampletest.New(t))
+			c.run()
+			if pid := epmdtest.PID(c.Port); (pid != 0) != (name == "epmd") {
+				t.Errorf("epmd's pid: %d", pid)
+			}
 		})
 	}
 }
