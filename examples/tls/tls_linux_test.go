@@ -112,10 +112,13 @@ func (c *cluster) run() {
 	erlShell := c.start("erl", "erl", ours("erl"), "-remsh", c.name("alice"))
 	iexShell := c.start("iex", "iex", ours("iex"), "--remsh", c.name("bob"))
 	c.ping(alice, "bob", "pong")
-	c.disconnect(alice, "bob")
-	pingAlice := fmt.Sprintf("Node.ping(:%q)\r", c.name("alice"))
-	bob.Type(pingAlice) // the other way round
-	bob.Expect(":pong")
+	reconnect := func() { // the other way round
+		bob.Type(fmt.Sprintf("Node.disconnect(:%q)\r", c.name("alice")))
+		bob.Expect("true")
+		bob.Type(fmt.Sprintf("Node.ping(:%q)\r", c.name("alice")))
+		bob.Expect(":pong")
+	}
+	reconnect()
 
 	for node, term := range outsiders {
 		term.Expect(c.prompt(node))
@@ -132,11 +135,10 @@ func (c *cluster) run() {
 	c.ping(elsewhere, "alice", "pong")
 	alice.Type(fmt.Sprintf("net_kernel:allow(['%s', '%s']).\r", c.name("bob"), c.name("elsewhere")))
 	alice.Expect("ok")
-	c.disconnect(elsewhere, "alice")
+	elsewhere.Type(fmt.Sprintf("net_kernel:disconnect('%s').\r", c.name("alice")))
+	elsewhere.Expect("true")
 	c.ping(elsewhere, "alice", "pang")
-	c.disconnect(alice, "bob")
-	bob.Type(pingAlice)
-	bob.Expect(":pong")
+	reconnect()
 }
 
 // authority runs certs.sh, and returns its folder.
@@ -180,12 +182,6 @@ func (c *cluster) ping(shell *exampletest.Terminal, node, reply string) {
 	c.T.Helper()
 	shell.Type(fmt.Sprintf("net_adm:ping('%s').\r", c.name(node)))
 	shell.Expect(reply)
-}
-
-func (c *cluster) disconnect(shell *exampletest.Terminal, node string) {
-	c.T.Helper()
-	shell.Type(fmt.Sprintf("net_kernel:disconnect('%s').\r", c.name(node)))
-	shell.Expect("true")
 }
 
 // checkWire looks at what listens: it speaks TLS, has the host's certificate, and talks inside to who has one of the same
