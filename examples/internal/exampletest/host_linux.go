@@ -4,6 +4,7 @@ package exampletest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ type Host struct {
 	Port int
 	Path string   // PATH
 	Env  []string // beside what every program gets
+
+	Limit time.Duration // of a program's life; 0: a minute
 }
 
 // New returns a host without epmd. What runs on it when the test ends, other than an epmd, fails the test and is killed.
@@ -76,9 +79,9 @@ func (h *Host) Hide(hidden ...string) {
 	h.Path = dir
 }
 
-// Command is a program on this host, killed when the test ends or after a minute.
+// Command is a program on this host, killed when the test ends or after the limit.
 func (h *Host) Command(dir, name string, args ...string) *exec.Cmd {
-	ctx, cancel := context.WithTimeout(h.T.Context(), 2*Deadline)
+	ctx, cancel := context.WithTimeout(h.T.Context(), cmp.Or(h.Limit, 2*Deadline))
 	h.T.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, "env", append([]string{name}, args...)...) // env looks on this host's PATH
 	cmd.Dir = dir
