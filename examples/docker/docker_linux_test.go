@@ -1,51 +1,22 @@
 package docker
 
 import (
-	"context"
-	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/examples/internal/exampletest"
 )
 
 // The image is built, and two containers of it find each other and stop in order. The base images are stand-ins: this
 // machine's own Go, Erlang and Elixir.
 func TestCompose(t *testing.T) {
-	epmdtest.Need(t, "elixir", "podman", "podman-compose", "crun", "ip", "unshare")
-	if _, err := os.Stat("/usr/lib/podman/netavark"); err != nil {
-		epmdtest.Skip(t, "netavark, podman's network, is not installed")
-	}
-	if os.Getuid() != 0 {
-		epmdtest.Skip(t, "only root can make such namespaces")
-	}
-	script, err := filepath.Abs("testdata/up.sh")
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command("go", "env", "-json", "GOROOT", "GOMODCACHE", "GOCACHE").Output()
-	var env struct{ GOROOT, GOMODCACHE, GOCACHE string }
-	if err != nil || json.Unmarshal(out, &env) != nil {
-		t.Fatal(err, string(out))
-	}
+	epmdtest.Need(t, "elixir")
 	const secret = "a secret that all nodes have"
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "unshare", "--net", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child",
-		"sh", script, filepath.Join(script, "../../../.."), env.GOROOT, env.GOMODCACHE, env.GOCACHE)
-	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "BEAMRUN_SECRET="+secret)
-	text, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, text)
-	}
-	_, after, _ := strings.Cut(string(text), "== processes\n")
+	text := exampletest.Compose(t, secret)
+	_, after, _ := strings.Cut(text, "== processes\n")
 	processes, stopped, _ := strings.Cut(after, "== stop\n")
 	t.Logf("\n%s", processes)
 	key, _ := cookie.Derive([]byte(secret), "demo")
