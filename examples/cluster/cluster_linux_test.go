@@ -153,12 +153,12 @@ type cluster struct {
 }
 
 type node struct {
-	host *host
-	name string
-	cmd  *exec.Cmd
-	log  string          // a file
-	read int64           // of it
-	sees map[string]bool // by what it has told so far
+	host  *host
+	name  string
+	log   string // a file
+	ended chan bool
+	read  int64           // of the log
+	sees  map[string]bool // by what it has told so far
 }
 
 func newCluster(t *testing.T, limit time.Duration, flags string) *cluster {
@@ -176,7 +176,7 @@ func newCluster(t *testing.T, limit time.Duration, flags string) *cluster {
 // start starts a node by beamrun.
 func (c *cluster) start(h *host, name, secret string) *node {
 	c.t.Helper()
-	n := &node{host: h, name: name, log: filepath.Join(h.Home, name+".log"), sees: map[string]bool{}}
+	n := &node{host: h, name: name, log: filepath.Join(h.Home, name+".log"), ended: make(chan bool), sees: map[string]bool{}}
 	out, err := os.Create(n.log)
 	if err != nil {
 		c.t.Fatal(err)
@@ -187,13 +187,15 @@ func (c *cluster) start(h *host, name, secret string) *node {
 	}
 	// as small as a node gets; and it starts no epmd
 	args := strings.Fields("--cookie derive:demo erl -noinput -start_epmd false +S 1:1 +SDcpu 1:1 +SDio 1 +A 1 +sbwt none +Q 2048 -s cluster")
-	n.cmd = h.Command("/", "nsenter", h.enter("beamrun", slices.Concat(args, []string{"-name", name, "-pa", c.ebin}, c.flags)...)...)
-	n.cmd.Env = append(n.cmd.Env, "BEAMRUN_SECRET="+secret, "PEERS="+strings.Join(c.peers, " "))
-	n.cmd.Stdout, n.cmd.Stderr = out, out
-	if err := n.cmd.Start(); err != nil {
+	cmd := h.Command("/", "nsenter", h.enter("beamrun", slices.Concat(args, []string{"-name", name, "-pa", c.ebin}, c.flags)...)...)
+	cmd.Env = append(cmd.Env, "BEAMRUN_SECRET="+secret, "PEERS="+strings.Join(c.peers, " "))
+	cmd.Stdout, cmd.Stderr = out, out
+	// The test's end kills the host, not nsenter: that is the node's parent, and there to wait for it. Some init does so late.
+	cmd.Cancel = func() error { return nil }
+	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
-	c.t.Cleanup(func() { n.cmd.Process.Kill(); n.cmd.Wait() }) // of nsenter; the node ends with its host
+	go func() { cmd.Wait(); close(n.ended) }()
 	c.nodes = append(c.nodes, n)
 	return n
 }
@@ -207,7 +209,7 @@ func (c *cluster) kill(n *node) {
 		c.t.Fatalf("%s: %s", n.name, text)
 	}
 	n.host.run("kill", "-KILL", strconv.Itoa(found.PID))
-	n.cmd.Wait()
+	<-n.ended
 	c.nodes = slices.DeleteFunc(c.nodes, func(other *node) bool { return other == n })
 }
 
