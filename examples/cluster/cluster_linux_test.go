@@ -190,8 +190,8 @@ func (c *cluster) start(h *host, name, secret string) *node {
 	cmd := h.Command("/", "nsenter", h.enter("beamrun", slices.Concat(args, []string{"-name", name, "-pa", c.ebin}, c.flags)...)...)
 	cmd.Env = append(cmd.Env, "BEAMRUN_SECRET="+secret, "PEERS="+strings.Join(c.peers, " "))
 	cmd.Stdout, cmd.Stderr = out, out
-	// The test's end kills the host, not nsenter: that is the node's parent, and there to wait for it. Some init does so late.
-	cmd.Cancel = func() error { return nil }
+	// The test's end kills the host, not nsenter: that is the node's parent, and has to wait for it, else the host does not end.
+	cmd.Cancel, cmd.WaitDelay = func() error { return nil }, 0
 	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
