@@ -57,12 +57,16 @@ func TestCluster(t *testing.T) {
 		return unless(c.sockets() == n*(n-1), "%d ends of connections", c.sockets())
 	})
 	t.Logf("%d connections", c.sockets()/2)
+	memory := 0
 	for _, h := range c.net.hosts {
+		kB, _ := strconv.Atoi(h.run("sh", "-c", `for p in $(pgrep -x beam.smp); do cat /proc/$p/smaps_rollup; done | awk '/^Pss:/ {n += $2} END {print n}'`))
+		memory += kB
 		// by beamrun, once
 		if epmds := h.run("pgrep", "-a", "-x", "epmd"); !regexp.MustCompile(`^\d+ \S*epmd -port 4369$`).MatchString(epmds) {
 			t.Errorf("%s has the epmds %q", h.name, epmds)
 		}
 	}
+	t.Logf("%d MiB, %d for a node", memory>>10, memory>>10/n)
 	checkArguments(t)
 
 	third := c.net.hosts[2]
@@ -209,7 +213,11 @@ func (c *cluster) kill(n *node) {
 		c.t.Fatalf("%s: %s", n.name, text)
 	}
 	n.host.run("kill", "-KILL", strconv.Itoa(found.PID))
-	<-n.ended
+	select {
+	case <-n.ended:
+	case <-time.After(exampletest.Deadline):
+		c.t.Fatalf("%s does not end", n.name)
+	}
 	c.nodes = slices.DeleteFunc(c.nodes, func(other *node) bool { return other == n })
 }
 
