@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -230,53 +229,6 @@ func TestEpmdlessTenNodes(t *testing.T) {
 	const says = "seems to be in use by another Erlang node"
 	if taken.code == 0 || taken.code != asByEpmd.code || !strings.Contains(taken.stdout+taken.stderr, says) || !strings.Contains(asByEpmd.stdout+asByEpmd.stderr, says) {
 		t.Errorf("a name that is taken: %+v; with epmd: %+v", taken, asByEpmd)
-	}
-}
-
-// Of twenty that want one name at the same time, with a dead one's file there, one gets it.
-func TestEpmdlessOneName(t *testing.T) {
-	h := newEpmdlessHost(t)
-	h.beamrun("--epmdless", erl("-sname", "one")...).end()
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	got := map[bool]int{}
-	var booted []*exec.Cmd
-	for range 20 {
-		log := new(lockedBuffer)
-		cmd := h.lasting("beamrun", append([]string{"--epmdless"}, erl("-sname", "one", "-eval", `io:format("booted~n")`)...)...)
-		cmd.Stdout, cmd.Stderr = log, log
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		booted = append(booted, cmd)
-		wg.Go(func() {
-			done := make(chan bool)
-			go func() { cmd.Wait(); close(done) }()
-			for deadline := time.After(50 * time.Second); ; {
-				select {
-				case <-done:
-				case <-deadline:
-				case <-time.After(5 * time.Millisecond):
-					if !strings.Contains(log.String(), "booted") {
-						continue
-					}
-				}
-				break
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			has := strings.Contains(log.String(), "booted")
-			if got[has]++; !has && !strings.Contains(log.String(), "seems to be in use") {
-				t.Errorf("it says: %s", log.String())
-			}
-		})
-	}
-	wg.Wait()
-	for _, cmd := range booted {
-		cmd.Process.Kill()
-	}
-	if got[true] != 1 || got[false] != 19 {
-		t.Errorf("%d have the name, %d have not", got[true], got[false])
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -162,4 +163,73 @@ func askModule(t *testing.T, folder string) []string {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return strings.Fields(string(out))
+}
+
+// hold is when a node had the name, in nanoseconds.
+type hold struct{ round, from, to int }
+
+// Eight nodes that want one name at the same moment, again and again: each time one of them gets it, and no other has it meanwhile.
+func TestOneName(t *testing.T) {
+	epmdtest.Need(t, "erl")
+	folder := alone(t)
+	dir, err := Install()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const nodes, rounds = 8, 15
+	begin := time.Now().Add(3 * time.Second).UnixMilli() // when all have booted, or the first rounds have fewer
+	ask := fmt.Sprintf(`Wait = fun F(T) -> case erlang:system_time(millisecond) of Now when Now < T - 3 -> timer:sleep(1), F(T); Now when Now < T -> F(T); _ -> ok end end,
+		[begin
+			{ok, _} = beamrun_epmd:start_link(),
+			Wait(%d + 200 * R),
+			Got = beamrun_epmd:register_node("one", 1, inet_tcp),
+			From = erlang:system_time(),
+			Wait(%[1]d + 200 * R + 150),
+			case Got of
+				{ok, -1} -> io:format("~p ~p ~p~n", [R, From, erlang:system_time()]);
+				{error, duplicate_name} -> ok
+			end,
+			beamrun_epmd:stop()
+		end || R <- lists:seq(1, %d)], halt().`, begin, rounds)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var times []hold
+	for range nodes {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			out, err := exec.CommandContext(ctx, "erl", "-noinput", "+S", "1:1", "-pa", dir, FolderFlag, folder, strconv.Itoa(os.Getuid()), "-eval", ask).CombinedOutput()
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				t.Errorf("%v: %s", err, out)
+			}
+			for line := range strings.Lines(string(out)) {
+				var h hold
+				if _, err := fmt.Sscan(line, &h.round, &h.from, &h.to); err != nil {
+					t.Errorf("%q: %v", line, err)
+				}
+				times = append(times, h)
+			}
+		})
+	}
+	wg.Wait()
+	had := map[int]int{}
+	for i, a := range times {
+		had[a.round]++
+		for _, b := range times[:i] {
+			if a.from < b.to && b.from < a.to {
+				t.Errorf("two had the name at once: %v and %v", a, b)
+			}
+		}
+	}
+	for r := 1; r <= rounds; r++ {
+		if had[r] == 0 {
+			t.Errorf("round %d: none got the name", r)
+		}
+	}
+	t.Logf("names had in %d rounds: %d", rounds, len(times)) // more where one came so late that another had ended
+	if left, _ := os.ReadDir(folder); len(left) != 0 {
+		t.Errorf("left: %q", left)
+	}
 }
