@@ -16,13 +16,18 @@ import (
 // withEpmdless returns env with what makes nodes do without epmd: all on one port, which OTP can by itself, or each on its own, found by
 // its file. Where the arguments or the environment say how already, they win; given twice, OTP takes none.
 func (c Config) withEpmdless(env []string) ([]string, error) {
+	ours := epmdless.Module
+	if c.DistPort.IsOne() {
+		ours = strconv.Itoa(c.DistPort.First)
+	}
 	for _, word := range []string{"erl_epmd_port", "erl_epmd_node_listen_port", "epmd_module"} {
-		if c.given(env, word) {
-			if c.Warn != nil {
-				c.Warn(fmt.Sprintf("the program is given %s already, in its arguments or in ERL_*FLAGS: that stays as it is", word))
-			}
-			return env, nil
+		if !c.given(env, word) {
+			continue
 		}
+		if c.Warn != nil && !c.given(env, word+" "+ours) { // as below another beamrun --epmdless
+			c.Warn(fmt.Sprintf("the program is given %s already, in its arguments or in ERL_*FLAGS: that stays as it is", word))
+		}
+		return env, nil
 	}
 	env = withoutOwnEpmd(env)
 	if c.DistPort.IsOne() { // for all nodes, one on each address

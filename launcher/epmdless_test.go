@@ -150,6 +150,15 @@ func TestEpmdlessGiven(t *testing.T) {
 			t.Errorf("%q became %q; %q", before, got, said)
 		}
 	}
+	for _, c := range []Config{
+		{Env: []string{"ERL_AFLAGS=-start_epmd false -erl_epmd_port 9100"}, DistPort: Ports{First: 9100}},
+		{Env: []string{"ERL_AFLAGS=-pa /x -kernel epmd_module beamrun_epmd -beamrun_nodes /y 0"}},
+	} {
+		c.Epmdless, c.Warn = true, func(w string) { t.Error(w) }
+		if got := environ(t, c); len(got) != 1 || got[0] != c.Env[0] {
+			t.Errorf("below another: %q", got)
+		}
+	}
 	c := Config{Args: []string{"-kernel", "inet_dist_listen_min", "1"}, Env: []string{}, DistPort: Ports{9100, 9100}}
 	if got := flagsOf(t, c); got != "" {
 		t.Errorf("a port that is given: %q", got)
