@@ -21,7 +21,12 @@ func (a *app) doctor(ctx context.Context, args []string) error {
 		ctx, cancel = context.WithTimeout(ctx, a.timeout)
 		defer cancel()
 	}
-	checks := doctor.Examine(ctx, a.epmd())
+	var checks []doctor.Check
+	if a.epmdless {
+		checks = doctor.ExamineEpmdless(ctx)
+	} else {
+		checks = doctor.Examine(ctx, a.epmd())
+	}
 	worst := doctor.Worst(checks)
 	if a.json {
 		a.printJSON(struct {

@@ -19,7 +19,7 @@ func (a *app) checkEpmdless() error {
 
 // checkCommand finds an --epmdless that means nothing for this command.
 func (a *app) checkCommand(name string) error {
-	if a.epmdless && (name == "ensure" || name == "stop") {
+	if a.epmdless && (name == "ensure" || name == "stop" || name == "repair") {
 		return &usageError{name + " is about epmd, and --epmdless needs none", "beamrun help " + name}
 	}
 	return nil

@@ -68,10 +68,14 @@ another program is an error (exit 69) that names it.
 Lists the nodes that are registered, a line each: name, port, and on Linux pid and
 program of who listens on that port, and "alive"; or "stale" if nobody does, so that
 nobody can connect to such a node. Of another user's process only root sees pid and
-program. Of more than 100 nodes they are shown with -v or --json only.
+program. Of more than 100 nodes they are shown with -v or --json only. Then this
+user's nodes that were started with --epmdless, with "epmdless" behind: they are
+registered by a file each.
 
 With NODE, a name with or without its @host, prints its port (with --json all of the
-above); exit 1 if it is not registered. Starts no epmd: exit 69 if none answers.
+above; epmd's, if both have the name); exit 1 if it is not registered. Starts no epmd:
+exit 69 if none answers, unless none runs and some do without. With --epmdless only
+those, and epmd is not asked.
 `,
 	"stop": `Usage: beamrun [FLAGS] stop
 
@@ -89,7 +93,8 @@ Says what is wrong here, and what mends it. A line for each check: ok, warn (it
 works, and will not for long or not for all) or fail, what was seen, and below it
 the command that mends it, behind a $. Changes nothing, and no node is told.
 
-On a terminal in colours, unless NO_COLOR is set. -q leaves out what is ok.
+On a terminal in colours, unless NO_COLOR is set. -q leaves out what is ok. With
+--epmdless, for a host that has no epmd on purpose, nothing about epmd is looked at.
 Exit 1 if a check failed.
 `,
 	"repair": `Usage: beamrun [FLAGS] repair [--dry-run] [NODE...]
@@ -97,8 +102,9 @@ Exit 1 if a check failed.
 Finds the nodes of this host that run and that epmd does not know (or knows at
 another port), and has each register itself again, so that its name lives as
 long as the node. Without NODE all that have lost their names; with NODE, names
-with or without @host, only those, and also those that were started to do
-without epmd (-erl_epmd_port). Starts epmd if there is none.
+with or without @host, only those, and also those that were started to boot
+without epmd (-erl_epmd_port 0). Starts epmd if there is none. A node that does
+without epmd altogether (--epmdless) has lost nothing, and is left alone.
 
     --dry-run        say which, and change nothing; "beamrun doctor" says so too
     --cookie SOURCE  the nodes' cookie (default: the one that each node was

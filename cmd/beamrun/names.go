@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/epmdless"
 	"github.com/beamrun/beamrun/ensure/orphan"
 )
 
@@ -21,29 +23,59 @@ import (
 // whose time grows with both, and the list itself is to be no slower than that of epmd -names.
 const fewNames = 100
 
-// names is `beamrun names [NODE]`. It starts no epmd.
+// names is `beamrun names [NODE]`. It starts no epmd, and with --epmdless asks none.
 func (a *app) names(ctx context.Context, args []string) error {
 	if len(args) > 1 {
 		return &usageError{"names takes one node at most", "beamrun help names"}
 	}
-	all, addr, err := a.askNames(ctx)
-	if err != nil {
-		return err
+	var all []orphan.Name
+	var err error
+	where := "epmdless"
+	if !a.epmdless {
+		var addr netip.AddrPort
+		all, addr, err = a.askNames(ctx)
+		if e := new(ensure.Error); err != nil && !(errors.As(err, &e) && e.Kind == ensure.KindDown) {
+			return err
+		}
+		where = fmt.Sprintf("epmd: %s", addr)
 	}
+	ofEpmd := len(all)
+	without, folderErr := a.namesByFile(ctx)
+	if a.epmdless { // else: where no folder can be had, nobody is registered in one
+		err = folderErr
+	}
+	all = append(all, without...)
 	if len(args) == 0 {
-		return a.printNames(all)
+		if err != nil && len(all) == 0 {
+			return err
+		}
+		return a.printNames(all, ofEpmd)
 	}
-	name, _, _ := strings.Cut(args[0], "@") // epmd knows the nodes of its host by the part before the @
+	name, _, _ := strings.Cut(args[0], "@") // both know the nodes of the host by the part before the @
 	i := slices.IndexFunc(all, func(n orphan.Name) bool { return n.Name == name })
-	if i < 0 {
-		return fmt.Errorf("node %s: epmd: %s: %w", printable(name), addr, epmd.ErrNotRegistered)
-	}
-	if a.json {
+	switch {
+	case i < 0 && err != nil:
+		return err
+	case i < 0:
+		return fmt.Errorf("node %s: %s: %w", printable(name), where, epmd.ErrNotRegistered)
+	case a.json:
 		orphan.Holders(all[i : i+1])
-		return a.printJSON(nameJSON(all[i]))
+		return a.printJSON(nameJSON(all[i], i >= ofEpmd))
 	}
 	_, err = fmt.Fprintln(a.stdout, all[i].Port)
 	return err
+}
+
+// namesByFile are those of this user's nodes that do without epmd.
+func (a *app) namesByFile(ctx context.Context) ([]orphan.Name, error) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(a.timeout, ensure.DefaultTimeout))
+	defer cancel()
+	nodes, _, err := epmdless.Nodes(ctx)
+	names := make([]orphan.Name, len(nodes))
+	for i, n := range nodes {
+		names[i] = orphan.Name{Node: epmd.Node{Name: n.Name, Port: n.Addr.Port()}, Known: true, Alive: true, PID: n.PID}
+	}
+	return names, err
 }
 
 // askNames asks at once, and only when that fails what is wrong.
@@ -69,24 +101,25 @@ func (a *app) askNames(ctx context.Context) ([]orphan.Name, netip.AddrPort, erro
 	return all, res.Address, err
 }
 
-func (a *app) printNames(all []orphan.Name) error {
+// printNames prints them all, of which the first are epmd's.
+func (a *app) printNames(all []orphan.Name, ofEpmd int) error {
 	if a.json || a.verbose || len(all) <= fewNames {
 		orphan.Holders(all)
 	}
 	if a.json {
 		nodes := make([]any, len(all))
 		for i, n := range all {
-			nodes[i] = nameJSON(n)
+			nodes[i] = nameJSON(n, i >= ofEpmd)
 		}
 		return a.printJSON(map[string][]any{"nodes": nodes})
 	}
-	_, err := a.stdout.Write(columns(all))
+	_, err := a.stdout.Write(columns(all, ofEpmd))
 	return err
 }
 
-// columns are name, port, pid, program, alive or stale, as far as they are known.
-func columns(all []orphan.Name) []byte {
-	rows, widths := make([][5]string, len(all)), [5]int{}
+// columns are name, port, pid, program, alive or stale, as far as they are known, and "epmdless" behind the first.
+func columns(all []orphan.Name, ofEpmd int) []byte {
+	rows, widths := make([][6]string, len(all)), [6]int{}
 	for i, n := range all {
 		row := &rows[i]
 		row[0], row[1] = printable(n.Name), strconv.Itoa(int(n.Port))
@@ -98,6 +131,9 @@ func columns(all []orphan.Name) []byte {
 			row[4] = "alive"
 		case n.Known:
 			row[4] = "stale"
+		}
+		if i >= ofEpmd {
+			row[5] = "epmdless"
 		}
 		for c, s := range row {
 			widths[c] = max(widths[c], utf8.RuneCountInString(s))
@@ -119,13 +155,15 @@ func columns(all []orphan.Name) []byte {
 	return out
 }
 
-func nameJSON(n orphan.Name) any {
+func nameJSON(n orphan.Name, epmdless bool) any {
 	j := struct {
 		epmd.Node
 		PID     int    `json:"pid,omitempty"`
 		Program string `json:"program,omitempty"`
 		Alive   *bool  `json:"alive,omitempty"`
-	}{Node: n.Node, PID: n.PID, Program: n.Program}
+
+		Epmdless bool `json:"epmdless,omitempty"`
+	}{Node: n.Node, PID: n.PID, Program: n.Program, Epmdless: epmdless}
 	if n.Known {
 		j.Alive = &n.Alive
 	}

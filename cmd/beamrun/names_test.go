@@ -19,14 +19,21 @@ func TestNameColumns(t *testing.T) {
 		"bøb        9                     alive\n" +
 		`"a\x1b[0m" 65535                 stale` + "\n" +
 		"c          1     12345 \"my node\" alive\n"
-	if got := string(columns(known)); got != want {
+	if got := string(columns(known, len(known))); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
+	wantMixed := "alice      40001 7     beam.smp  alive\n" +
+		"bøb        9                     alive\n" +
+		`"a\x1b[0m" 65535                 stale` + "\n" +
+		"c          1     12345 \"my node\" alive epmdless\n"
+	if got := string(columns(known, 3)); got != wantMixed {
+		t.Errorf("got\n%swant\n%s", got, wantMixed)
+	}
 	unknown := []orphan.Name{{Node: epmd.Node{Name: "alice", Port: 40001}}, {Node: epmd.Node{Name: "b", Port: 1}}}
-	if got := string(columns(unknown)); got != "alice 40001\nb     1\n" {
+	if got := string(columns(unknown, 2)); got != "alice 40001\nb     1\n" {
 		t.Errorf("got\n%s", got)
 	}
-	if got := columns(nil); len(got) != 0 {
+	if got := columns(nil, 0); len(got) != 0 {
 		t.Errorf("got %q", got)
 	}
 }

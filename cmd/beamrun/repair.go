@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/epmdless"
 	"github.com/beamrun/beamrun/ensure/orphan"
 )
 
@@ -65,6 +67,7 @@ func chosen(ctx context.Context, found []orphan.Node, args []string, addr netip.
 		}
 		return all
 	}
+	byFile, _, _ := epmdless.Nodes(ctx) // where no folder can be had, nobody is registered in one
 	for _, arg := range args {
 		var here, apart []*attempt
 		for _, n := range found {
@@ -76,12 +79,15 @@ func chosen(ctx context.Context, found []orphan.Node, args []string, addr netip.
 			}
 		}
 		name, _, _ := strings.Cut(arg, "@")
+		i := slices.IndexFunc(byFile, func(n epmdless.Node) bool { return n.Name == name })
 		info, err := epmd.Lookup(ctx, addr.String(), name)
 		switch {
 		case len(here) > 0:
 			all = append(all, here...) // of others that have the name elsewhere, nothing was asked
 		case err == nil:
 			all = append(all, &attempt{node: orphan.Node{Name: arg, Addr: netip.AddrPortFrom(addr.Addr(), info.Port)}, state: "registered"})
+		case i >= 0:
+			all = append(all, &attempt{node: orphan.Node{Name: arg, Addr: byFile[i].Addr, PID: byFile[i].PID}, state: "registered"})
 		case len(apart) > 0:
 			all = append(all, apart...)
 		default:

@@ -4,9 +4,11 @@
 //		fmt.Println(c.Status, c.Name, c.Evidence, c.Command)
 //	}
 //
+// Nodes can do without epmd, see package epmdless: [ExamineEpmdless] is for a host that has none on purpose.
+//
 // It starts nothing, registers nothing and tells no node anything: it asks epmd for its names, the system about processes and
-// sockets, and the nodes whose port epmd does not have for their names, see package orphan. It makes the folder of
-// [ensure.StateDir], if that is missing. Most is known on Linux only; a check that nobody can make is left out.
+// sockets, and the nodes whose port epmd does not have for their names, see package orphan. It makes the folders of
+// [ensure.StateDir] and [epmdless.Folder] if they are missing, and removes files of dead nodes from the latter. Most is known on Linux only; a check that nobody can make is left out.
 package doctor
 
 import (
@@ -53,35 +55,62 @@ func Worst(checks []Check) Status {
 var checks = []struct {
 	name string
 	run  func(*patient, context.Context) Check
+	of   part
 }{
-	{"epmd program", (*patient).program},
-	{"epmd answers", (*patient).answers},
-	{"epmd process", (*patient).process},
-	{"addresses", (*patient).addresses},
-	{"other epmds", (*patient).others},
-	{"lifetime", (*patient).lifetime},
-	{"systemd units", (*patient).units},
-	{"names", (*patient).registered},
-	{"lost nodes", (*patient).lost},
-	{"host name", (*patient).hostName},
-	{"cookie", (*patient).cookie},
-	{"cookies in ps", (*patient).cookiesInPS},
-	{"environment", (*patient).environment},
-	{"home", (*patient).home},
-	{"state folder", (*patient).stateFolder},
+	{"epmd program", (*patient).program, ofEpmd},
+	{"epmd answers", (*patient).answers, ofEpmd},
+	{"epmd process", (*patient).process, ofEpmd},
+	{"addresses", (*patient).addresses, ofEpmd},
+	{"other epmds", (*patient).others, ofEpmd},
+	{"lifetime", (*patient).lifetime, ofEpmd},
+	{"systemd units", (*patient).units, ofEpmd},
+	{"names", (*patient).registered, ofEpmd},
+	{"lost nodes", (*patient).lost, ofEpmd},
+	{"epmdless nodes", (*patient).epmdlessNodes, ofHost},
+	{"host name", (*patient).hostName, ofHost},
+	{"cookie", (*patient).cookie, ofHost},
+	{"cookies in ps", (*patient).cookiesInPS, ofHost},
+	{"environment", (*patient).environment, ofEpmd},
+	{"home", (*patient).home, ofHost},
+	{"state folder", (*patient).stateFolder, ofHost},
 }
+
+// part is what a check is about.
+type part bool
+
+const (
+	ofEpmd part = true
+	ofHost part = false // also where there is no epmd
+)
 
 // Examine makes all checks.
 func Examine(ctx context.Context, c ensure.Config) []Check {
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, Timeout)
-		defer cancel()
+	ctx, cancel := withTimeout(ctx)
+	defer cancel()
+	return admit(ctx, c).examine(ctx)
+}
+
+// ExamineEpmdless makes those that are not about epmd, and asks none.
+func ExamineEpmdless(ctx context.Context) []Check {
+	ctx, cancel := withTimeout(ctx)
+	defer cancel()
+	return admitEpmdless().examine(ctx)
+}
+
+func withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
 	}
-	p := admit(ctx, c)
+	return context.WithTimeout(ctx, Timeout)
+}
+
+func (p *patient) examine(ctx context.Context) []Check {
 	made := make([]Check, len(checks))
 	var wg sync.WaitGroup
 	for i, check := range checks {
+		if p.epmdless && check.of == ofEpmd {
+			continue
+		}
 		wg.Go(func() {
 			made[i] = check.run(p, ctx)
 			made[i].Name = check.name

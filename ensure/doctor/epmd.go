@@ -51,7 +51,7 @@ func (p *patient) answers(context.Context) Check {
 	case p.err.Kind == ensure.KindDown && p.elsewhere() != 0:
 		return c.with("", "see below: environment")
 	case p.err.Kind == ensure.KindDown:
-		return c.with(p.beamrun("ensure"), "")
+		return c.with(p.beamrun("ensure"), "or start nodes that do without: beamrun --epmdless PROGRAM; then: beamrun --epmdless doctor")
 	case p.err.Kind == ensure.KindHung && known && o.Stopped():
 		return c.with(fmt.Sprintf("kill -CONT %d", o.PID), "")
 	}

@@ -110,7 +110,7 @@ func (p *patient) lost(ctx context.Context) Check {
 	if p.err != nil {
 		return Check{}
 	}
-	nodes, err := p.lostNodes(ctx)
+	nodes, epmdless, err := p.lostNodes(ctx)
 	if err != nil {
 		return found(Warn, "%v", err)
 	}
@@ -128,6 +128,9 @@ func (p *patient) lost(ctx context.Context) Check {
 		can = append(can, n.Name)
 	}
 	c := ok("none: epmd knows every node of this host that could be seen")
+	if epmdless > 0 {
+		c.Evidence += ", but for those that do without it"
+	}
 	var said []string
 	if len(by) > 0 {
 		c.Status = Warn

@@ -21,6 +21,8 @@ import (
 
 // patient is what several checks look at, asked for once.
 type patient struct {
+	epmdless bool // nothing of epmd is asked or known
+
 	config  ensure.Config
 	result  ensure.Result
 	err     *ensure.Error // why no epmd answers
@@ -70,6 +72,11 @@ func admit(ctx context.Context, c ensure.Config) *patient {
 		}
 	}
 	return p
+}
+
+// admitEpmdless is for a host without epmd.
+func admitEpmdless() *patient {
+	return &patient{epmdless: true, sockets: owner.Listening(0), vms: owner.VMs()}
 }
 
 func (p *patient) port() int { return p.result.Endpoint.Port }
@@ -132,15 +139,18 @@ func userName(uid int) string {
 	return u.Username
 }
 
-// lostNodes are those of orphan.Find that should have a name and have none, or did without.
-func (p *patient) lostNodes(ctx context.Context) (found []orphan.Node, err error) {
+// lostNodes are those of orphan.Find that should have a name and have none, or did without; and how many need none.
+func (p *patient) lostNodes(ctx context.Context) (found []orphan.Node, epmdless int, err error) {
 	all, err := orphan.Find(ctx, p.result.Address)
 	for _, n := range all {
+		if n.Problem != nil && n.Problem.Kind == orphan.KindEpmdless {
+			epmdless++
+		}
 		if n.Lost() || n.ByChoice && n.Problem == nil {
 			found = append(found, n)
 		}
 	}
-	return found, err
+	return found, epmdless, err
 }
 
 func ok(format string, args ...any) Check { return found(OK, format, args...) }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"slices"
@@ -32,7 +33,8 @@ const (
 // Find returns the nodes of this host that the epmd at addr does not know, or knows at another port, each with the Problem that
 // stands against registering it. It asks only those whose port epmd does not know either, and changes nothing.
 //
-// A node that is [Node.Apart], or so ByChoice, may well be as it should be; see [Node.Lost].
+// A node that is [Node.Apart], or so ByChoice, may well be as it should be; see [Node.Lost]. That one does without epmd its arguments
+// say: -epmd_module, -erl_epmd_port, or kernel's parameters in their place.
 //
 // Errors: those of [epmd.Names].
 func Find(ctx context.Context, addr netip.AddrPort) ([]Node, error) {
@@ -86,7 +88,7 @@ type search struct {
 
 // look returns the node that the VM runs, if epmd does not know it; else one without a name.
 func (s search) look(ctx context.Context, vm owner.Program) Node {
-	n := Node{Name: nodeName(vm.Args), PID: vm.PID, UID: vm.UID, ByChoice: value(vm.Args, "-erl_epmd_port") != "", vm: vm}
+	n := Node{Name: nodeName(vm.Args), PID: vm.PID, UID: vm.UID, ByChoice: peersPort(vm.Args) != "", vm: vm}
 	apart := func(kind Kind, hint, format string, args ...any) Node {
 		if n.Name != "" { // else nobody misses it
 			n.Problem = n.problem(kind, hint, format, args...)
@@ -103,19 +105,44 @@ func (s search) look(ctx context.Context, vm owner.Program) Node {
 		return apart(KindUser, fmt.Sprintf("as that user or as root: sudo beamrun repair %s", n.Short()),
 			"it is another user's (uid %d, pid %d), or this user may not look into it", n.UID, n.PID)
 	}
+	if folder := NodesFolder(vm.Args); folder != "" {
+		if n.hasFile(folder) {
+			return apart(KindEpmdless, "", "it does without epmd: it is registered by its file in %s", folder)
+		}
+		return apart(KindEpmdless, "it makes it anew within 2 s; where it can't, beamrun doctor says so",
+			"it does without epmd, and its file in %s is gone", folder)
+	}
+	if m := epmdModule(vm.Args); m != "" {
+		return apart(KindEpmdless, "", "%s (pid %d) does without epmd: its epmd_module is %.100s", vm.Name, vm.PID, m)
+	}
+	listens := func(port uint16) bool {
+		return slices.ContainsFunc(vm.Sockets, func(l owner.Socket) bool { return l.Addr.Port() == port })
+	}
+	for name, port := range s.ports {
+		if (n.Name == "" || name == n.Short()) && listens(port) {
+			return Node{}
+		}
+	}
+	if port := PeersPort(vm.Args); port != 0 && listens(port) {
+		if n.Name == "" {
+			n = s.ask(ctx, n)
+		}
+		return apart(KindEpmdless, "", "it listens on port %d, as all of its peers", port)
+	}
 	if port := epmdPort(vm.Args); port != s.epmd.Port() && len(vm.Args) > 0 { // Windows shows none
 		return apart(KindEpmd, fmt.Sprintf("beamrun --port %d repair %s", port, n.Short()),
 			"%s (pid %d) uses the epmd on port %d (ERL_EPMD_PORT)", vm.Name, vm.PID, port)
 	}
-	if m := value(vm.Args, "-epmd_module"); m != "" && m != "erl_epmd" {
-		return apart(KindEpmdless, "", "%s (pid %d) does without epmd: its -epmd_module is %.100s", vm.Name, vm.PID, m)
-	}
-	for name, port := range s.ports {
-		if (n.Name == "" || name == n.Short()) && slices.ContainsFunc(vm.Sockets, func(l owner.Socket) bool { return l.Addr.Port() == port }) {
-			return Node{}
-		}
-	}
 	return s.ask(ctx, n)
+}
+
+// hasFile says that a file in the folder registers the node, by all that can be seen.
+func (n Node) hasFile(folder string) bool {
+	files, err := os.ReadDir(n.vm.Path(folder))
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	return slices.ContainsFunc(files, func(f fs.DirEntry) bool { return strings.HasPrefix(f.Name(), n.Short()+".") })
 }
 
 // ask has the node say its name.

@@ -1,8 +1,9 @@
 // Package orphan finds the nodes of this host that run and that epmd does not know, and gives them their names back.
 //
 // A node has its name in epmd for as long as its connection to epmd lasts. When epmd dies, OTP before 23.3 never registers
-// again, nor does any OTP a node that was started without an epmd (-erl_epmd_port): such a node runs, keeps the connections that it
-// has, and nobody finds it any more.
+// again, nor does any OTP a node that was started without an epmd (-erl_epmd_port 0): such a node runs, keeps the connections that it
+// has, and nobody finds it any more. One that does without epmd altogether, by files (package epmdless) or by a port that all nodes share
+// (-erl_epmd_port N), has lost nothing.
 //
 //	nodes, err := orphan.Find(ctx, epmdAddress)
 //	for _, n := range nodes {
@@ -47,7 +48,7 @@ type Node struct {
 	// Hidden says that it is a hidden node (-hidden). OTP registers one as any other.
 	Hidden bool
 
-	// ByChoice says that it was started to do without epmd (-erl_epmd_port), so it may never have been registered.
+	// ByChoice says that it was started to boot without epmd (-erl_epmd_port), so it may never have been registered.
 	ByChoice bool
 
 	// Problem says why it can't be registered; nil: it can, if the cookie is right.
@@ -117,7 +118,8 @@ const (
 	// KindEpmd: it uses another epmd (ERL_EPMD_PORT).
 	KindEpmd Kind = "other-epmd"
 
-	// KindEpmdless: it has a module of its own in place of OTP's client of epmd (-epmd_module).
+	// KindEpmdless: it does without epmd: by files (package epmdless), by a port that all nodes share, or by a module of its own in
+	// place of OTP's client of epmd (-epmd_module).
 	KindEpmdless Kind = "epmdless"
 
 	// KindSilent: it does not answer.

@@ -1,6 +1,7 @@
 package orphan
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,21 @@ func value(args []string, flag string) string {
 		}
 	}
 	return ""
+}
+
+// kernel returns a parameter of the application kernel, or "". Of many, OTP takes the last one of the first -kernel that has it.
+func kernel(args []string, parameter string) (found string) {
+	for _, v := range values(args, "-kernel") {
+		for pair := range slices.Chunk(v, 2) {
+			if len(pair) == 2 && pair[0] == parameter {
+				found = pair[1]
+			}
+		}
+		if found != "" {
+			break
+		}
+	}
+	return found
 }
 
 // NameOf is the short name that an Erlang VM's arguments give its node, what stands before the @, or "". A node that is named later
@@ -78,6 +94,36 @@ func epmdPort(args []string) uint16 {
 	return uint16(port)
 }
 
+// epmdModule is what the node has in place of OTP's client of epmd, or "". From OTP 27.2 on a parameter says that too.
+func epmdModule(args []string) string {
+	module := cmp.Or(value(args, "-epmd_module"), kernel(args, "epmd_module"))
+	if module == "erl_epmd" {
+		return ""
+	}
+	return module
+}
+
+// NodesFolder is the folder of the files by which a node is registered that `beamrun --epmdless` started, or "". The words are those of
+// package epmdless, which can't be imported here: it needs package ensure, and that this one.
+func NodesFolder(args []string) string {
+	if epmdModule(args) != "beamrun_epmd" {
+		return ""
+	}
+	return value(args, "-beamrun_nodes")
+}
+
+// PeersPort is the port on which a VM's node shall listen, and takes all of its peers to listen, so that it asks no epmd; 0 for none, or
+// any.
+func PeersPort(args []string) uint16 {
+	port, _ := strconv.ParseUint(peersPort(args), 10, 16)
+	return uint16(port)
+}
+
+// peersPort is that port as it is given, or "". From OTP 27.2 on a parameter says that too.
+func peersPort(args []string) string {
+	return cmp.Or(value(args, "-erl_epmd_port"), kernel(args, "erl_epmd_node_listen_port"))
+}
+
 // speaksTLS says that the arguments have the node speak another protocol than plain TCP.
 func speaksTLS(args []string) bool {
 	proto := value(args, "-proto_dist")
@@ -103,3 +149,6 @@ func evaluates(args []string, text string) bool {
 	}
 	return false
 }
+
+// OnlyVisits says that the node listens for no other, and so has no registration (-dist_listen false).
+func OnlyVisits(args []string) bool { return value(args, "-dist_listen") == "false" }

@@ -1,0 +1,143 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure/epmdless"
+	"github.com/beamrun/beamrun/ensure/internal/ours"
+	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/ensure/orphan"
+)
+
+// enrol is how long a node may take until it has its file: it looks for that every 2 s.
+const enrol = 3 * time.Second
+
+// epmdlessNodes: whether the nodes of this user that do without epmd are found. Others' are theirs.
+func (p *patient) epmdlessNodes(ctx context.Context) Check {
+	vms := slices.DeleteFunc(slices.Clone(p.vms), func(vm owner.Program) bool {
+		return vm.UID != os.Geteuid() || vm.Closed || vm.Elsewhere || len(vm.Sockets) == 0 || orphan.OnlyVisits(vm.Args)
+	})
+	folder, err := epmdless.Folder()
+	if err != nil {
+		if p.epmdless || slices.ContainsFunc(vms, func(vm owner.Program) bool { return orphan.NodesFolder(vm.Args) != "" }) {
+			return found(Fail, "%s", strings.ReplaceAll(err.Error(), "\n", "; ")).
+				with("", "set HOME to a folder of this user's; what is not of this user alone: chmod 700, or remove it")
+		}
+		return Check{} // nobody misses it
+	}
+	nodes, strange, err := epmdless.Nodes(ctx)
+	if err != nil {
+		return found(Fail, "%v", err)
+	}
+	var well, apart, missing, stopped []string
+	for _, n := range nodes {
+		well = append(well, n.Name)
+	}
+	if len(well) > 0 {
+		well = []string{fmt.Sprintf("%s: each registered by its file in %s", strings.Join(well, ", "), folder)}
+	}
+	for _, vm := range vms {
+		name, theirs, port := orphan.NameOf(vm.Args), orphan.NodesFolder(vm.Args), orphan.PeersPort(vm.Args)
+		who := fmt.Sprintf("%s (pid %d)", name, vm.PID)
+		isIts := func(n epmdless.Node) bool { return n.PID == vm.PID || n.Name == name }
+		switch {
+		case name == "": // it may have none, or one that it took later
+		case theirs != "" && !isSame(vm.Path(theirs), folder):
+			apart = append(apart, who+" in "+theirs)
+		case theirs != "" && !slices.ContainsFunc(nodes, isIts) && time.Since(vm.Since()) > enrol && vm.Birth() != "":
+			missing = append(missing, who)
+			if vm.Stopped() {
+				stopped = append(stopped, fmt.Sprintf("kill -CONT %d", vm.PID))
+			}
+		case port != 0 && slices.ContainsFunc(vm.Sockets, func(s owner.Socket) bool { return s.Addr.Port() == port }):
+			well = append(well, fmt.Sprintf("%s on port %d, as all of its peers", who, port))
+		}
+	}
+	var problems []Check
+	if len(strange) > 0 {
+		problems = append(problems, foreign(folder, strange))
+	}
+	if len(apart) > 0 {
+		problems = append(problems, found(Warn, "registered in another folder than that of this environment, %s, so nodes of one are not found from the other: %s",
+			folder, strings.Join(apart, ", ")).with("", "give both the same HOME and XDG_CACHE_HOME"))
+	}
+	if len(missing) > 0 {
+		c := found(Fail, "running, and without a file in %s, so not found: %s", folder, strings.Join(missing, ", "))
+		if len(stopped) < len(missing) {
+			c.Advice = "a node makes its file anew within 2 s, where it can: see that the disk has room; else start it anew"
+		}
+		problems = append(problems, c.with(strings.Join(stopped, "; "), ""))
+	}
+	switch {
+	case len(problems) > 0:
+		return merged(problems)
+	case len(well) > 0:
+		return ok("%s", strings.Join(well, "; "))
+	}
+	return Check{}
+}
+
+// foreign is the problem of entries of the folder that are no nodes' files.
+func foreign(folder string, entries []string) Check {
+	var said, files, folders []string
+	needRoot := false
+	for _, path := range entries {
+		info, err := os.Lstat(path)
+		if err != nil {
+			continue // gone meanwhile
+		}
+		is, list := "not a node's", &files
+		switch mode := info.Mode(); {
+		case mode.IsDir():
+			is, list = "a folder", &folders
+			needRoot = needRoot || !ours.Is(info) // it may not be empty
+		case mode&fs.ModeSymlink != 0:
+			is = "a link"
+		case mode&fs.ModeNamedPipe != 0:
+			is = "a pipe"
+		case !mode.IsRegular():
+			is = "no file"
+		case !ours.Is(info):
+			is = "another user's"
+		}
+		said, *list = append(said, fmt.Sprintf("%s is %s", quoted(filepath.Base(path)), is)), append(*list, quoted(path))
+	}
+	var commands []string
+	if len(files) > 0 {
+		commands = append(commands, "rm -f "+strings.Join(files, " "))
+	}
+	if len(folders) > 0 {
+		remove := "rm -r " + strings.Join(folders, " ")
+		if needRoot {
+			remove = asRoot(remove)
+		}
+		commands = append(commands, remove)
+	}
+	return found(Warn, "no nodes' files, in %s: %s", folder, strings.Join(said, ", ")).with(strings.Join(commands, "; "), "")
+}
+
+// merged is one check of several.
+func merged(all []Check) Check {
+	var evidence, commands, advice []string
+	for _, c := range all {
+		evidence, commands, advice = append(evidence, c.Evidence), append(commands, c.Command), append(advice, c.Advice)
+	}
+	join := func(words []string) string {
+		return strings.Join(slices.DeleteFunc(words, func(s string) bool { return s == "" }), "; ")
+	}
+	return found(Worst(all), "%s", join(evidence)).with(join(commands), join(advice))
+}
+
+// isSame says whether both mean one folder.
+func isSame(a, b string) bool {
+	infoA, errA := os.Stat(a)
+	infoB, errB := os.Stat(b)
+	return a == b || errA == nil && errB == nil && os.SameFile(infoA, infoB)
+}
