@@ -115,18 +115,19 @@ func (s search) look(ctx context.Context, vm owner.Program) Node {
 	if m := epmdModule(vm.Args); m != "" {
 		return apart(KindEpmdless, "", "%s (pid %d) does without epmd: its epmd_module is %.100s", vm.Name, vm.PID, m)
 	}
-	listens := func(port uint16) bool {
-		return slices.ContainsFunc(vm.Sockets, func(l owner.Socket) bool { return l.Addr.Port() == port })
+	at := func(port uint16) int {
+		return slices.IndexFunc(vm.Sockets, func(l owner.Socket) bool { return l.Addr.Port() == port })
 	}
 	for name, port := range s.ports {
-		if (n.Name == "" || name == n.Short()) && listens(port) {
+		if (n.Name == "" || name == n.Short()) && at(port) >= 0 {
 			return Node{}
 		}
 	}
-	if port := PeersPort(vm.Args); port != 0 && listens(port) {
+	if port := PeersPort(vm.Args); port != 0 && at(port) >= 0 {
 		if n.Name == "" {
 			n = s.ask(ctx, n)
 		}
+		n.Addr = dialable(vm.Sockets[at(port)].Addr)
 		return apart(KindEpmdless, "", "it listens on port %d, as all of its peers", port)
 	}
 	if port := epmdPort(vm.Args); port != s.epmd.Port() && len(vm.Args) > 0 { // Windows shows none

@@ -103,6 +103,51 @@ func TestFindsOnlyTheLost(t *testing.T) {
 	}
 }
 
+// A node on a port that all nodes share has lost nothing, whatever way it was told; it is not even asked, but where its arguments do not
+// say its name.
+func TestFindsNoNodeOfASharedPort(t *testing.T) {
+	hostname, _ := os.Hostname()
+	hostname, _, _ = strings.Cut(hostname, ".")
+	flag, parameter := []string{"-erl_epmd_port"}, []string{"-kernel", "inet_dist_use_interface", "{127,0,0,1}", "erl_epmd_node_listen_port"}
+	for what, c := range map[string]struct {
+		way    []string
+		args   []string
+		before string // evaluated before
+		name   string
+	}{
+		"flag":        {way: flag, args: []string{"-sname", "shared"}, name: "shared"},
+		"parameter":   {way: parameter, args: []string{"-sname", "shared"}, name: "shared"},
+		"named later": {way: flag, before: "{ok,_}=net_kernel:start([shared,shortnames])", name: "shared@" + hostname},
+		"only visits": {way: flag, args: []string{"-sname", "shared", "-dist_listen", "false"}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			h := newHost(t)
+			port := strconv.Itoa(epmdtest.Port(t))
+			way := append(c.way[:len(c.way):len(c.way)], port)
+			if h.erl(nil, way...).eval(`erl_epmd:listen_port_please("a","h")`) != "{ok,"+port+"}" {
+				t.Logf("this OTP does not know %q", c.way)
+				way = append(flag[:1:1], port)
+			}
+			v := h.erl(nil, append(append(way, "-start_epmd", "false"), c.args...)...)
+			if c.before != "" {
+				v.eval(c.before)
+			}
+			n := v.found(h.epmd()) // later than the node
+			if c.name == "" {
+				if n.Name != "" {
+					t.Errorf("found: %+v", n)
+				}
+				return
+			}
+			if n.Name != c.name || n.Problem == nil || n.Problem.Kind != KindEpmdless || n.Problem.Hint != "" || n.Lost() || !n.Apart() ||
+				n.Problem.Err.Error() != "it listens on port "+port+", as all of its peers" || strconv.Itoa(int(n.Addr.Port())) != port {
+				t.Errorf("found: %+v", n)
+			}
+		})
+	}
+}
+
 // What else a node listens on gets no byte and no connection: neither that of one with a name, nor of one without.
 func TestFindSendsNothingElsewhere(t *testing.T) {
 	h := newHost(t)

@@ -115,7 +115,10 @@ func NodesFolder(args []string) string {
 // PeersPort is the port on which a VM's node shall listen, and takes all of its peers to listen, so that it asks no epmd; 0 for none, or
 // any.
 func PeersPort(args []string) uint16 {
-	port, _ := strconv.ParseUint(peersPort(args), 10, 16)
+	port, err := strconv.ParseUint(peersPort(args), 10, 16)
+	if err != nil {
+		return 0
+	}
 	return uint16(port)
 }
 

@@ -10,6 +10,23 @@ import (
 	"github.com/beamrun/beamrun/ensure/epmdtest"
 )
 
+// A parameter that is given several times: a real VM takes the one that its arguments show.
+func TestKernelParameterOfRealVMs(t *testing.T) {
+	h := newHost(t)
+	for _, args := range []string{"-kernel a 1", "-kernel b 1 a 2 c 3", "-kernel a 1 a 2", "-kernel a 1 -kernel a 2", "-kernel b 1 -kernel a 2", "-kernel a 1 a 2 -kernel a 3 b 4",
+		"-kernel a 1 -hidden -kernel b 2", "-kernel b 1 -extra -kernel a 2"} {
+		t.Run(args, func(t *testing.T) {
+			t.Parallel()
+			h := &host{t, h.home, h.port}
+			v := h.erl(nil, strings.Fields(args)...)
+			want := v.eval("case application:get_env(kernel,a) of {ok,V}->V;undefined->'' end")
+			if got := kernel(v.Args, "a"); got != strings.Trim(want, "'") {
+				t.Errorf("%q, the VM has %s", got, want)
+			}
+		})
+	}
+}
+
 // Whatever way a real VM is told its name and cookie: what its process shows is what it has.
 func TestArgumentsOfRealVMs(t *testing.T) {
 	epmdtest.Need(t, "elixir")

@@ -58,6 +58,44 @@ func TestArguments(t *testing.T) {
 	}
 }
 
+// How arguments say that a node does without epmd.
+func TestEpmdlessArguments(t *testing.T) {
+	for text, want := range map[string]struct {
+		module, folder string
+		peers          string
+		port           uint16
+		visits         bool
+	}{
+		"-sname a":                                                           {},
+		"-epmd_module erl_epmd":                                              {},
+		"-epmd_module other -beamrun_nodes /f 0":                             {module: "other"},
+		"-epmd_module beamrun_epmd -beamrun_nodes /f 0":                      {module: "beamrun_epmd", folder: "/f"},
+		"-kernel epmd_module beamrun_epmd -beamrun_nodes /f 0":               {module: "beamrun_epmd", folder: "/f"},
+		"-kernel a 1 epmd_module beamrun_epmd b 2 -beamrun_nodes /f 0":       {module: "beamrun_epmd", folder: "/f"},
+		"-kernel a 1 -kernel epmd_module beamrun_epmd -beamrun_nodes /f 0":   {module: "beamrun_epmd", folder: "/f"},
+		"-kernel a epmd_module beamrun_epmd 1 -beamrun_nodes /f 0":           {},
+		"-kernel a 1 epmd_module":                                            {},
+		"-extra -epmd_module beamrun_epmd -beamrun_nodes /f 0":               {},
+		"-beamrun_nodes /f 0":                                                {},
+		"-erl_epmd_port 9100":                                                {peers: "9100", port: 9100},
+		"-erl_epmd_port 0":                                                   {peers: "0"},
+		"-erl_epmd_port x":                                                   {peers: "x"},
+		"-erl_epmd_port 70000":                                               {peers: "70000"},
+		"-erl_epmd_port":                                                     {},
+		"-kernel erl_epmd_node_listen_port 9100":                             {peers: "9100", port: 9100},
+		"-kernel inet_dist_listen_min 1 -kernel erl_epmd_node_listen_port 7": {peers: "7", port: 7},
+		"-erl_epmd_port 9100 -dist_listen false":                             {peers: "9100", port: 9100, visits: true},
+		"-dist_listen true":                                                  {},
+	} {
+		args := strings.Fields("beam.smp -- -root /r -- " + text)
+		got := want
+		got.module, got.folder, got.peers, got.port, got.visits = epmdModule(args), NodesFolder(args), peersPort(args), PeersPort(args), OnlyVisits(args)
+		if got != want {
+			t.Errorf("%q: %+v, want %+v", text, got, want)
+		}
+	}
+}
+
 func TestIs(t *testing.T) {
 	for _, c := range []struct {
 		name, arg string
