@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -41,6 +42,90 @@ func TestNames(t *testing.T) {
 		}
 	}
 	t.Log("\n" + out)
+}
+
+// Nodes that do without epmd stand behind its own, and alone where there is none.
+func TestNamesEpmdless(t *testing.T) {
+	h := newRepairHost(t)
+	says := func(want string, args ...string) {
+		t.Helper()
+		if out := h.run("beamrun", args...); !regexp.MustCompile(`\A` + want + `\z`).MatchString(out) {
+			t.Errorf("%q: %q, want %q", args, out, want)
+		}
+	}
+	fails := func(code int, kind string, args ...string) {
+		t.Helper()
+		if r := h.result(h.command("beamrun", append([]string{"--json"}, args...)...)); r.code != code || !strings.Contains(r.stdout, `{"error":{"kind":"`+kind+`"`) {
+			t.Errorf("%q: %+v", args, r)
+		}
+	}
+	fails(exitNoEpmd, "down", "names")
+	says("", "--epmdless", "names")
+	says(`\{"nodes":\[\]\}\n`, "--epmdless", "--json", "names")
+
+	boot := func(name string) *vm {
+		return h.boot(append([]string{"beamrun", "--epmdless"}, erl("-sname", name)...)...)
+	}
+	a, b := boot("a"), boot("b")
+	row := func(name string, v *vm) string {
+		return fmt.Sprintf(`%s +\d+ +%d +beam(\.smp)? alive epmdless\n`, name, v.Process.Pid)
+	}
+	both := row("a", a) + row("b", b)
+	port := h.run("beamrun", "names", "a")
+	aJSON := fmt.Sprintf(`\{"name":"a","port":%s,"pid":%d,"program":"beam(\.smp)?","alive":true,"epmdless":true\}`, strings.TrimSpace(port), a.Process.Pid)
+	for _, flag := range []string{"-v", "--epmdless"} {
+		says(both, flag, "names")
+		says(port, flag, "names", "a@h")
+		says(aJSON+`\n`, flag, "--json", "names", "a")
+		says(`\{"nodes":\[`+aJSON+`,\{"name":"b",.*\}\]\}\n`, flag, "--json", "names")
+	}
+	fails(exitNoEpmd, "down", "names", "nobody")
+	fails(exitFailed, "not-registered", "--epmdless", "names", "nobody")
+
+	// of two of one name epmd's is the first
+	c := h.boot(append([]string{"beamrun"}, erl("-sname", "a")...)...)
+	says(fmt.Sprintf(`a +\d+ %d +beam(\.smp)? alive\n`, c.Process.Pid)+both, "names")
+	says(both, "--epmdless", "names")
+	says(port, "--epmdless", "names", "a")
+	if its := h.run("beamrun", "names", "a"); its == port {
+		t.Errorf("names a is the port of the one that does without: %s", its)
+	}
+	fails(exitFailed, "not-registered", "names", "nobody")
+
+	// what is no node's is none, and the dead have no name at once
+	folder := filepath.Dir((&repairHost{host: h.host, name: "b"}).nodeFile(b))
+	if err := os.Mkdir(filepath.Join(folder, "z.1"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	a.end()
+	says(row("b", b), "--epmdless", "names")
+	if left, err := os.ReadDir(folder); err != nil || len(left) != 2 {
+		t.Errorf("in the folder are %v, %v", left, err)
+	}
+	// an epmd that is no such epmd is an error all the same
+	syscall.Kill(epmdtest.PID(h.port), syscall.SIGSTOP)
+	fails(exitNoEpmd, "hung", "--timeout", "1s", "names")
+	says(row("b", b), "--epmdless", "names")
+}
+
+// Each user has nodes of their own.
+func TestNamesEpmdlessOfOthers(t *testing.T) {
+	h := newRepairHost(t)
+	beamrun, err := builtBeamrun()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := h.as(otherUser, append([]string{beamrun, "--epmdless"}, erl("-sname", "theirs", "-eval", `io:format("booted~n")`)...)...)
+	h.bootAs(cmd)
+	h.boot(append([]string{"beamrun", "--epmdless"}, erl("-sname", "ours")...)...)
+	if out := h.run("beamrun", "names"); !regexp.MustCompile(`\Aours \d+ \d+ +beam(\.smp)? alive epmdless\n\z`).MatchString(out) {
+		t.Errorf("%q", out)
+	}
+	names := h.as(otherUser, beamrun, "names")
+	names.Env = cmd.Env
+	if r := h.result(names); !regexp.MustCompile(`\Atheirs \d+ \d+ +beam(\.smp)? alive epmdless\n\z`).MatchString(r.stdout) {
+		t.Errorf("%+v", r)
+	}
 }
 
 // Another user's processes are alive, and no more is known of them.

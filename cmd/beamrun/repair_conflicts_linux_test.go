@@ -160,7 +160,7 @@ hint: beamrun --port N repair alice
 		}
 		return r
 	}},
-	{"a module of its own instead of epmd", `beamrun: node alice: epmdless: beam.smp (pid N) does without epmd: its -epmd_module is own_epmd
+	{"a module of its own instead of epmd", `beamrun: node alice: epmdless: beam.smp (pid N) does without epmd: its epmd_module is own_epmd
 `, 1, "epmdless", func(h *repairHost) result {
 		const module = `-module(own_epmd). -compile([export_all,nowarn_export_all]).
 			start_link()->ignore. register_node(_,_)->{ok,1}. register_node(_,_,_)->{ok,1}. names(_)->{error,address}.
@@ -168,6 +168,43 @@ hint: beamrun --port N repair alice
 		h.write("own_epmd.erl", module)
 		h.run("erl", "-noinput", "-eval", fmt.Sprintf(`{ok,_}=compile:file(%q,[{outdir,%[2]q}]),halt().`, filepath.Join(h.home, "own_epmd"), h.home))
 		h.boot(erl("-sname", h.name, "-start_epmd", "false", "-pa", h.home, "-epmd_module", "own_epmd")...)
+		return h.repair(h.name)
+	}},
+	{"a node of files, whose file is gone", `beamrun: node alice: epmdless: it does without epmd, and its file in HOME/.cache/beamrun/FOLDER is gone
+hint: it makes it anew within 2 s; where it can't, beamrun doctor says so
+`, 1, "epmdless", func(h *repairHost) result {
+		v := h.boot(append([]string{"beamrun", "--epmdless"}, erl("-sname", h.name)...)...)
+		v.Process.Signal(syscall.SIGSTOP) // or it makes it anew too soon
+		if err := os.Remove(h.nodeFile(v)); err != nil {
+			h.t.Error(err)
+		}
+		r := h.repair(h.name)
+		v.Process.Signal(syscall.SIGCONT)
+		h.awaitFile(v) // as the hint says
+		if now := h.repair(h.name); now.code != 0 || !strings.Contains(now.stdout, ": is registered, at port ") {
+			h.t.Errorf("then: %+v", now)
+		}
+		return r
+	}},
+	{"another user's node of files, for root", `beamrun: node alice: epmdless: it does without epmd: it is registered by its file in HOME/.cache/beamrun/FOLDER
+`, 1, "epmdless", func(h *repairHost) result {
+		beamrun, err := builtBeamrun()
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		cmd := h.as(otherUser, append([]string{beamrun, "--epmdless"}, erl("-sname", h.name, "-eval", `io:format("booted~n")`)...)...)
+		h.bootAs(cmd)
+		r := h.repair(h.name)
+		for _, v := range cmd.Env {
+			if home, ok := strings.CutPrefix(v, "HOME="); ok { // the last one is theirs
+				r.stderr = strings.Replace(r.stderr, home, h.home, 1)
+			}
+		}
+		return r
+	}},
+	{"a node on a port that all share", `beamrun: node alice: epmdless: it listens on port N, as all of its peers
+`, 1, "epmdless", func(h *repairHost) result {
+		h.boot(append([]string{"beamrun", "--epmdless", "--dist-port", strconv.Itoa(epmdtest.Port(h.t))}, erl("-sname", h.name)...)...)
 		return h.repair(h.name)
 	}},
 	{"a node that speaks TLS", `beamrun: node alice: tls: it speaks TLS (-proto_dist), so it can't be asked to register
@@ -354,6 +391,7 @@ var masks = []struct {
 	{regexp.MustCompile(`in [0-9.]+[mµ]?s\n`), "in T\n"},
 	{regexp.MustCompile(`by all that (this user|user \S+) can`), "by all that user U can"},
 	{regexp.MustCompile(`beam(\.smp)?\b`), "beam.smp"},
+	{regexp.MustCompile(`nodes-[^ /]+`), "FOLDER"},
 }
 
 func (h *repairHost) masked(s string) string {

@@ -272,6 +272,59 @@ func TestRepairByName(t *testing.T) {
 	}
 }
 
+// nodeFile is the file by which a node is registered that does without epmd, "" if there is none.
+func (h *repairHost) nodeFile(v *vm) string {
+	h.t.Helper()
+	files, err := filepath.Glob(filepath.Join(h.home, ".cache/beamrun/nodes-*", fmt.Sprintf("%s.%d", h.name, v.Process.Pid)))
+	if err != nil || len(files) > 1 {
+		h.t.Fatalf("%q, %v", files, err)
+	}
+	return strings.Join(files, "")
+}
+
+func (h *repairHost) awaitFile(v *vm) {
+	h.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); h.nodeFile(v) == ""; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			h.t.Fatal("it has made no file anew")
+		}
+	}
+}
+
+// A node that does without epmd has lost nothing: it is not found, and when it is named, it is registered, as it is.
+func TestRepairEpmdless(t *testing.T) {
+	t.Parallel()
+	h := newRepairHost(t)
+	v := h.boot(append([]string{"beamrun", "--epmdless"}, erl("-sname", h.name)...)...)
+	later := h.boot(append([]string{"beamrun", "--epmdless"}, erl("-eval", fmt.Sprintf("{ok,_}=net_kernel:start([%s_later,shortnames])", h.name))...)...)
+	h.run("beamrun", "ensure") // later than the nodes
+	port := strings.TrimSpace(h.run("beamrun", "names", h.name))
+	for _, args := range [][]string{nil, {"--dry-run"}} {
+		if r := h.repair(args...); r != (result{0, "no node has lost its name\n", ""}) {
+			t.Errorf("%q: %+v", args, r)
+		}
+	}
+	for _, name := range []string{h.name, h.name + "@" + shortHostname()} {
+		if r := h.repair(name); r != (result{0, fmt.Sprintf("%s: is registered, at port %s\n", name, port), ""}) {
+			t.Errorf("%+v", r)
+		}
+	}
+	if r := h.repair("--json", h.name+"_later"); r.code != 0 || !strings.Contains(r.stdout, `"state":"registered","port":`) ||
+		!strings.Contains(r.stdout, fmt.Sprintf(`"pid":%d`, later.Process.Pid)) {
+		t.Errorf("%+v", r)
+	}
+	if r := h.result(h.command("beamrun", "--epmdless", "repair")); r != (result{2, "", "beamrun: repair is about epmd, and --epmdless needs none\nhint: beamrun help repair\n"}) {
+		t.Errorf("%+v", r)
+	}
+	if h.has(h.name) {
+		t.Error("epmd has its name")
+	}
+	v.endSilent()
+	if r := h.repair(h.name); r.code != 1 || !strings.Contains(r.stderr, ": not-found: ") {
+		t.Errorf("after its end: %+v", r)
+	}
+}
+
 // How long it takes for one and for twenty.
 func TestRepairTakes(t *testing.T) {
 	const rounds = 5

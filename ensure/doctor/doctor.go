@@ -51,12 +51,14 @@ func Worst(checks []Check) Status {
 	return order[worst]
 }
 
-// checks are all checks, in the order in which they are shown. One that can't be made returns no Status.
-var checks = []struct {
+type check struct {
 	name string
 	run  func(*patient, context.Context) Check
 	of   part
-}{
+}
+
+// checks are all checks, in the order in which they are shown. One that can't be made returns no Status.
+var checks = []check{
 	{"epmd program", (*patient).program, ofEpmd},
 	{"epmd answers", (*patient).answers, ofEpmd},
 	{"epmd process", (*patient).process, ofEpmd},

@@ -2,10 +2,13 @@ package doctor
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/beamrun/beamrun/ensure"
+	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/epmdtest"
 )
 
@@ -30,6 +33,37 @@ func TestExamine(t *testing.T) {
 	}
 	if Worst(checks) != Fail {
 		t.Errorf("the worst is %s", Worst(checks))
+	}
+}
+
+// Without epmd: nobody asks one, and no check is about one.
+func TestExamineEpmdless(t *testing.T) {
+	server := epmdtest.New(t)
+	server.SetFaults(epmdtest.RefuseAfter(1))
+	t.Setenv("ERL_EPMD_PORT", strconv.Itoa(server.Port()))
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("XDG_CACHE_HOME", "")
+	made := ExamineEpmdless(t.Context())
+	for _, c := range made {
+		i := slices.IndexFunc(checks, func(o check) bool { return o.name == c.Name })
+		if checks[i].of == ofEpmd || strings.Contains(c.Evidence, "epmd ") {
+			t.Errorf("%+v", c)
+		}
+	}
+	for _, name := range []string{"host name", "cookie", "home", "state folder"} {
+		if !slices.ContainsFunc(made, func(c Check) bool { return c.Name == name }) {
+			t.Errorf("%s is not in %+v", name, made)
+		}
+	}
+	if _, err := epmd.Names(t.Context(), server.Addr()); err != nil {
+		t.Errorf("epmd was asked: %v", err)
+	}
+}
+
+func TestMerged(t *testing.T) {
+	got := merged([]Check{found(Warn, "a").with("b", ""), found(Fail, "c").with("", "d"), found(Warn, "e").with("f", "")})
+	if want := found(Fail, "a; c; e").with("b; f", "d"); got != want {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -3,9 +3,57 @@
 package doctor
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 )
+
+// What is no node's file is named for what it is, and the command removes it, and nothing behind a link.
+func TestForeign(t *testing.T) {
+	folder, kept := t.TempDir(), filepath.Join(t.TempDir(), "kept")
+	path := func(name string) string { return filepath.Join(folder, name) }
+	err := os.WriteFile(kept, nil, 0o600)
+	for _, step := range []func() error{
+		func() error { return os.MkdirAll(path("a folder/with/more"), 0o700) },
+		func() error { return syscall.Mkfifo(path("pipe"), 0o600) },
+		func() error { return os.Symlink(filepath.Dir(kept), path("link.1")) },
+		func() error { return os.WriteFile(path("plain"), nil, 0o400) },
+	} {
+		if err == nil {
+			err = step()
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, entries := "'a folder' is a folder, link.1 is a link, pipe is a pipe, plain is not a node's", []string{path("a folder"), path("link.1"), path("pipe"), path("plain")}
+	if os.Getuid() == 0 {
+		entries = append(entries, path("theirs.1"))
+		want += ", theirs.1 is another user's"
+		if err := os.WriteFile(path("theirs.1"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(path("theirs.1"), 54321, 54321); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := foreign(folder, entries)
+	if c.Status != Warn || !strings.HasSuffix(c.Evidence, want) {
+		t.Errorf("%+v, want %s", c, want)
+	}
+	if out, err := exec.Command("sh", "-c", c.Command).CombinedOutput(); err != nil {
+		t.Errorf("%s: %v: %s", c.Command, err, out)
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) != 0 {
+		t.Errorf("%s left %v, %v", c.Command, left, err)
+	}
+	if _, err := os.Stat(kept); err != nil {
+		t.Error(err)
+	}
+}
 
 // A command's word is one to a shell.
 func TestQuoted(t *testing.T) {
