@@ -46,6 +46,16 @@ var allPlanted = []planted{
 	{"a node that is stopped and that epmd does not know", `kill -KILL $(pid 4369); sleep 0.1
 		erl -noinput -sname lost -start_epmd false -erl_epmd_port 0 & await listening; beamrun -q ensure; kill -STOP $!`,
 		"lost nodes", `fail node lost: silent: .*; hint: if it is stopped, wake it: kill -CONT \d+`, `kill -CONT $!; sleep 0.1; beamrun repair lost`},
+	{"what is no node's file, among them", `epmdless lost; cd ~/.cache/beamrun/nodes-*; mkdir -p "a folder/more"; mkfifo pipe.1; ln -s /etc/passwd link.1; : >theirs.1; chown 65534 theirs.1; cd`,
+		"epmdless nodes", `warn no nodes' files, in /root/\.cache/beamrun/nodes-vm-\d+: 'a folder' is a folder, link.1 is a link, pipe.1 is a pipe, theirs.1 is another user's`, ""},
+	{"a stopped node whose file is gone", `epmdless lost; sleep 3.1; kill -STOP $!; rm ~/.cache/beamrun/nodes-*/lost.*`, "epmdless nodes",
+		`fail running, and without a file in /root/\.cache/beamrun/nodes-vm-\d+, so not found: lost \(pid \d+\)`, ""},
+	{"a node that can make no file", `epmdless lost; sleep 3.1; cd ~/.cache/beamrun/nodes-*; f=$(echo lost.*); rm "$f"; mkdir "$f"; cd`, "epmdless nodes",
+		`fail no nodes' files, .*: lost.\d+ is a folder; running, and without a file in .*, so not found: lost \(pid \d+\)`, ""},
+	{"nodes of another HOME", `mkdir -m 700 other; cp -p .erlang.cookie other; HOME=/root/other epmdless lost`, "epmdless nodes",
+		`warn registered in another folder than that of this environment, /root/\.cache/.*: lost \(pid \d+\) in /root/other/\.cache/`, `export HOME=/root/other`},
+	{"the nodes' folder is open to others", `epmdless lost; chmod 755 ~/.cache/beamrun/nodes-*`, "epmdless nodes",
+		`fail epmdless: no folder for nodes' files: /root/.cache/beamrun/nodes-vm-\d+ is not a folder of this user alone`, `chmod 700 ~/.cache/beamrun/nodes-*`},
 	{"the host's name has no address", `echo "127.0.0.1 localhost" >/etc/hosts`, "host name", `fail short names \(NAME@vm\): vm has no address`, ""},
 	{"the host's name leads elsewhere", `echo "192.0.2.7 vm" >/etc/hosts`, "host name", `fail .*: vm leads to 192.0.2.7, which is no address of this host`, ""},
 	{"the host's long name leads elsewhere", `printf '127.0.1.1 vm\n192.0.2.7 vm.example.org vm\n' >/etc/hosts`, "host name",
@@ -95,6 +105,9 @@ await() { # until a command succeeds
 listening() { [ "$(ss -ltnpH | grep -c beam.smp)" != 0 ]; } # a node
 node() { # with a short name
 	erl -noinput -sname "$1" </dev/null & await beamrun names "$1"
+}
+epmdless() { # a node with a short name, without epmd
+	beamrun --epmdless erl -noinput -sname "$1" </dev/null & await beamrun --epmdless names "$1"
 }
 listen() { # on a port, and never say a word
 	erl -noinput -eval "{ok, _} = gen_tcp:listen($1, [{reuseaddr, true}]), receive after infinity -> ok end." </dev/null & await pid_is_there "$1"
@@ -162,6 +175,77 @@ func TestDoctor(t *testing.T) {
 				t.Logf("| %s | %s, %s: %s | %s: %s |", p.name, status, p.check, line[3], how, strings.Join(strings.Fields(mend), " "))
 			}
 		})
+	}
+}
+
+// withEpmdless is a host with nodes that do without epmd, all as they should be. Without epmd, then with one.
+const withEpmdless = `
+set -eu
+BUILT=$1
+ip link set lo up
+hostname vm
+mount -t tmpfs none /root
+printf '127.0.0.1 localhost\n127.0.1.1 vm\n' >"$0/hosts"
+mount --bind "$0/hosts" /etc/hosts
+mkdir -m 700 /root/other
+chown 65534 /root/other
+chmod 711 /root
+export HOME=/root
+cd /root
+beamrun -q cookie rotate
+await() {
+	for i in $(seq 400); do if "$@" >/dev/null 2>&1; then return; fi; sleep 0.05; done
+	echo "in vain: $*"
+}
+see() { echo "== $1"; shift; "$@" || echo "exit $?"; }
+
+see none beamrun -q --epmdless doctor
+node() { beamrun --epmdless "$@" </dev/null & }
+node erl -noinput -sname a
+node erl -noinput -sname killed; killed=$!
+node erl -noinput -eval '{ok, _} = net_kernel:start([later, shortnames]).'
+node --dist-port 9100 erl -noinput -sname s
+node --dist-port 9100 erl -noinput -sname visits -dist_listen false
+HOME=/root/other setpriv --reuid 65534 --clear-groups env -C / "$BUILT" --epmdless erl -noinput -sname theirs &
+for n in a killed later; do await beamrun --epmdless names $n; done
+await sh -c '[ "$(ss -ltnH sport = :9100)" != "" ]'
+await sh -c '[ "$(ss -ltnpH | grep -c beam)" = 5 ]'
+sleep 3.1
+kill -KILL $killed
+see without beamrun --epmdless doctor
+see theirs env -C / HOME=/root/other setpriv --reuid 65534 --clear-groups "$BUILT" --epmdless doctor
+beamrun -q ensure
+see with beamrun -q doctor
+see lost beamrun -v doctor
+see repair beamrun repair
+ls "$HOME"/.cache/beamrun/nodes-*
+`
+
+// Nodes that do without epmd are no alarm, whatever way they do, and whoever's they are.
+func TestDoctorEpmdless(t *testing.T) {
+	epmdtest.Need(t, "epmd", "erl", "ss", "ip", "setpriv", "bash")
+	if os.Getuid() != 0 {
+		epmdtest.Skip(t, "only root can make a host of its own")
+	}
+	beamrun, err := builtBeamrun()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := seededHost(t, withEpmdless, beamrun)
+	for _, want := range []string{
+		"== none\n== without\n",
+		`== without\nok    epmdless nodes a, later: each registered by its file in /root/\.cache/beamrun/nodes-vm-\d+; s \(pid \d+\) on port 9100, as all of its peers\nok    host name `,
+		`== theirs\nok    epmdless nodes theirs: each registered by its file in /root/other/\.cache/beamrun/nodes-vm-\d+\nok    host name `,
+		"== with\n== lost\n",
+		"ok    lost nodes     none: epmd knows every node of this host that could be seen, but for those that do without it\nok    epmdless nodes a, later: ",
+		"== repair\nno node has lost its name\na\\.\\d+\nlater\\.\\d+\n$",
+	} {
+		if !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("it lacks %s", want)
+		}
+	}
+	if t.Failed() || strings.Contains(out, "in vain") {
+		t.Errorf("%s", out)
 	}
 }
 

@@ -391,7 +391,7 @@ var masks = []struct {
 	{regexp.MustCompile(`in [0-9.]+[mµ]?s\n`), "in T\n"},
 	{regexp.MustCompile(`by all that (this user|user \S+) can`), "by all that user U can"},
 	{regexp.MustCompile(`beam(\.smp)?\b`), "beam.smp"},
-	{regexp.MustCompile(`nodes-[^ /]+`), "FOLDER"},
+	{regexp.MustCompile(`nodes-[^\s/]+`), "FOLDER"},
 }
 
 func (h *repairHost) masked(s string) string {
