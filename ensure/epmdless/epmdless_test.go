@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -215,11 +214,4 @@ func TestYoungFiles(t *testing.T) {
 			t.Errorf("%v old: %v, %v, %v, %v", age, nodes, strange, err, gone)
 		}
 	}
-}
-
-func names(nodes []Node) (all []string) {
-	for _, n := range nodes {
-		all = append(all, n.Name)
-	}
-	return slices.Clip(all)
 }

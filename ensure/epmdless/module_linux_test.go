@@ -28,7 +28,11 @@ func TestPlantedFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return names(nodes)
+			var names []string
+			for _, n := range nodes {
+				names = append(names, n.Name)
+			}
+			return names
 		},
 		"module": askModule,
 	} {
