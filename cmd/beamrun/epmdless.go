@@ -1,6 +1,11 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/beamrun/beamrun/ensure"
+	"github.com/beamrun/beamrun/ensure/epmdless"
+)
 
 // checkEpmdless finds flags for a program that say nothing together.
 func (a *app) checkEpmdless() error {
@@ -23,4 +28,21 @@ func (a *app) checkCommand(name string) error {
 		return &usageError{name + " is about epmd, and --epmdless needs none", "beamrun help " + name}
 	}
 	return nil
+}
+
+// withoutEpmd returns the epmd that the program is told of, where one was asked for: nodes elsewhere may be found by it.
+func (a *app) withoutEpmd() (e ensure.Endpoint, err error) {
+	if a.verbose && a.distPort.IsOne() {
+		a.say("no epmd: all nodes are on port %d", a.distPort.First)
+	} else if a.verbose {
+		folder, err := epmdless.Folder()
+		if err != nil {
+			return e, err
+		}
+		a.say("no epmd: nodes are found by their files in %s", folder)
+	}
+	if a.port != 0 || a.address != "" {
+		return a.epmd().Resolve()
+	}
+	return e, nil
 }

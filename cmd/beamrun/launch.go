@@ -33,10 +33,10 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 	if c.Cookie, err = a.launchCookie(args); err != nil {
 		return 0, err
 	}
-	if !a.epmdless {
+	if a.epmdless {
+		c.Endpoint, err = a.withoutEpmd()
+	} else {
 		c.Endpoint, err = a.launchEpmd(ctx, flags, path)
-	} else if a.port != 0 || a.address != "" { // where nodes elsewhere are looked for
-		c.Endpoint, err = a.epmd().Resolve()
 	}
 	if err != nil {
 		return 0, err
