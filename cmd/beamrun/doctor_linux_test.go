@@ -205,7 +205,7 @@ node erl -noinput -sname a
 node erl -noinput -sname killed; killed=$!
 node erl -noinput -eval '{ok, _} = net_kernel:start([later, shortnames]).'
 node --dist-port 9100 erl -noinput -sname s
-node erl -noinput -sname visits -dist_listen false -eval '{ok, _} = gen_tcp:listen(0, []).'
+node erl -noinput -sname visits -dist_listen false -eval '{ok, _} = gen_tcp:listen(0, []), receive after infinity -> ok end.'
 HOME=/root/other setpriv --reuid 65534 --clear-groups env -C / "$BUILT" --epmdless erl -noinput -sname theirs &
 for n in a killed later; do await beamrun --epmdless names $n; done
 await sh -c '[ "$(ss -ltnH sport = :9100)" != "" ]'
