@@ -205,11 +205,13 @@ node erl -noinput -sname a
 node erl -noinput -sname killed; killed=$!
 node erl -noinput -eval '{ok, _} = net_kernel:start([later, shortnames]).'
 node --dist-port 9100 erl -noinput -sname s
-node erl -noinput -sname visits -dist_listen false -eval '{ok, _} = gen_tcp:listen(0, []), receive after infinity -> ok end.'
+listen='{ok, _} = gen_tcp:listen(0, []), receive after infinity -> ok end.'
+node erl -noinput -sname visits -dist_listen false -eval "$listen"
+node erl -noinput -eval "$listen" # a server without a name
 HOME=/root/other setpriv --reuid 65534 --clear-groups env -C / "$BUILT" --epmdless erl -noinput -sname theirs &
 for n in a killed later; do await beamrun --epmdless names $n; done
 await sh -c '[ "$(ss -ltnH sport = :9100)" != "" ]'
-await sh -c '[ "$(ss -ltnpH | grep -c beam)" = 6 ]'
+await sh -c '[ "$(ss -ltnpH | grep -c beam)" = 7 ]'
 sleep 3.1
 kill -KILL $killed; { wait $killed || true; } 2>/dev/null
 see without beamrun --epmdless doctor
