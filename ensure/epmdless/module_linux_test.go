@@ -228,7 +228,11 @@ func TestOneName(t *testing.T) {
 		}
 	}
 	for r := 1; r <= rounds; r++ {
-		if had[r] == 0 {
+		// on a busy machine one of the round before may still have it
+		late := func(h hold) bool {
+			return h.from < int(begin+200*int64(r)+150)*1e6 && int(begin+200*int64(r))*1e6 < h.to
+		}
+		if had[r] == 0 && !slices.ContainsFunc(times, late) {
 			t.Errorf("round %d: none got the name", r)
 		}
 	}

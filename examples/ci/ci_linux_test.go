@@ -62,7 +62,7 @@ func proxy(t *testing.T) string {
 	w := zip.NewWriter(&archive)
 	for _, dir := range []string{"cmd", "cookie", "ensure", "launcher"} {
 		err = filepath.WalkDir(filepath.Join(root, dir), func(name string, _ os.DirEntry, err error) error {
-			if err != nil || filepath.Ext(name) != ".go" {
+			if err != nil || filepath.Ext(name) != ".go" && filepath.Ext(name) != ".beam" {
 				return err
 			}
 			rel, _ := filepath.Rel(root, name)
