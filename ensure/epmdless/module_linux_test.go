@@ -1,15 +1,16 @@
 package epmdless
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -169,10 +170,7 @@ func askModule(t *testing.T, folder string) []string {
 	return strings.Fields(string(out))
 }
 
-// hold is when a node had the name, in nanoseconds.
-type hold struct{ round, from, to int }
-
-// Eight nodes that want one name at the same moment, again and again: each time one of them gets it, and no other has it meanwhile.
+// Eight nodes that want one name at the same moment, again and again: each time one of them gets it, and no other.
 func TestOneName(t *testing.T) {
 	epmdtest.Need(t, "erl")
 	folder := alone(t)
@@ -180,63 +178,66 @@ func TestOneName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const nodes, rounds = 8, 15
-	begin := time.Now().Add(3 * time.Second).UnixMilli() // when all have booted, or the first rounds have fewer
-	ask := fmt.Sprintf(`Wait = fun F(T) -> case erlang:system_time(millisecond) of Now when Now < T - 3 -> timer:sleep(1), F(T); Now when Now < T -> F(T); _ -> ok end end,
-		[begin
-			{ok, _} = beamrun_epmd:start_link(),
-			Wait(%d + 200 * R),
-			Got = beamrun_epmd:register_node("one", 1, inet_tcp),
-			From = erlang:system_time(),
-			Wait(%[1]d + 200 * R + 150),
-			case Got of
-				{ok, -1} -> io:format("~p ~p ~p~n", [R, From, erlang:system_time()]);
-				{error, duplicate_name} -> ok
-			end,
-			beamrun_epmd:stop()
-		end || R <- lists:seq(1, %d)], halt().`, begin, rounds)
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var times []hold
-	for range nodes {
-		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
-			out, err := exec.CommandContext(ctx, "erl", "-noinput", "+S", "1:1", "-pa", dir, FolderFlag, folder, strconv.Itoa(os.Getuid()), "-eval", ask).CombinedOutput()
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				t.Errorf("%v: %s", err, out)
-			}
-			for line := range strings.Lines(string(out)) {
-				var h hold
-				if _, err := fmt.Sscan(line, &h.round, &h.from, &h.to); err != nil {
-					t.Errorf("%q: %v", line, err)
-				}
-				times = append(times, h)
-			}
-		})
+	const nodes, rounds = 8, 30
+	const play = `(fun Round() -> case io:get_line("") of
+			eof -> halt();
+			Moment ->
+				{ok, _} = beamrun_epmd:start_link(),
+				T = list_to_integer(string:trim(Moment)),
+				(fun Wait() -> erlang:system_time(millisecond) < T andalso Wait() end)(),
+				io:format("~p~n", [element(1, beamrun_epmd:register_node("one", 1, inet_tcp))]),
+				io:get_line(""),
+				beamrun_epmd:stop(),
+				io:format("stopped~n"),
+				Round()
+		end end)()`
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	type player struct {
+		say   io.Writer
+		hears *bufio.Scanner
 	}
-	wg.Wait()
-	had := map[int]int{}
-	for i, a := range times {
-		had[a.round]++
-		for _, b := range times[:i] {
-			if a.from < b.to && b.from < a.to {
-				t.Errorf("two had the name at once: %v and %v", a, b)
+	var players [nodes]player
+	for i := range players {
+		cmd := exec.CommandContext(ctx, "erl", "-noshell", "+S", "1:1", "-pa", dir, FolderFlag, folder, strconv.Itoa(os.Getuid()), "-eval", play)
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer cmd.Wait()
+		defer in.Close()
+		players[i] = player{in, bufio.NewScanner(out)}
+	}
+	all := func(line string) map[string]int {
+		t.Helper()
+		for _, p := range players {
+			fmt.Fprintln(p.say, line)
+		}
+		said := map[string]int{}
+		for _, p := range players {
+			if !p.hears.Scan() {
+				t.Fatalf("a node ended: %v", p.hears.Err())
 			}
+			said[p.hears.Text()]++
+		}
+		return said
+	}
+	for r := range rounds {
+		moment := time.Now().Add(10 * time.Millisecond).UnixMilli()
+		if said := all(strconv.FormatInt(moment, 10)); said["ok"] != 1 || said["error"] != nodes-1 {
+			t.Errorf("round %d: %v", r, said)
+		}
+		if said := all("stop"); said["stopped"] != nodes {
+			t.Fatalf("round %d: %v", r, said)
 		}
 	}
-	for r := 1; r <= rounds; r++ {
-		// on a busy machine one of the round before may still have it
-		late := func(h hold) bool {
-			return h.from < int(begin+200*int64(r)+150)*1e6 && int(begin+200*int64(r))*1e6 < h.to
-		}
-		if had[r] == 0 && !slices.ContainsFunc(times, late) {
-			t.Errorf("round %d: none got the name", r)
-		}
-	}
-	t.Logf("names had in %d rounds: %d", rounds, len(times)) // more where one came so late that another had ended
 	if left, _ := os.ReadDir(folder); len(left) != 0 {
 		t.Errorf("left: %q", left)
 	}
