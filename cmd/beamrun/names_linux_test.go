@@ -111,6 +111,7 @@ func TestNamesEpmdless(t *testing.T) {
 // Each user has nodes of their own.
 func TestNamesEpmdlessOfOthers(t *testing.T) {
 	h := newRepairHost(t)
+	h.needRoot()
 	beamrun, err := builtBeamrun()
 	if err != nil {
 		t.Fatal(err)

@@ -188,6 +188,7 @@ hint: it makes it anew within 2 s; where it can't, beamrun doctor says so
 	}},
 	{"another user's node of files, for root", `beamrun: node alice: epmdless: it does without epmd: it is registered by its file in HOME/.cache/beamrun/FOLDER
 `, 1, "epmdless", func(h *repairHost) result {
+		h.needRoot()
 		beamrun, err := builtBeamrun()
 		if err != nil {
 			h.t.Fatal(err)
