@@ -82,7 +82,7 @@ var allPlanted = []planted{
 
 // onSeededHost is the script around a planted problem. $0 is the test's folder.
 const onSeededHost = `
-set -u
+set -eu # until this /etc is not the machine's
 ip link set lo up
 hostname vm
 mount -t tmpfs none /root
@@ -92,6 +92,7 @@ mkdir "$0/etc/upper" "$0/etc/work"
 mount -t overlay none -o "lowerdir=/etc,upperdir=$0/etc/upper,workdir=$0/etc/work" /etc
 printf '127.0.0.1 localhost\n127.0.1.1 vm\n' >/etc/hosts
 echo "nameserver 127.0.0.1" >/etc/resolv.conf
+set +e
 export HOME=/root
 cd /root
 
