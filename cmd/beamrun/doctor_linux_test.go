@@ -257,7 +257,11 @@ func seededHost(t *testing.T, script string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "host") // not with the test's name in it, for it becomes a part of mount's options
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
 	cmd := exec.CommandContext(ctx, "unshare", append([]string{"--net", "--mount", "--pid", "--mount-proc", "--uts", "--ipc", "--fork", "--kill-child",
 		"env", "--default-signal=INT,TERM", // an older unshare leaves them ignored
 		"bash", "-c", script, dir}, args...)...)
