@@ -99,6 +99,7 @@ func at(host string, names ...string) (nodes []string) {
 
 // The README of epmdless, Docker Usage: three nodes of one name, each on an address of its own, all on one port. Beside it: with plain OTP.
 func TestEpmdlessStaticPort(t *testing.T) {
+	t.Parallel()
 	h := newEpmdlessHost(t)
 	epmdtest.Need(t, "erl_call")
 	port := strconv.Itoa(epmdtest.Port(t)) // free on all addresses
@@ -136,6 +137,7 @@ func TestEpmdlessStaticPort(t *testing.T) {
 
 // The README of epmdless, Variable Ports: a, b and c on one host, each with a port of its own. There the mesh fails, c does not find b.
 func TestEpmdlessVariablePorts(t *testing.T) {
+	t.Parallel()
 	h := newEpmdlessHost(t)
 	epmdtest.Need(t, "erl_call")
 	begin := time.Now()
@@ -234,6 +236,7 @@ func TestEpmdlessTenNodes(t *testing.T) {
 
 // Peers that are named, one by one or in a file that changes, and nodes that epmd knows.
 func TestEpmdlessPeers(t *testing.T) {
+	t.Parallel()
 	other := newEpmdlessHost(t)
 	other.beamrun("--epmdless", erl("-name", "peer@127.0.0.1")...)
 	port := strings.Fields(other.read("peer"))[1]
@@ -295,6 +298,7 @@ func TestEpmdlessPeers(t *testing.T) {
 
 // A node keeps its name when its file is removed, or the whole folder.
 func TestEpmdlessFileComesBack(t *testing.T) {
+	t.Parallel()
 	h := newEpmdlessHost(t)
 	h.beamrun("--epmdless", erl("-sname", "a@localhost")...)
 	folder, line := h.folder(), h.read("a")
@@ -323,6 +327,7 @@ func TestEpmdlessFileComesBack(t *testing.T) {
 
 // Another user sees no registration and makes none; what others could write to is not used.
 func TestEpmdlessOtherUser(t *testing.T) {
+	t.Parallel()
 	h := newEpmdlessHost(t)
 	if os.Getuid() != 0 {
 		epmdtest.Skip(t, "root is needed to become another user")
@@ -373,6 +378,7 @@ func TestEpmdlessOtherUser(t *testing.T) {
 
 // --dist-port with epmd: one port, or the first of a range that is free.
 func TestDistPort(t *testing.T) {
+	t.Parallel()
 	h := newRepairHost(t)
 	first := epmdtest.Port(t)
 	ports := fmt.Sprintf("%d-%d", first, first+1)

@@ -717,6 +717,10 @@ func TestSystemdExamples(t *testing.T) {
 			if args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); fmt.Sprint(uidOf(t, pid)) != appUser(t) || !strings.Contains(string(args), "-sname") {
 				t.Errorf("the node is %q of user %d", args, uidOf(t, pid))
 			}
+			eventually(t, "the node has booted", func() bool { // before that, it may not hear TERM
+				out, _ := exec.Command("su", "app", "-c", "erl_call -sname app -r -a 'init get_status []'").Output()
+				return strings.Contains(string(out), "{started")
+			})
 			sh(t, "systemctl stop %s", test.units[0])
 			if _, err := epmd.Names(t.Context(), epmdAddr); err != nil {
 				t.Error(err)
