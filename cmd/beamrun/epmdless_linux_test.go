@@ -201,7 +201,8 @@ func TestEpmdlessTenNodes(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := from; i < n; i++ {
 			wg.Go(func() {
-				connect := fmt.Sprintf(`(fun F() -> net_kernel:connect_node('n%d@%s') orelse begin timer:sleep(20), F() end end)()`, max(i-1, 0), host)
+				// again and again: OTP's global may cut one off in the turmoil
+				connect := fmt.Sprintf(`spawn(fun F() -> net_kernel:connect_node('n%d@%s'), timer:sleep(50), F() end)`, max(i-1, 0), host)
 				vms[i] = h.beamrun("--epmdless", erl("-sname", names[i], "-connect_all", "true", "-eval", connect)...)
 			})
 		}
