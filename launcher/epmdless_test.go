@@ -60,7 +60,8 @@ func TestStaticPort(t *testing.T) {
 		}
 	}
 	install(t, "erts-14.0", "erts-16.0")
-	if got := flagsOf(t, Config{Program: "iex", Epmdless: true, DistPort: Ports{9100, 9100}, Env: []string{}}); got != "-start_epmd false -erl_epmd_port 9100" {
+	c := Config{Program: "iex", Epmdless: true, DistPort: Ports{9100, 9100}, Env: []string{}}
+	if got := flagsOf(t, c); got != "-start_epmd false -erl_epmd_port 9100" {
 		t.Errorf("of two one can't know: %q", got)
 	}
 }
@@ -183,7 +184,8 @@ func TestParsePorts(t *testing.T) {
 
 func TestCheckPeer(t *testing.T) {
 	for s, ok := range map[string]bool{"a@b=1": true, "a@b.c.d=65535": true, "a@10.0.0.1=9100": true, "a@fe80::1=9100": true,
-		"": false, "a@b": false, "a=1": false, "@b=1": false, "a@=1": false, "a@b=0": false, "a@b=65536": false, "a@b=x": false, "a@b=1=2": false, "a b@c=1": false, "a@b=1#": false, "-a@b=1": false} {
+		"": false, "a@b": false, "a=1": false, "@b=1": false, "a@=1": false, "a@b=0": false, "a@b=65536": false, "a@b=x": false, "a@b=1=2": false,
+		"a b@c=1": false, "a@b=1#": false, "-a@b=1": false} {
 		if err := CheckPeer(s); (err == nil) != ok {
 			t.Errorf("%q: %v", s, err)
 		}

@@ -43,23 +43,26 @@ type Config struct {
 	// Other nodes find such a node only by a name whose host is 127.0.0.1 to them: NAME@localhost.
 	Local bool
 
-	// DistPort are the ports on which the program's nodes listen for others, for a firewall: each takes the first that is free. One that only
-	// visits another node (-remsh, or a release's command remote or rpc) needs none. None: any port, as the system gives it.
+	// DistPort are the ports on which the program's nodes listen for others, for a firewall: each takes the first that is
+	// free. One that only visits another node (-remsh, or a release's command remote or rpc) needs none. None: any port.
 	DistPort Ports
 
 	// Epmdless makes the program's nodes do without epmd, and start none.
 	//
-	// With a DistPort of one port all nodes that they connect to listen on that port too, each at an address of its own, as in containers: OTP can
-	// do that by itself (-erl_epmd_port, from 27.2 on kernel's erl_epmd_node_listen_port; for relx ERL_DIST_PORT). The program's Erlang has to be of OTP 23.1 or later.
+	// With a DistPort of one port, all nodes that they connect to listen on that port too, each at an address of its own, as
+	// in containers: OTP can do that by itself (-erl_epmd_port, from 27.2 on kernel's erl_epmd_node_listen_port; for relx
+	// ERL_DIST_PORT). The program's Erlang has to be of OTP 23.1 or later.
 	//
 	// Else each has a port of its own, and nodes of this user on this host find each other as package epmdless says; others are
-	// looked for among the Peers, and then as OTP does, by the epmd of their host. A release has to load its code on demand
-	// for that: RELEASE_MODE (mix) and CODE_LOADING_MODE (relx) are set to interactive where they are not set, and USE_NODETOOL (relx).
+	// looked for among the Peers, and then as OTP does, by the epmd of their host. A release has to load its code on demand for
+	// that: RELEASE_MODE (mix) and CODE_LOADING_MODE (relx) are set to interactive where they are not set, and USE_NODETOOL
+	// (relx) to 1.
 	//
 	// Where the arguments or the environment already name such a port or an -epmd_module, theirs stays.
 	Epmdless bool
 
-	// Peers are nodes elsewhere for Epmdless without a port for all, each as NAME@HOST=PORT, with the HOST that other nodes use. See [CheckPeer].
+	// Peers are nodes elsewhere, for Epmdless without a port for all, each as NAME@HOST=PORT, with the HOST that other nodes
+	// use. See [CheckPeer].
 	Peers []string
 
 	// PeersFile has a line for each of more such peers. Nodes read it whenever they look for one. See [CheckPeersFile].
