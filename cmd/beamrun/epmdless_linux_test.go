@@ -308,7 +308,7 @@ func TestEpmdlessFileComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	for ; time.Since(begin) < 10*time.Second; time.Sleep(10 * time.Millisecond) {
-		if found, _ := filepath.Glob(filepath.Join(folder, "a.*")); len(found) == 1 {
+		if found, _ := filepath.Glob(filepath.Join(folder, "a.*")); len(found) == 1 && h.read("a") != "" { // it is made, then written
 			break
 		}
 	}
