@@ -6,7 +6,6 @@ import "syscall"
 
 // What the system's network errors mean to the probe.
 var (
-	errsRefused = []error{syscall.ECONNREFUSED}
-	errsReset   = []error{syscall.ECONNRESET, syscall.EPIPE}
-	errsAbsent  = []error{syscall.EADDRNOTAVAIL, syscall.EAFNOSUPPORT, syscall.ENETUNREACH}
+	errsReset  = []error{syscall.ECONNRESET, syscall.EPIPE}
+	errsAbsent = []error{syscall.EADDRNOTAVAIL, syscall.EAFNOSUPPORT, syscall.ENETUNREACH}
 )

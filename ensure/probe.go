@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/internal/refused"
 )
 
 // probeTimeout is how long one address may take to answer: far longer than a loaded epmd needs, and short enough to
@@ -18,27 +19,27 @@ const probeTimeout = 2 * time.Second
 // probe asks each address of the endpoint in turn and returns the first where an epmd answers. Its error is of
 // KindDown when nothing listens, else what the first address said that did not refuse.
 func probe(ctx context.Context, e Endpoint, timeout time.Duration) (netip.AddrPort, *Error) {
-	var refused, absent error
+	var down, absent error
 	targets := e.targets()
 	for _, target := range targets {
 		err := probeOne(ctx, e, target, timeout)
 		switch {
-		case err == nil && refused != nil && probeOne(ctx, e, targets[0], timeout) == nil:
+		case err == nil && down != nil && probeOne(ctx, e, targets[0], timeout) == nil:
 			// An epmd that just starts binds its addresses one by one, [::] before 0.0.0.0, and answers only when it
 			// has them all. Nodes use 127.0.0.1, so that is the one to vouch for.
 			return targets[0], nil
 		case err == nil:
 			return target, nil
-		case isAny(err, errsRefused):
-			refused = cmp.Or(refused, err.Err)
+		case refused.Is(err):
+			down = cmp.Or(down, err.Err)
 		case isAny(err, errsAbsent):
 			absent = cmp.Or(absent, err.Err)
 		default:
 			return target, err
 		}
 	}
-	if refused != nil {
-		return netip.AddrPort{}, &Error{Kind: KindDown, Endpoint: e, Err: refused, Hint: "start it: beamrun ensure"}
+	if down != nil {
+		return netip.AddrPort{}, &Error{Kind: KindDown, Endpoint: e, Err: down, Hint: "start it: beamrun ensure"}
 	}
 	return netip.AddrPort{}, &Error{Kind: KindUnreachable, Endpoint: e, Err: absent,
 		Hint: "this host has no such address; is its loopback interface up? (ip link set lo up)"}

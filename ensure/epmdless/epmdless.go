@@ -32,12 +32,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/internal/ours"
 	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/ensure/internal/refused"
 )
 
 const (
@@ -199,7 +199,7 @@ func (n Node) listens(ctx context.Context) bool {
 	dialer := net.Dialer{Timeout: patience}
 	conn, err := dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(addr, n.Addr.Port()).String())
 	if err != nil {
-		return !errors.Is(err, syscall.ECONNREFUSED)
+		return !refused.Is(err)
 	}
 	conn.Close()
 	return true
