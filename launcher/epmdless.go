@@ -113,7 +113,8 @@ func (c Config) hasKernelParameters() bool {
 		if err != nil {
 			continue
 		}
-		if found, _ := filepath.Glob(filepath.Join(rootOf(path), "erts-*")); rootOf(path) != "" && len(found) == 1 {
+		root := rootOf(path)
+		if found, _ := filepath.Glob(filepath.Join(root, "erts-*")); root != "" && len(found) == 1 {
 			var major, minor int
 			fmt.Sscanf(filepath.Base(found[0]), "erts-%d.%d", &major, &minor)
 			return major > 15 || major == 15 && minor >= 2

@@ -31,14 +31,7 @@ func TestDoctorInContainer(t *testing.T) {
 
 // fiftyNodes is a host with as many, whose doctor is asked ten times, once as another user. It prints how long each took, in ms, what each found, and
 // what changed in epmd and in the nodes.
-const fiftyNodes = `
-set -eu
-BUILT=$1
-ip link set lo up
-hostname vm
-mount -t tmpfs none /root
-printf '127.0.0.1 localhost\n127.0.1.1 vm\n' >"$0/hosts"
-mount --bind "$0/hosts" /etc/hosts
+const fiftyNodes = newHostScript + `
 export HOME=/root
 cd /root
 beamrun -q cookie rotate

@@ -180,14 +180,7 @@ func TestDoctor(t *testing.T) {
 }
 
 // withEpmdless is a host with nodes that do without epmd, all as they should be. Without epmd, then with one.
-const withEpmdless = `
-set -eu
-BUILT=$1
-ip link set lo up
-hostname vm
-mount -t tmpfs none /root
-printf '127.0.0.1 localhost\n127.0.1.1 vm\n' >"$0/hosts"
-mount --bind "$0/hosts" /etc/hosts
+const withEpmdless = newHostScript + `
 mkdir -m 700 /root/other
 chown 65534 /root/other
 chmod 711 /root
@@ -251,6 +244,18 @@ func TestDoctorEpmdless(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 }
+
+// newHostScript begins a script with a host on which nothing is: an empty /root, and names that lead to itself. $0 is the test's folder,
+// $1 a beamrun that any user may run.
+const newHostScript = `
+set -eu
+BUILT=$1
+ip link set lo up
+hostname vm
+mount -t tmpfs none /root
+printf '127.0.0.1 localhost\n127.0.1.1 vm\n' >"$0/hosts"
+mount --bind "$0/hosts" /etc/hosts
+`
 
 // seededHost runs a script for bash in namespaces of its own, which end with it, and returns what it printed.
 func seededHost(t *testing.T, script string, args ...string) string {
