@@ -38,8 +38,6 @@ var (
 
 	// ErrNotRegistered says that epmd does not know the name.
 	ErrNotRegistered = errors.New("no such node is registered")
-
-	errTooLong = fmt.Errorf("%w: it is longer than %d MiB", ErrNotEpmd, maxReply>>20)
 )
 
 // Node is a registered node: the part of its name before the @, and the port where it accepts distribution connections.
@@ -142,9 +140,13 @@ func readHeader(r io.Reader) (uint16, error) {
 	if _, err := io.ReadFull(r, b[:]); err != nil {
 		return 0, noEOF(err)
 	}
+	return parseHeader(b)
+}
+
+func parseHeader(b [4]byte) (uint16, error) {
 	port := binary.BigEndian.Uint32(b[:])
 	if port == 0 || port > 65535 {
-		return 0, fmt.Errorf("%w: it starts with %+q", ErrNotEpmd, b[:])
+		return 0, fmt.Errorf("%w: it starts with %+q", ErrNotEpmd, string(b[:]))
 	}
 	return uint16(port), nil
 }
@@ -165,7 +167,7 @@ func readLines(r io.Reader) ([]Node, error) {
 		return nil, err
 	}
 	if text.Len() > maxReply {
-		return nil, errTooLong
+		return nil, errTooLong()
 	}
 	rest := text.String()
 	nodes := make([]Node, 0, strings.Count(rest, "\n"))
@@ -181,6 +183,10 @@ func readLines(r io.Reader) ([]Node, error) {
 		nodes, rest = append(nodes, node), after
 	}
 	return nodes, nil
+}
+
+func errTooLong() error {
+	return fmt.Errorf("%w: it is longer than %d MiB", ErrNotEpmd, maxReply>>20)
 }
 
 func parseLine(line string) (Node, bool) {

@@ -11,8 +11,8 @@ import (
 // Ping asks the epmd at addr for its names and returns the port that the reply's first 4 bytes tell. It reads the names
 // to their end and drops them: an epmd whose reply is cut off writes so to its log.
 //
-// It is the probe that runs before every program start, so it takes the least that a wait may: the call ends after
-// timeout at the latest, without a timer, and an end of the context is seen within 20 ms.
+// It is the probe that runs before every program start, so it takes the least that a wait may: there is no timer, and the
+// end of the context or of the timeout is seen within 20 ms.
 //
 // Errors: those of [Names]; when the time is up, [context.DeadlineExceeded].
 func Ping(ctx context.Context, addr netip.AddrPort, timeout time.Duration) (port uint16, err error) {
@@ -65,21 +65,20 @@ func soonest(ctx context.Context, timeout time.Duration) time.Time {
 
 // pingReply reads a whole NAMES reply for its port.
 func pingReply(r io.Reader) (uint16, error) {
-	port, err := readHeader(r)
+	var b [1024]byte
+	n, err := io.ReadAtLeast(r, b[:], 4)
 	if err != nil {
-		return 0, err
+		return 0, noEOF(err)
 	}
-	var names [1024]byte
-	for size := 0; ; {
-		n, err := r.Read(names[:])
-		if size += n; size > maxReply {
-			return 0, errTooLong
+	port, err := parseHeader([4]byte(b[:4]))
+	for size := n; err == nil; size += n {
+		if size > maxReply {
+			return 0, errTooLong()
 		}
-		if errors.Is(err, io.EOF) {
-			return port, nil
-		}
-		if err != nil {
-			return 0, err
-		}
+		n, err = r.Read(b[:])
 	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return port, err
 }
