@@ -38,7 +38,7 @@ func (c Config) Resolve() (Endpoint, error) {
 	return e, nil
 }
 
-func (c Config) resolve() (Endpoint, *Error) {
+func (c *Config) resolve() (Endpoint, *Error) {
 	e := Endpoint{Port: c.Port}
 	if v := os.Getenv(envPort); e.Port == 0 && v != "" {
 		port, err := ParsePort(v)
@@ -121,21 +121,20 @@ func (e Endpoint) list() string {
 	return strings.Join(s, ",")
 }
 
-var loopback = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
-
 // targets are where the probe connects to, in order. One can listen on 0.0.0.0 and ::, but only connect to an address.
 func (e Endpoint) targets() []netip.AddrPort {
+	v4, v6 := netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()
 	addrs := e.Addresses
 	if len(addrs) == 0 {
-		addrs = loopback
+		addrs = []netip.Addr{v4, v6}
 	}
 	t := make([]netip.AddrPort, len(addrs))
 	for i, a := range addrs {
 		switch a {
 		case netip.IPv4Unspecified():
-			a = loopback[0]
+			a = v4
 		case netip.IPv6Unspecified():
-			a = loopback[1]
+			a = v6
 		}
 		t[i] = netip.AddrPortFrom(a, uint16(e.Port))
 	}

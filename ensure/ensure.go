@@ -98,41 +98,43 @@ type Result struct {
 }
 
 // Epmd makes sure that an epmd answers at the endpoint that c means. Every error is an *[Error].
-func Epmd(ctx context.Context, c Config) (Result, error) {
-	return c.run(ctx, true)
+func Epmd(ctx context.Context, c Config) (res Result, err error) {
+	err = c.run(ctx, true, &res)
+	return res, err
 }
 
 // Probe asks whether an epmd answers at the endpoint that c means, and starts none: its error is of [KindDown] when
 // nothing listens there. Every error is an *[Error].
-func Probe(ctx context.Context, c Config) (Result, error) {
-	return c.run(ctx, false)
+func Probe(ctx context.Context, c Config) (res Result, err error) {
+	err = c.run(ctx, false, &res)
+	return res, err
 }
 
-func (c Config) run(ctx context.Context, mayStart bool) (res Result, _ error) {
+func (c *Config) run(ctx context.Context, mayStart bool, res *Result) error {
 	begin := time.Now()
 	var err *Error
 	if res.Endpoint, err = c.resolve(); err != nil {
-		return res, err
+		return err
 	}
 	timeout := cmp.Or(c.Timeout, DefaultTimeout)
 	res.Address, err = probe(ctx, res.Endpoint, min(timeout, probeTimeout))
 	if err != nil && err.Kind == KindDown && mayStart {
 		ctx, cancel := context.WithDeadline(ctx, begin.Add(timeout))
 		defer cancel()
-		err = c.start(ctx, &res)
+		err = c.start(ctx, res)
 	}
 	if err == nil && c.Local {
 		res.warnIfExposed(ctx)
 	}
 	res.Elapsed = time.Since(begin)
 	if err != nil {
-		return res, err
+		return err
 	}
-	return res, nil
+	return nil // not err, which as an error would be a nil *Error
 }
 
 // start starts the daemon, behind the lock where one can be had.
-func (c Config) start(ctx context.Context, res *Result) (err *Error) {
+func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
 	e := res.Endpoint
 	detach, err := c.detach()
 	if err != nil {

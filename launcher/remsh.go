@@ -35,8 +35,10 @@ func withHome(env []string, c string) ([]string, error) {
 }
 
 // escape makes one word of s for erlexec, which splits the options in the environment.
-var escape = strings.NewReplacer(`\`, `\\`, `'`, `\'`, `"`, `\"`, " ", `\ `, "\t", "\\\t", "\n", "\\\n",
-	"\v", "\\\v", "\f", "\\\f", "\r", "\\\r").Replace
+func escape(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `'`, `\'`, `"`, `\"`, " ", `\ `, "\t", "\\\t", "\n", "\\\n",
+		"\v", "\\\v", "\f", "\\\f", "\r", "\\\r").Replace(s)
+}
 
 // shellHome returns a home folder with the cookie's file. It is the same one for the same home and cookie, so that they
 // don't pile up. Erlang puts its name into the argument list: it is made with a key, or a weak cookie could be guessed

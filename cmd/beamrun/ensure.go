@@ -15,6 +15,11 @@ func (a *app) ensure(ctx context.Context, args []string) error {
 		return err
 	}
 	res, err := ensure.Epmd(ctx, a.epmd())
+	return a.tell(&res, err)
+}
+
+// tell shows what became of a call of ensure.
+func (a *app) tell(res *ensure.Result, err error) error {
 	if !a.json { // else they are in the result
 		a.sayWarnings(res.Warnings)
 	}
@@ -25,7 +30,7 @@ func (a *app) ensure(ctx context.Context, args []string) error {
 		return a.printJSON(ensureJSON(res))
 	}
 	if !a.quiet {
-		_, err = fmt.Fprintln(a.stdout, ensureLine(res))
+		_, err = a.stdout.Write([]byte(ensureLine(res) + "\n"))
 	}
 	return err
 }
@@ -40,9 +45,9 @@ func (a *app) sayWarnings(warnings []string) {
 	}
 }
 
-func ensureLine(res ensure.Result) string {
+func ensureLine(res *ensure.Result) string {
 	if !res.Started {
-		return fmt.Sprintf("epmd on %s: already running", res.Address)
+		return "epmd on " + res.Address.String() + ": already running"
 	}
 	var what []string
 	if res.Unit != "" {
@@ -57,7 +62,7 @@ func ensureLine(res ensure.Result) string {
 	return fmt.Sprintf("epmd on %s: started %s, in %v", res.Address, strings.Join(what, ", "), res.Elapsed.Round(100*time.Microsecond))
 }
 
-func ensureJSON(res ensure.Result) any {
+func ensureJSON(res *ensure.Result) any {
 	type epmd struct {
 		Address   string  `json:"address"`
 		Port      int     `json:"port"`

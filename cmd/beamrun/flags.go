@@ -87,6 +87,9 @@ func (o *options) flagSet() *flag.FlagSet {
 // parse takes beamrun's flags off the front of args and returns what follows. literal says that a -- stood before it:
 // then it is a program, whatever its name.
 func (o *options) parse(args []string) (words []string, literal bool, err error) {
+	if len(args) == 0 || !strings.HasPrefix(args[0], "-") { // most lines; the set of flags costs as much as the probe
+		return args, false, nil
+	}
 	fs := o.flagSet()
 	if err := fs.Parse(args); err != nil {
 		// the answer to a wrong line is JSON too, wherever in it the wish stands
@@ -99,6 +102,9 @@ func (o *options) parse(args []string) (words []string, literal bool, err error)
 
 // parseCommand takes beamrun's flags out of a command's arguments, wherever they stand.
 func (o *options) parseCommand(args []string) (rest []string, err error) {
+	if len(args) == 0 {
+		return nil, nil
+	}
 	fs := o.flagSet()
 	for len(args) > 0 {
 		if err := fs.Parse(args); err != nil {

@@ -53,8 +53,10 @@ Exit codes: 0 done, 1 failed, 2 usage, 69 no working epmd, 126 PROGRAM can't be
 run, 127 PROGRAM not found, else PROGRAM's own.
 `
 
-var commandHelp = map[string]string{
-	"ensure": `Usage: beamrun [FLAGS] ensure
+// commandHelp is a function, as command is: a map would be made at each start.
+func commandHelp() map[string]string {
+	return map[string]string{
+		"ensure": `Usage: beamrun [FLAGS] ensure
 
 Asks whether an epmd answers, and starts one where nothing listens: detached, so
 that it outlives this shell, job, session or service. Says in one line what was
@@ -63,7 +65,7 @@ done. For a CI step before distributed tests, or a release's start script.
 It never starts an epmd beside something that has the port: a stopped epmd or
 another program is an error (exit 69) that names it.
 `,
-	"names": `Usage: beamrun [FLAGS] names [NODE]
+		"names": `Usage: beamrun [FLAGS] names [NODE]
 
 Lists the nodes that are registered, a line each: name, port, and on Linux pid and
 program of who listens on that port, and "alive"; or "stale" if nobody does, so that
@@ -77,7 +79,7 @@ above; epmd's, if both have the name); exit 1 if it is not registered. Starts no
 exit 69 if none answers, unless none runs and some do without. With --epmdless only
 those, and epmd is not asked.
 `,
-	"stop": `Usage: beamrun [FLAGS] stop
+		"stop": `Usage: beamrun [FLAGS] stop
 
 Asks epmd to end, waits until nobody listens on its port, and says in one line what
 was done. Where nothing listens there is nothing to do: exit 0.
@@ -87,7 +89,7 @@ lists them), and where a unit of systemd keeps it (service; the hint is the comm
 that stops that). A stopped epmd or another program is an error (exit 69), as with
 ensure.
 `,
-	"doctor": `Usage: beamrun [FLAGS] doctor
+		"doctor": `Usage: beamrun [FLAGS] doctor
 
 Says what is wrong here, and what mends it. A line for each check: ok, warn (it
 works, and will not for long or not for all) or fail, what was seen, and below it
@@ -97,7 +99,7 @@ On a terminal in colours, unless NO_COLOR is set. -q leaves out what is ok. With
 --epmdless, for a host that has no epmd on purpose, nothing about epmd is looked at.
 Exit 1 if a check failed.
 `,
-	"repair": `Usage: beamrun [FLAGS] repair [--dry-run] [NODE...]
+		"repair": `Usage: beamrun [FLAGS] repair [--dry-run] [NODE...]
 
 Finds the nodes of this host that run and that epmd does not know (or knows at
 another port), and has each register itself again, so that its name lives as
@@ -116,7 +118,7 @@ the node's log has a line of that), it speaks TLS (tls), is another user's
 (other-user), in another network namespace (other-namespace), uses another epmd
 (other-epmd) or none (epmdless), does not answer (silent), or refuses (refused).
 `,
-	"cookie": `Usage: beamrun [FLAGS] cookie [new|path|check|rotate]
+		"cookie": `Usage: beamrun [FLAGS] cookie [new|path|check|rotate]
 
     new      print a new cookie, 64 hex digits, and keep it nowhere
     path     print which file holds the user's cookie
@@ -125,8 +127,9 @@ the node's log has a line of that), it speaks TLS (tls), is another user's
 
 --cookie file:PATH names another file.
 `,
-	"version": "Usage: beamrun version\n",
-	"help":    "Usage: beamrun help [COMMAND]\n",
+		"version": "Usage: beamrun version\n",
+		"help":    "Usage: beamrun help [COMMAND]\n",
+	}
 }
 
 // help is `beamrun help [COMMAND]`, and --help anywhere before PROGRAM.
@@ -134,7 +137,7 @@ func (a *app) help(_ context.Context, args []string) error {
 	text := usage
 	if len(args) > 0 {
 		var ok bool
-		if text, ok = commandHelp[args[0]]; !ok {
+		if text, ok = commandHelp()[args[0]]; !ok {
 			return &usageError{"no command " + printable(args[0]), "beamrun help"}
 		}
 	}

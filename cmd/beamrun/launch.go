@@ -96,7 +96,7 @@ func (a *app) launchEpmd(ctx context.Context, flags []string, program string) (e
 	if !errors.As(err, &e) || e.Kind != ensure.KindDown {
 		a.sayWarnings(res.Warnings)
 		if err == nil && a.verbose {
-			a.say("%s", ensureLine(res))
+			a.say("%s", ensureLine(&res))
 		}
 		return res.Endpoint, err
 	}
@@ -107,7 +107,7 @@ func (a *app) launchEpmd(ctx context.Context, flags []string, program string) (e
 		res, err := ensure.Epmd(ctx, a.epmd())
 		a.sayWarnings(res.Warnings)
 		if err == nil && a.verbose {
-			a.say("%s", ensureLine(res))
+			a.say("%s", ensureLine(&res))
 		}
 		return res.Endpoint, err
 	}

@@ -1,5 +1,5 @@
-// One goroutine and one short wait need no count of the cgroup's processors: without it a start is about 80 µs (5 %)
-// faster.
+// One goroutine and one short wait need no count of the cgroup's processors: without it, a start is 1 % faster and holds no
+// descriptors of the cgroup's files.
 //
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
@@ -26,16 +26,27 @@ type app struct {
 
 func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }
 
-// commands are beamrun's own; any other first word is a program.
-var commands = map[string]func(*app, context.Context, []string) error{
-	"ensure":  (*app).ensure,
-	"names":   (*app).names,
-	"doctor":  (*app).doctor,
-	"stop":    (*app).stop,
-	"repair":  (*app).repair,
-	"cookie":  (*app).cookie,
-	"version": (*app).version,
-	"help":    (*app).help,
+// command is one of beamrun's own; any other first word is a program, and then it is nil.
+func command(name string) func(*app, context.Context, []string) error {
+	switch name {
+	case "ensure":
+		return (*app).ensure
+	case "names":
+		return (*app).names
+	case "doctor":
+		return (*app).doctor
+	case "stop":
+		return (*app).stop
+	case "repair":
+		return (*app).repair
+	case "cookie":
+		return (*app).cookie
+	case "version":
+		return (*app).version
+	case "help":
+		return (*app).help
+	}
+	return nil
 }
 
 var errDryRun = &usageError{"--dry-run is for repair alone", "beamrun repair --dry-run"}
@@ -65,8 +76,8 @@ func (a *app) dispatch(ctx context.Context, args []string) (code int, err error)
 	if len(words) == 0 {
 		return 0, &usageError{"no command and no program given", "beamrun iex --sname host; all commands: beamrun help"}
 	}
-	command, ok := commands[words[0]]
-	if !ok || literal {
+	command := command(words[0])
+	if command == nil || literal {
 		if a.dryRun {
 			return 0, errDryRun
 		}

@@ -40,7 +40,7 @@ func (a *app) sayEvent(e ensure.Event) {
 			}
 		}
 	case e.Result.Started:
-		a.say("epmd was gone; %s", ensureLine(e.Result))
+		a.say("epmd was gone; %s", ensureLine(&e.Result))
 	default:
 		a.say("epmd on %s: answers again", e.Result.Address)
 	}

@@ -236,11 +236,11 @@ func dialable(a netip.AddrPort) netip.AddrPort {
 }
 
 // somaxconn is the kernel's limit of any backlog.
-var somaxconn = sync.OnceValue(func() int {
+func somaxconn() int {
 	text, _ := os.ReadFile("/proc/sys/net/core/somaxconn")
 	limit, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil {
 		return otpBacklog
 	}
 	return limit
-})
+}
