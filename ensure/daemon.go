@@ -19,6 +19,7 @@ import (
 type daemon struct {
 	proc *process
 	log  string // path of what it writes to stderr; empty when there is no folder for it
+	from int64  // where that begins, after what daemons before it wrote
 }
 
 // process is a started program. Each operating system has its own spawn and kill.
@@ -37,12 +38,12 @@ func spawnDaemon(program string, e Endpoint, dir string, res *Result) (*daemon, 
 	}
 	defer func() { stderr.Close() }()
 	if dir != "" {
-		log, err := openLog(filepath.Join(dir, LogName(e.Port)))
+		log, size, err := openLog(filepath.Join(dir, LogName(e.Port)))
 		if err != nil {
 			res.warn("no log of epmd: %v", err)
 		} else {
 			stderr.Close()
-			stderr, d.log = log, log.Name()
+			stderr, d.log, d.from = log, log.Name(), size
 		}
 	}
 	d.proc, err = spawn(program, append([]string{"epmd"}, epmdArgs(e)...), daemonEnv(), stderr)
@@ -58,17 +59,29 @@ func epmdArgs(e Endpoint) []string {
 	return args
 }
 
-// openLog empties the daemon's log, or makes it.
-func openLog(path string) (*os.File, error) {
-	log, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND|openSafely, 0o600)
+// maxLog is how many bytes of earlier daemons the log may hold, some hundred lines.
+const maxLog = 1 << 14
+
+// openLog opens the daemon's log to append to it, or makes it, and returns its size. One that has grown is emptied: not each
+// time, for on a disk that takes a quarter of a millisecond.
+func openLog(path string) (log *os.File, size int64, err error) {
+	log, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND|openSafely, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	if info, err := log.Stat(); err != nil || !info.Mode().IsRegular() {
+	info, err := log.Stat()
+	if err != nil || !info.Mode().IsRegular() {
 		log.Close()
-		return nil, errors.Join(err, fmt.Errorf("%s is no regular file", path))
+		return nil, 0, errors.Join(err, fmt.Errorf("%s is no regular file", path))
 	}
-	return log, nil
+	if info.Size() <= maxLog {
+		return log, info.Size(), nil
+	}
+	if err := log.Truncate(0); err != nil {
+		log.Close()
+		return nil, 0, err
+	}
+	return log, 0, nil
 }
 
 // daemonEnv is what epmd, or a script around it, needs to run. Nothing else goes in: the daemon outlives us, and a
@@ -161,8 +174,8 @@ func (d *daemon) printed() string {
 		return printedNothing // there is no log, and a warning says why
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() > most {
-		f.Seek(-most, io.SeekEnd)
+	if info, err := f.Stat(); err == nil {
+		f.Seek(max(d.from, info.Size()-most), io.SeekStart)
 	}
 	text, _ := io.ReadAll(io.LimitReader(f, most))
 	if text = bytes.TrimSpace(text); len(text) == 0 {

@@ -26,7 +26,7 @@ import (
 )
 
 // setup gives the test a home folder of its own and a private port.
-func setup(t *testing.T) ensure.Config {
+func setup(t testing.TB) ensure.Config {
 	t.Helper()
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("XDG_RUNTIME_DIR", "")
@@ -37,7 +37,7 @@ func setup(t *testing.T) ensure.Config {
 }
 
 // mustEnsure is a call of Epmd that has to succeed.
-func mustEnsure(t *testing.T, c ensure.Config) ensure.Result {
+func mustEnsure(t testing.TB, c ensure.Config) ensure.Result {
 	t.Helper()
 	res, err := ensure.Epmd(t.Context(), c)
 	if err != nil {
@@ -561,34 +561,4 @@ func TestLockHeldByAnother(t *testing.T) {
 	if res := mustEnsure(t, c); res.Started {
 		t.Errorf("%+v", res)
 	}
-}
-
-func BenchmarkWarm(b *testing.B) {
-	epmdtest.Need(b, "epmd")
-	b.Setenv("HOME", b.TempDir())
-	c := ensure.Config{Port: epmdtest.Port(b)}
-	res, err := ensure.Epmd(b.Context(), c)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Run("Epmd", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := ensure.Epmd(b.Context(), c); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("bare", func(b *testing.B) { // the budget's peer: a dial and NAMES in plain Go
-		b.ReportAllocs()
-		for b.Loop() {
-			conn, err := net.Dial("tcp", res.Address.String())
-			if err != nil {
-				b.Fatal(err)
-			}
-			conn.Write([]byte{0, 1, 'n'})
-			io.ReadAll(conn)
-			conn.Close()
-		}
-	})
 }

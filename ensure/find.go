@@ -26,14 +26,19 @@ func (c Config) find(ctx context.Context) (string, *Error) {
 	if c.Program != "" {
 		return findNamed(c.Program)
 	}
-	return findIn(ctx, epmdDirs())
+	return findIn(ctx, places)
 }
 
-func findIn(ctx context.Context, dirs []string) (string, *Error) {
-	for _, dir := range dirs {
-		if path := filepath.Join(dir, epmdName); isProgram(path) {
-			return path, nil
+func findIn(ctx context.Context, places []func() []string) (string, *Error) {
+	var dirs []string
+	for _, place := range places {
+		here := place()
+		for _, dir := range here {
+			if path := filepath.Join(dir, epmdName); isProgram(path) {
+				return path, nil
+			}
 		}
+		dirs = append(dirs, here...)
 	}
 	missing := errors.New("no epmd program in " + strings.Join(dirs, ", ") + ", nor in the other usual folders of Erlang")
 	hint := "or name an epmd with --epmd PATH"
@@ -76,47 +81,63 @@ func findNamed(program string) (string, *Error) {
 	return "", &Error{Kind: KindSpawn, Err: err, Hint: cmp.Or(programHint(program, err), "--epmd takes the path of an epmd program")}
 }
 
-// epmdDirs lists the folders that may hold an epmd, the best first. Any version's epmd serves nodes of any other
-// (its protocol has been the same since R4), so which erts folder comes first does not matter.
-func epmdDirs() []string {
-	var dirs []string
-	add := func(dir string) {
-		switch {
-		case !filepath.IsAbs(dir): // it would mean a program of whoever made the current one
-		case isShims(dir):
-			dirs = append(dirs, shimmed(dir)...)
-		default:
-			dirs = append(dirs, dir)
-		}
-	}
-	addErts := func(root string) {
-		if filepath.IsAbs(root) {
-			erts, _ := filepath.Glob(filepath.Join(root, "erts-*", "bin"))
-			dirs = append(dirs, erts...)
-		}
-	}
+// places are the folders that may hold an epmd, the best first: each lists its own, and only when those before it have none.
+// Any version's epmd serves nodes of any other (its protocol has been the same since R4), so which erts folder comes first
+// does not matter.
+var places = []func() []string{ofRelease, onPath, besideErl, installed}
 
-	// the calling release's own: erl and the start scripts of releases set these
-	add(os.Getenv("BINDIR"))
-	addErts(os.Getenv("ROOTDIR"))
-	addErts(os.Getenv("RELEASE_ROOT"))
+// ofRelease are the calling release's own: erl and the start scripts of releases set these variables.
+func ofRelease() []string {
+	dirs := absolute(os.Getenv("BINDIR"))
+	dirs = append(dirs, ertsDirs(os.Getenv("ROOTDIR"))...)
+	return append(dirs, ertsDirs(os.Getenv("RELEASE_ROOT"))...)
+}
 
+func onPath() (dirs []string) {
 	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
-		add(dir)
+		dirs = append(dirs, absolute(dir)...)
 	}
+	return dirs
+}
 
-	// erl on PATH is often a link into the installation
-	if erl, err := exec.LookPath("erl"); err == nil {
-		if erl, err = filepath.EvalSymlinks(erl); err == nil {
-			bin := filepath.Dir(erl)
-			add(bin)
-			addErts(filepath.Dir(bin))
-		}
+// besideErl are where erl on PATH leads, which is often a link into the installation.
+func besideErl() []string {
+	erl, err := exec.LookPath("erl")
+	if err == nil {
+		erl, err = filepath.EvalSymlinks(erl)
 	}
+	if err != nil {
+		return nil
+	}
+	bin := filepath.Dir(erl)
+	return append(absolute(bin), ertsDirs(filepath.Dir(bin))...)
+}
 
+func installed() (dirs []string) {
 	for _, pattern := range installDirs() {
 		found, _ := filepath.Glob(pattern)
 		dirs = append(dirs, found...)
 	}
 	return dirs
+}
+
+// absolute is the folder, or those that it stands for, unless it is a relative one: that would mean a program of whoever made
+// the current folder.
+func absolute(dir string) []string {
+	switch {
+	case !filepath.IsAbs(dir):
+		return nil
+	case isShims(dir):
+		return shimmed(dir)
+	}
+	return []string{dir}
+}
+
+// ertsDirs are those of the runtime systems in an installation or a release.
+func ertsDirs(root string) []string {
+	if !filepath.IsAbs(root) {
+		return nil
+	}
+	found, _ := filepath.Glob(filepath.Join(root, "erts-*", "bin"))
+	return found
 }

@@ -19,10 +19,21 @@ func TestForkExec(t *testing.T) {
 	defer r.Close()
 	defer w.Close()
 	const high = 1500
+	before := inherited() // it may be so already, by whoever runs this test
 	if err := unix.Dup3(int(w.Fd()), high, 0); err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(high)
+	if !inherited() {
+		t.Errorf("descriptor %d is not seen", high)
+	}
+	unix.CloseOnExec(high)
+	if inherited() != before {
+		t.Errorf("descriptor %d counts although it is marked", high)
+	}
+	if _, err := unix.FcntlInt(high, unix.F_SETFD, 0); err != nil {
+		t.Fatal(err)
+	}
 
 	for name, fork := range map[string]func(string, []string, *syscall.ProcAttr) (int, error){
 		"close_range": forkExec,

@@ -42,7 +42,7 @@ func TestAskErl(t *testing.T) {
 	find := func() (string, *Error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		return findIn(ctx, []string{"/nowhere"})
+		return findIn(ctx, []func() []string{func() []string { return []string{"/nowhere"} }})
 	}
 
 	erl(`[ -e here ] || { echo "No version is set for command erl" >&2; exit 126; }; exec '` + real + `' "$@"`)

@@ -67,10 +67,10 @@ func cacheDir() (string, error) {
 }
 
 // LockName is the name of the lock, in the folder of [StateDir], of those who start an epmd on the port.
-func LockName(port int) string { return fmt.Sprintf("epmd-%d.lock", port) }
+func LockName(port int) string { return "epmd-" + strconv.Itoa(port) + ".lock" }
 
 // LogName is the name of that epmd's log.
-func LogName(port int) string { return fmt.Sprintf("epmd-%d.log", port) }
+func LogName(port int) string { return "epmd-" + strconv.Itoa(port) + ".log" }
 
 // makePrivate makes dir, or makes sure that what stands there is a folder of ours that nobody else can enter.
 func makePrivate(dir string) error {

@@ -40,12 +40,12 @@ func TestErlangScript(t *testing.T) {
 
 // host is an environment for programs of one test: a home folder and an epmd port of its own.
 type host struct {
-	t    *testing.T
+	t    testing.TB
 	home string
 	port int
 }
 
-func newHost(t *testing.T) *host {
+func newHost(t testing.TB) *host {
 	t.Helper()
 	epmdtest.Need(t, "epmd", "erl", "elixir", "iex")
 	return &host{t, t.TempDir(), epmdtest.Port(t)}
@@ -88,6 +88,12 @@ func (h *host) node(sname string, cmd *exec.Cmd) {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	h.registered(sname)
+}
+
+// registered waits until epmd knows the node.
+func (h *host) registered(sname string) {
+	h.t.Helper()
 	addr := fmt.Sprintf("127.0.0.1:%d", h.port)
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if _, err := epmd.Lookup(h.t.Context(), addr, sname); err == nil {

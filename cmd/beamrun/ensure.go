@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -57,9 +58,9 @@ func ensureLine(res *ensure.Result) string {
 		what = append(what, res.Program)
 	}
 	if res.PID != 0 {
-		what = append(what, fmt.Sprintf("pid %d", res.PID))
+		what = append(what, "pid "+strconv.Itoa(res.PID))
 	}
-	return fmt.Sprintf("epmd on %s: started %s, in %v", res.Address, strings.Join(what, ", "), res.Elapsed.Round(100*time.Microsecond))
+	return "epmd on " + res.Address.String() + ": started " + strings.Join(what, ", ") + ", in " + res.Elapsed.Round(100*time.Microsecond).String()
 }
 
 func ensureJSON(res *ensure.Result) any {

@@ -31,7 +31,7 @@ type repairHost struct {
 	secrets []string // the cookies
 }
 
-func newRepairHost(t *testing.T) *repairHost {
+func newRepairHost(t testing.TB) *repairHost {
 	t.Helper()
 	h := &repairHost{host: newHost(t), secrets: []string{ofUser}}
 	h.name = fmt.Sprint("alice_", h.port)

@@ -14,14 +14,14 @@ import (
 
 // terminal is one that a program runs on.
 type terminal struct {
-	*testing.T
+	testing.TB
 	*os.File
 	output chan string
 	screen string // since the last match
 }
 
 // onTerminal starts cmd on a terminal of 80 columns.
-func onTerminal(t *testing.T, cmd *exec.Cmd) *terminal {
+func onTerminal(t testing.TB, cmd *exec.Cmd) *terminal {
 	t.Helper()
 	cmd.Env = append(cmd.Env, "TERM=xterm")
 	file, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})
@@ -29,7 +29,7 @@ func onTerminal(t *testing.T, cmd *exec.Cmd) *terminal {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { file.Close() })
-	term := &terminal{T: t, File: file, output: make(chan string, 1000)}
+	term := &terminal{TB: t, File: file, output: make(chan string, 1000)}
 	go func() {
 		defer close(term.output)
 		for buf := make([]byte, 4096); ; {

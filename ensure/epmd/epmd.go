@@ -9,6 +9,7 @@
 package epmd
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -92,15 +93,26 @@ func Lookup(ctx context.Context, addr, name string) (info Info, err error) {
 	return info, wrap(addr, err)
 }
 
-// wrap says whose error it is; that of a connection names the address itself.
-func wrap(addr string, err error) error {
-	switch err.(type) {
-	case nil:
-		return nil
-	case *net.OpError:
-		return fmt.Errorf("epmd: %w", err)
+// callError says whose error it is. Its words are made when somebody wants them: most refused connections are tried again.
+type callError struct {
+	addr string
+	err  error
+}
+
+func (e *callError) Error() string {
+	if _, ok := e.err.(*net.OpError); ok { // it names the address itself
+		return "epmd: " + e.err.Error()
 	}
-	return fmt.Errorf("epmd: %s: %w", addr, err)
+	return "epmd: " + e.addr + ": " + e.err.Error()
+}
+
+func (e *callError) Unwrap() error { return e.err }
+
+func wrap(addr string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &callError{addr, err}
 }
 
 // exchange sends one request and lets read take the reply; the context's end cuts it off at any point.
@@ -161,9 +173,9 @@ func readNames(r io.Reader) ([]Node, error) {
 
 // readLines reads what follows the header.
 func readLines(r io.Reader) ([]Node, error) {
-	var text strings.Builder
+	var text bytes.Buffer
 	text.Grow(1 << 15) // a thousand names
-	if _, err := io.Copy(&text, io.LimitReader(r, maxReply+1)); err != nil {
+	if _, err := text.ReadFrom(io.LimitReader(r, maxReply+1)); err != nil {
 		return nil, err
 	}
 	if text.Len() > maxReply {

@@ -59,7 +59,7 @@ const (
 
 func diagnosed(q query) (sockets []Socket, _ error) {
 	err := diagnose(q, func(m message) {
-		sockets = append(sockets, Socket{Addr: netip.AddrPortFrom(m.addr(), m.port()), UID: m.uid(), Backlog: m.backlog(), inode: socketLink(m.inode())})
+		sockets = append(sockets, Socket{Addr: netip.AddrPortFrom(m.addr(), m.port()), UID: m.uid(), Backlog: m.backlog(), inode: socketLink(strconv.FormatUint(uint64(m.inode()), 10))})
 	})
 	return sockets, err
 }
@@ -141,7 +141,7 @@ func dump(fd int, family byte, q query, buf []byte, each func(message)) error {
 	}
 }
 
-func socketLink[N uint32 | string](inode N) string { return fmt.Sprintf("socket:[%v]", inode) }
+func socketLink(inode string) string { return "socket:[" + inode + "]" }
 
 // tabled looks the port up in the kernel's tables, proc_pid_net(5).
 func tabled(port int) (sockets []Socket) {

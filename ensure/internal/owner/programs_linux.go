@@ -108,7 +108,7 @@ func pids() (all []int) {
 // eachSocket calls f for each socket of the process, by its name in /proc/PID/fd, until f returns false. Another user's
 // process shows none.
 func eachSocket(pid int, f func(link string) bool) {
-	dir, err := os.Open(fmt.Sprintf("/proc/%d/fd", pid))
+	dir, err := os.Open("/proc/" + strconv.Itoa(pid) + "/fd")
 	if err != nil {
 		return
 	}
