@@ -5,9 +5,11 @@ import (
 	"io"
 	"net"
 	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmdtest"
@@ -47,6 +49,32 @@ func BenchmarkWarm(b *testing.B) {
 			}
 		})
 	}
+}
+
+// In turns, so that their ratio means something on a machine that others use too; each time is a median.
+func BenchmarkInTurns(b *testing.B) {
+	epmdtest.Need(b, "epmd")
+	c := setup(b)
+	mustEnsure(b, c)
+	var ours, bare []time.Duration
+	for b.Loop() {
+		begin := time.Now()
+		if _, err := ensure.Epmd(b.Context(), c); err != nil {
+			b.Fatal(err)
+		}
+		between := time.Now()
+		if err := dialNames(c.Port); err != nil {
+			b.Fatal(err)
+		}
+		ours, bare = append(ours, between.Sub(begin)), append(bare, time.Since(between))
+	}
+	median := func(times []time.Duration) float64 {
+		slices.Sort(times)
+		return float64(times[len(times)/2])
+	}
+	b.ReportMetric(median(ours), "ns/Epmd")
+	b.ReportMetric(median(bare), "ns/bare")
+	b.ReportMetric(median(ours)/median(bare), "Epmd/bare")
 }
 
 // From no epmd to one that answers; bare is a process that is started and asked over and over.

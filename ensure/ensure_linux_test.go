@@ -562,3 +562,22 @@ func TestLockHeldByAnother(t *testing.T) {
 		t.Errorf("%+v", res)
 	}
 }
+
+// A warm call allocates what it did when this was last touched, and a little: 6 times with Go 1.26. When that grows, see where by
+// `go test -run '^$' -bench Warm/Epmd -memprofile` before raising the line.
+func TestWarmAllocations(t *testing.T) {
+	const most = 8
+	epmdtest.Need(t, "epmd")
+	c := setup(t)
+	mustEnsure(t, c)
+	ctx := t.Context()
+	n := testing.AllocsPerRun(200, func() {
+		if _, err := ensure.Epmd(ctx, c); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Log(n, "allocations")
+	if n > most {
+		t.Errorf("%v allocations, at most %d were expected", n, most)
+	}
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure/epmdtest"
+)
+
+// What a `beamrun ensure` may cost when an epmd answers. These are counts, which do not depend on how busy or how quick the
+// machine is, each a little above what it was when the line was last touched.
+//
+// When a test here fails, first find what is new: perf record -e page-faults -g, GODEBUG=inittrace=1, valgrind
+// --tool=callgrind and strace -f of that command tell. If it is worth its price, raise the line to what was measured and a
+// tenth, and say why in the commit; then measure with .ci/bench what it makes of the ratios, and mend the README's table.
+// With another Go or on another machine they are told and not judged: a new Go is measured anew, and goOfCounts raised.
+const (
+	goOfCounts = "go1.26"
+
+	mostInstructions = 480_000 // in user space, the runtime's included: from 426,000 on with Go 1.26
+	mostInits        = 48      // packages with an init: 43
+	mostInitAllocs   = 140     // allocations of all of them: 125
+	mostPackages     = 150     // linked into the program: 141
+	mostOfLibrary    = 135     // linked with package ensure: 128
+)
+
+// warmCalls are the system calls between the start of Go's runtime and the end, in this order, and no others.
+var warmCalls = []struct{ name, why string }{
+	{"socket", "TCP, to 127.0.0.1; close-on-exec"},
+	{"setsockopt", "SO_SNDTIMEO: connect waits 20 ms at a time, then the context is looked at"},
+	{"setsockopt", "SO_RCVTIMEO: so does read"},
+	{"connect", "to the address that nodes use; no name is looked up, so DNS is not asked"},
+	{"sendto", "NAMES_REQ, 3 bytes; MSG_NOSIGNAL, or a reset would be the end by SIGPIPE"},
+	{"read", "epmd's port, 4 bytes, which prove that it is one (and the names, if there are any)"},
+	{"read", "the end: epmd logs a client that goes before it"},
+	{"close", "the socket: as a package, the process lives on"},
+	{"write", "the line of the result"},
+	{"exit_group", "exit code 0"},
+}
+
+// the runtime's own, at any moment and on any thread
+var runtimeCalls = []string{"futex", "nanosleep", "sched_yield", "rt_sigprocmask", "rt_sigreturn", "rt_sigaction", "sigaltstack", "gettid", "getpid",
+	"tgkill", "mmap", "madvise", "munmap", "clone", "clone3", "epoll_pwait", "prctl", "set_robust_list", "rseq"}
+
+// warmHost has an epmd that answers, and an environment that is the same everywhere.
+func warmHost(t *testing.T, tool string) (run func(tool string, args ...string) string) {
+	t.Helper()
+	epmdtest.Need(t, "epmd", tool)
+	beamrun, err := builtBeamrun()
+	if err != nil {
+		t.Fatal(err)
+	}
+	home, port := t.TempDir(), epmdtest.Port(t)
+	run = func(tool string, args ...string) string {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		args = append(args, beamrun, "ensure")
+		cmd := exec.CommandContext(ctx, tool, args...)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "ERL_EPMD_PORT=" + strconv.Itoa(port), "BEAMRUN_DETACH=session"}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s %q: %v: %s", tool, args, err, out)
+		}
+		return string(out)
+	}
+	run("env")
+	return run
+}
+
+// judge is for a count that is too high.
+func judge(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if !strings.HasPrefix(runtime.Version(), goOfCounts) || runtime.GOARCH != "amd64" {
+		t.Logf("not judged with "+runtime.Version()+" on "+runtime.GOARCH+": "+format, args...)
+		return
+	}
+	t.Errorf(format, args...)
+}
+
+func TestWarmSystemCalls(t *testing.T) {
+	run := warmHost(t, "strace")
+	log := filepath.Join(t.TempDir(), "log")
+	run("strace", "-f", "-o", log)
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, want []string
+	for _, call := range warmCalls {
+		want = append(want, call.name)
+	}
+	for line := range strings.Lines(string(text)) {
+		m := regexp.MustCompile(`^\d+ +(?:<\.\.\. )?(\w+)(\(| resumed>)`).FindStringSubmatch(line)
+		if m == nil || m[2] == "(" && strings.Contains(line, "<unfinished") && m[1] != "exit_group" || slices.Contains(runtimeCalls, m[1]) {
+			continue
+		}
+		if again := regexp.MustCompile(`= -1 (EAGAIN|EINTR|EINPROGRESS|EALREADY)`); again.MatchString(line) { // a busy machine
+			continue
+		}
+		if got == nil && m[1] != want[0] { // the start of the runtime
+			continue
+		}
+		got = append(got, m[1])
+	}
+	if i := slices.Index(got, "exit_group"); i >= 0 {
+		got = got[:i+1] // strace tells of its end, too
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("system calls\n%s\nwant\n%s\nof\n%s", strings.Join(got, " "), strings.Join(want, " "), text)
+	}
+}
+
+func TestWarmInstructions(t *testing.T) {
+	run := warmHost(t, "valgrind")
+	least := math.MaxInt
+	for range 20 { // the runtime's threads look for work in loops, so a run may have a fifth more
+		out := run("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
+		m := regexp.MustCompile(`Collected : (\d+)`).FindStringSubmatch(out)
+		if m == nil {
+			t.Fatal(out)
+		}
+		count, _ := strconv.Atoi(m[1])
+		if least = min(least, count); least <= mostInstructions {
+			t.Log(count, "instructions")
+			return
+		}
+	}
+	judge(t, "%d instructions, at most %d were expected", least, mostInstructions)
+}
+
+// No package of ours does a thing before main, and those that it uses no more than they did.
+func TestInits(t *testing.T) {
+	run := warmHost(t, "env")
+	out := run("env", "GODEBUG=inittrace=1")
+	inits, allocs := 0, 0
+	for line := range strings.Lines(out) {
+		// init PACKAGE @0.5 ms, 0.01 ms clock, 768 bytes, 5 allocs
+		f := strings.Fields(line)
+		if len(f) != 11 || f[0] != "init" {
+			continue
+		}
+		n, err := strconv.Atoi(f[9])
+		if err != nil {
+			t.Fatal(line)
+		}
+		inits, allocs = inits+1, allocs+n
+		if f[1] == "main" || strings.HasPrefix(f[1], "github.com/") {
+			t.Errorf("package %s has an init", f[1])
+		}
+	}
+	t.Log(inits, "packages with an init,", allocs, "allocations")
+	if inits == 0 || inits > mostInits || allocs > mostInitAllocs {
+		judge(t, "%d packages with an init and %d allocations, at most %d and %d were expected: %s", inits, allocs, mostInits, mostInitAllocs, out)
+	}
+}
+
+func TestLinkedPackages(t *testing.T) {
+	for pkg, most := range map[string]int{".": mostPackages, "../../ensure": mostOfLibrary} {
+		cmd := exec.Command("go", "list", "-deps", pkg)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := bytes.Count(out, []byte("\n"))
+		t.Log(pkg, n, "packages")
+		if n > most {
+			judge(t, "%s links %d packages, at most %d were expected: %s", pkg, n, most, out)
+		}
+	}
+}
