@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -28,22 +29,23 @@ func (a *app) names(ctx context.Context, args []string) error {
 	if len(args) > 1 {
 		return &usageError{"names takes one node at most", "beamrun help names"}
 	}
-	var all []orphan.Name
-	var err error
+	var all, without []orphan.Name
+	var err, folderErr error
+	var files sync.WaitGroup
+	files.Go(func() { without, folderErr = a.namesByFile(ctx) }) // meanwhile
 	where := "epmdless"
 	if !a.epmdless {
 		var addr netip.AddrPort
 		all, addr, err = a.askNames(ctx)
-		if e := new(ensure.Error); err != nil && !(errors.As(err, &e) && e.Kind == ensure.KindDown) {
-			return err
-		}
-		where = fmt.Sprintf("epmd: %s", addr)
+		where = "epmd: " + addr.String()
 	}
-	ofEpmd := len(all)
-	without, folderErr := a.namesByFile(ctx)
+	files.Wait()
 	if a.epmdless { // else: where no folder can be had, nobody is registered in one
 		err = folderErr
+	} else if e := new(ensure.Error); err != nil && !(errors.As(err, &e) && e.Kind == ensure.KindDown) {
+		return err
 	}
+	ofEpmd := len(all)
 	all = append(all, without...)
 	if len(args) == 0 {
 		if err != nil && len(all) == 0 {
