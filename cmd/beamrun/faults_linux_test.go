@@ -281,7 +281,7 @@ var faults = []faultRow{
 		return h.isolated(`"$@"`)
 	}},
 	{"30f", "the port is also an ephemeral one, so that a socket which is to connect to it may meet itself", func(h *faultHost) outcome {
-		return h.isolated(`ip link set lo up; echo "4369 4370" >/proc/sys/net/ipv4/ip_local_port_range; "$@"`)
+		return h.isolated(`ip link set lo up; echo "$ERL_EPMD_PORT $((ERL_EPMD_PORT + 1))" >/proc/sys/net/ipv4/ip_local_port_range; "$@"`)
 	}},
 	{"31a", "ERL_EPMD_PORT and ERL_EPMD_ADDRESS are empty", func(h *faultHost) outcome {
 		h.env = []string{"ERL_EPMD_PORT=", "ERL_EPMD_ADDRESS="}
