@@ -76,8 +76,8 @@ func (a *app) dispatch(ctx context.Context, args []string) (code int, err error)
 	if len(words) == 0 {
 		return 0, &usageError{"no command and no program given", "beamrun iex --sname host; all commands: beamrun help"}
 	}
-	command := command(words[0])
-	if command == nil || literal {
+	do := command(words[0])
+	if do == nil || literal {
 		if a.dryRun {
 			return 0, errDryRun
 		}
@@ -99,7 +99,7 @@ func (a *app) dispatch(ctx context.Context, args []string) (code int, err error)
 	if err := a.checkCommand(words[0]); err != nil {
 		return 0, err
 	}
-	return 0, command(a, ctx, rest)
+	return 0, do(a, ctx, rest)
 }
 
 // epmd is the part of the options that ensure needs.
