@@ -28,7 +28,7 @@ import (
 const (
 	goOfCounts = "go1.26"
 
-	mostInstructions = 480_000 // in user space, the runtime's included: from 426,000 on with Go 1.26
+	mostInstructions = 470_000 // in user space, the runtime's included: 426,000 to 434,000 with Go 1.26
 	mostInits        = 48      // packages with an init: 43
 	mostInitAllocs   = 140     // allocations of all of them: 125
 	mostPackages     = 150     // linked into the program: 141
@@ -128,8 +128,9 @@ func TestWarmSystemCalls(t *testing.T) {
 func TestWarmInstructions(t *testing.T) {
 	run := warmHost(t, "valgrind")
 	least := math.MaxInt
-	for range 20 { // the runtime's threads look for work in loops, so a run may have a fifth more
-		out := run("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
+	for range 20 { // where it takes longer, the runtime's monitor wakes more often
+		// without the signals of the runtime, on one of which valgrind 3.19 may fail
+		out := run("env", "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1", "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
 		m := regexp.MustCompile(`Collected : (\d+)`).FindStringSubmatch(out)
 		if m == nil {
 			t.Fatal(out)
