@@ -97,7 +97,8 @@ var faults = []faultRow{
 	{"6", "a reset after the connection was accepted", func(h *faultHost) outcome {
 		epmdtest.Listen(h.T, h.addr(), epmdtest.Reset)
 		o := h.ensure(short)
-		o.Message = strings.Replace(o.Message, "dial tcp "+h.addr()+": connect: ", "read: ", 1) // it may come as early as that
+		early := strings.NewReplacer("dial tcp "+h.addr()+": connect: ", "read: ", "send: ", "read: ") // it may come as early as that
+		o.Message = early.Replace(o.Message)
 		return o
 	}},
 	{"7", "another program has only [::]:PORT", func(h *faultHost) outcome {
