@@ -151,7 +151,7 @@ func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
 	} else {
 		lock := lockFile(dir, e.Port)
 		defer lock.Unlock()
-		if err = acquire(ctx, lock, res); err != nil {
+		if up, err := acquire(ctx, lock, res); up || err != nil {
 			return err
 		}
 	}

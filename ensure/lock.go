@@ -21,10 +21,10 @@ func lockFile(dir string, port int) *flock.Flock {
 		flock.SetFlag(os.O_CREATE|os.O_RDWR|openSafely), flock.SetPermissions(0o600))
 }
 
-// acquire waits until the lock is held or needless: because an epmd answers, or because there can be no lock.
-func acquire(ctx context.Context, lock *flock.Flock, res *Result) *Error {
+// acquire waits until the lock is held, or there can be none, or somebody's epmd answers: then it is up and nothing is left to do.
+func acquire(ctx context.Context, lock *flock.Flock, res *Result) (up bool, err *Error) {
 	e := res.Endpoint
-	err := poll(ctx, func() *Error {
+	err = poll(ctx, func() *Error {
 		held, err := lock.TryLock()
 		if err != nil {
 			res.warn("no lock, so several starters at once may each fork an epmd: %v", err)
@@ -33,7 +33,10 @@ func acquire(ctx context.Context, lock *flock.Flock, res *Result) *Error {
 		if held {
 			return nil
 		}
-		_, perr := probe(ctx, e, probeTimeout)
+		addr, perr := probe(ctx, e, probeTimeout)
+		if perr == nil {
+			up, res.Address = true, addr
+		}
 		return perr
 	})
 	if err != nil && err.Kind == KindTimeout {
@@ -45,5 +48,5 @@ func acquire(ctx context.Context, lock *flock.Flock, res *Result) *Error {
 		}
 		err.Err = fmt.Errorf("%s holds the lock %s: %w", who, lock.Path(), err.Err)
 	}
-	return err
+	return up, err
 }
