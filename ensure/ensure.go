@@ -110,6 +110,7 @@ func Probe(ctx context.Context, c Config) (res Result, err error) {
 	return res, err
 }
 
+// run takes and fills in by pointer: with copies in each frame, the stack would have to grow before main has done a thing.
 func (c *Config) run(ctx context.Context, mayStart bool, res *Result) error {
 	begin := time.Now()
 	var err *Error

@@ -106,10 +106,12 @@ func TestWarmSystemCalls(t *testing.T) {
 		lines = append(lines, strings.Split(string(text), "\n")...)
 	}
 	slices.Sort(lines)
+	call := regexp.MustCompile(`^[0-9.]+ (\w+)\(.* = (\?|\S+(?: \w+)?)`)
+	tryAgain := regexp.MustCompile(`-1 (EAGAIN|EINTR|EINPROGRESS|EALREADY)`) // on a busy machine
 	started := false
 	for _, line := range lines {
-		m := regexp.MustCompile(`^[0-9.]+ (\w+)\(.* = (\?|\S+(?: \w+)?)`).FindStringSubmatch(line)
-		if m == nil || slices.Contains(runtimeCalls, m[1]) || regexp.MustCompile(`-1 (EAGAIN|EINTR|EINPROGRESS|EALREADY)`).MatchString(m[2]) { // a busy machine
+		m := call.FindStringSubmatch(line)
+		if m == nil || slices.Contains(runtimeCalls, m[1]) || tryAgain.MatchString(m[2]) {
 			continue
 		}
 		if started {
@@ -120,8 +122,8 @@ func TestWarmSystemCalls(t *testing.T) {
 			break // strace may have it once more, of another thread
 		}
 	}
-	for _, call := range warmCalls {
-		want = append(want, call.name)
+	for _, c := range warmCalls {
+		want = append(want, c.name)
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("system calls\n%s\nwant\n%s\nof\n%s", strings.Join(got, " "), strings.Join(want, " "), strings.Join(lines[max(0, len(lines)-60):], "\n"))

@@ -44,7 +44,7 @@ func Find(ctx context.Context, addr netip.AddrPort) ([]Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := search{epmd: addr, ports: map[string]uint16{}}
+	s := search{epmd: addr, ports: map[string]uint16{}, backlog: min(otpBacklog, somaxconn())}
 	for _, n := range registered {
 		s.ports[n.Name] = n.Port
 	}
@@ -84,6 +84,8 @@ func (n Node) Apart() bool {
 type search struct {
 	epmd  netip.AddrPort
 	ports map[string]uint16 // of the names that epmd has
+
+	backlog int // that of a node's socket here
 }
 
 // look returns the node that the VM runs, if epmd does not know it; else one without a name.
@@ -150,7 +152,7 @@ func (n Node) hasFile(folder string) bool {
 func (s search) ask(ctx context.Context, n Node) Node {
 	var last error
 	for _, l := range n.vm.Sockets {
-		if l.Backlog != owner.UnknownBacklog && l.Backlog != min(otpBacklog, somaxconn()) {
+		if l.Backlog != owner.UnknownBacklog && l.Backlog != s.backlog {
 			continue
 		}
 		n.Addr = dialable(l.Addr)
