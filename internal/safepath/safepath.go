@@ -1,0 +1,23 @@
+// Package safepath opens files, and judges paths, that another user of the host may try to change under us.
+//
+// A path is safe for a user when nobody else can change what it leads to: every directory on the way belongs to that user or to root and
+// is not writable by group or others (unless it is sticky, as /tmp is, where only an entry's owner can change it), and so does every entry
+// that is followed. For root that means: to root alone.
+package safepath
+
+import "fmt"
+
+// Error is a path that another user can change. It is never safe to act on as root.
+type Error struct {
+	Path  string // what was asked for
+	At    string // the directory, link or file that another user can change
+	Owner int    // its owner; the owner may be right, and the mode not
+	Why   string // "belongs to uid 1000", "is writable by others (mode 0777)"
+}
+
+func (e *Error) Error() string {
+	if e.At == e.Path {
+		return fmt.Sprintf("%s %s", e.At, e.Why)
+	}
+	return fmt.Sprintf("%s: %s %s", e.Path, e.At, e.Why)
+}

@@ -1,0 +1,50 @@
+//go:build unix && !linux
+
+package safepath
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// Check returns an *[Error] if another user than root and uid can change what path leads to, or another error if path leads nowhere. Here
+// it looks at one path after the other, without descriptors.
+func Check(path string, uid int) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	for _, p := range []string{path, real} {
+		for at := p; ; at = filepath.Dir(at) {
+			info, err := os.Lstat(at)
+			if err != nil {
+				return err
+			}
+			if why := writable(info, uid); why != "" {
+				return &Error{path, at, int(info.Sys().(*syscall.Stat_t).Uid), why}
+			}
+			if at == filepath.Dir(at) {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+func writable(info fs.FileInfo, uid int) string {
+	owner, mode := int(info.Sys().(*syscall.Stat_t).Uid), info.Mode()
+	switch {
+	case owner != 0 && owner != uid:
+		return fmt.Sprintf("belongs to uid %d", owner)
+	case mode&fs.ModeSymlink == 0 && mode.Perm()&0o022 != 0 && !(mode.IsDir() && mode&fs.ModeSticky != 0):
+		return fmt.Sprintf("is writable by others (mode %#o)", mode.Perm())
+	}
+	return ""
+}

@@ -1,0 +1,119 @@
+// Package shell builds the commands that beamrun shows to a person: in a hint, or behind a $.
+//
+// A host name, a path, a node's name or the name of a systemd unit may come from another user of the host. In a [Command] it is one
+// word and nothing else: it cannot end a quotation, begin a new line, become an option or start a program of its own. Commands are
+// therefore built from words, and quoted in this package alone.
+//
+//	shell.New("kill", "-CONT").Int(pid)
+//	shell.New("chmod", "400").Path(path)
+//	shell.New("beamrun", "--port").Int(port).Words("repair").Arg(node)
+package shell
+
+import (
+	"strconv"
+	"strings"
+)
+
+// literal is a constant of the program: only an untyped constant can be passed as one from another package, so no text from outside
+// gets in without being quoted.
+type literal string
+
+// Command is a command line. The zero value is none: what could not be a safe command is none too, so a caller has to have words for
+// that case.
+type Command struct {
+	text string
+	bad  bool // a part of it could not be a word, so nothing is shown
+}
+
+// New returns the command of these words, which are taken as they are: they have to be constants.
+func New(words ...literal) Command { return Command{}.Words(words...) }
+
+// Words adds constants, as they are.
+func (c Command) Words(words ...literal) Command {
+	for _, w := range words {
+		c = c.add(string(w))
+	}
+	return c
+}
+
+// Arg adds one word from outside. One that a program would take for an option, and an empty one, make it no command at all: see
+// [Command.Path] for paths.
+func (c Command) Arg(word string) Command {
+	if word == "" || strings.HasPrefix(word, "-") {
+		c.bad = true
+		return c
+	}
+	return c.add(Quote(word))
+}
+
+// Args adds words from outside, each as [Command.Arg] does.
+func (c Command) Args(words ...string) Command {
+	for _, w := range words {
+		c = c.Arg(w)
+	}
+	return c
+}
+
+// Option adds one word made of a constant, such as "--address=" or "file:", and a text from outside.
+func (c Command) Option(begin literal, rest string) Command {
+	return c.add(Quote(string(begin) + rest))
+}
+
+// Path adds a path from outside. One that begins with a - gets ./ before it, so it is no option.
+func (c Command) Path(path string) Command {
+	if strings.HasPrefix(path, "-") {
+		path = "./" + path
+	}
+	return c.Arg(path)
+}
+
+// Int adds a number: a port, a pid, a uid.
+func (c Command) Int(n int) Command { return c.add(strconv.Itoa(n)) }
+
+// And returns the command that runs next if c succeeds.
+func (c Command) And(next Command) Command { return c.join(" && ", next) }
+
+// Then returns the command that runs next whatever c does.
+func (c Command) Then(next Command) Command { return c.join("; ", next) }
+
+// Sudo returns the command run by root.
+func (c Command) Sudo() Command { return c.before("sudo ") }
+
+// IsZero reports whether there is no command.
+func (c Command) IsZero() bool { return c.text == "" || c.bad }
+
+// String returns the command line for a POSIX shell; on Windows for cmd and PowerShell. It is "" if there is none.
+func (c Command) String() string {
+	if c.bad {
+		return ""
+	}
+	return c.text
+}
+
+func (c Command) add(word string) Command {
+	if c.text != "" {
+		c.text += " "
+	}
+	c.text += word
+	return c
+}
+
+// join does without a side that is no command at all, but not without one that could not be one.
+func (c Command) join(by string, next Command) Command {
+	bad := c.bad || next.bad
+	switch {
+	case c.text == "":
+		c = next
+	case next.text != "":
+		c.text += by + next.text
+	}
+	c.bad = bad
+	return c
+}
+
+func (c Command) before(words string) Command {
+	if c.text != "" {
+		c.text = words + c.text
+	}
+	return c
+}
