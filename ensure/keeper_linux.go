@@ -24,7 +24,8 @@ func keeper(ctx context.Context, port int) Keeper {
 		if units := socketsOn(ctx, "", port); len(units) > 0 {
 			return Keeper{Units: units}
 		}
-		for _, p := range owner.Epmds() {
+		epmds, _ := owner.Epmds(ctx)
+		for _, p := range epmds {
 			if s := systemd.Of(p.PID); s.IsEpmds() && epmdPort(p.Args) == port {
 				return keeperOf(ctx, s)
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -168,14 +169,14 @@ func (s *watch) look(ctx context.Context) bool {
 func (s *watch) repair(ctx context.Context, nodes []epmd.Node) (lost []LostNode) {
 	ctx, cancel := context.WithTimeout(ctx, repairTimeout)
 	defer cancel()
-	found, err := orphan.Find(ctx, s.addr)
+	found, _, err := orphan.Find(ctx, s.addr)
 	if err == nil {
 		err = errUnseen
 	}
 	for _, n := range nodes {
 		l := LostNode{n, err}
 		for _, f := range found {
-			if f.Addr.Port() == n.Port {
+			if f.Addr.Port() == n.Port && f.UID == os.Geteuid() {
 				l.Err = f.RegisterItself(ctx, s.addr)
 			}
 		}

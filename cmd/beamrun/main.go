@@ -45,6 +45,8 @@ func command(name string) func(*app, context.Context, []string) error {
 		return (*app).version
 	case "help":
 		return (*app).help
+	case helperCommand:
+		return (*app).helper
 	}
 	return nil
 }

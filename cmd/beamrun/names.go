@@ -51,7 +51,7 @@ func (a *app) names(ctx context.Context, args []string) error {
 		if err != nil && len(all) == 0 {
 			return err
 		}
-		return a.printNames(all, ofEpmd)
+		return a.printNames(ctx, all, ofEpmd)
 	}
 	name, _, _ := strings.Cut(args[0], "@") // both know the nodes of the host by the part before the @
 	i := slices.IndexFunc(all, func(n orphan.Name) bool { return n.Name == name })
@@ -61,7 +61,7 @@ func (a *app) names(ctx context.Context, args []string) error {
 	case i < 0:
 		return fmt.Errorf("node %s: %s: %w", printable(name), where, epmd.ErrNotRegistered)
 	case a.json:
-		orphan.Holders(all[i : i+1])
+		orphan.Holders(ctx, all[i:i+1])
 		return a.printJSON(nameJSON(all[i], i >= ofEpmd))
 	}
 	_, err = fmt.Fprintln(a.stdout, all[i].Port)
@@ -104,9 +104,9 @@ func (a *app) askNames(ctx context.Context) ([]orphan.Name, netip.AddrPort, erro
 }
 
 // printNames prints them all, of which the first are epmd's.
-func (a *app) printNames(all []orphan.Name, ofEpmd int) error {
+func (a *app) printNames(ctx context.Context, all []orphan.Name, ofEpmd int) error {
 	if a.json || a.verbose || len(all) <= fewNames {
-		orphan.Holders(all)
+		orphan.Holders(ctx, all)
 	}
 	if a.json {
 		nodes := make([]any, len(all))

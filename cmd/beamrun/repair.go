@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -8,7 +9,6 @@ import (
 	"os/user"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/beamrun/beamrun/cookie"
@@ -16,6 +16,7 @@ import (
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/epmdless"
 	"github.com/beamrun/beamrun/ensure/orphan"
+	"github.com/beamrun/beamrun/internal/fair"
 )
 
 // repair is `beamrun repair [NODE...]`.
@@ -30,23 +31,27 @@ func (a *app) repair(ctx context.Context, args []string) error {
 	if a.dryRun {
 		ensured = ensure.Probe
 	}
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(a.timeout, ensure.DefaultTimeout))
+	defer cancel()
 	res, err := ensured(ctx, a.epmd())
 	a.sayWarnings(res.Warnings)
 	if err != nil {
 		return err
 	}
-	found, err := orphan.Find(ctx, res.Address)
+	found, unseen, err := orphan.Find(ctx, res.Address)
 	if err != nil {
 		return err
 	}
 	attempts := chosen(ctx, found, args, res.Address)
-	if len(args) == 0 && a.source != (cookie.Source{}) {
+	if a.source != (cookie.Source{}) {
 		refuseStrangers(attempts)
 	}
 	if !a.dryRun {
-		a.registerAll(ctx, attempts, res.Address)
+		if err := a.registerAll(ctx, attempts, res.Address); err != nil {
+			return err
+		}
 	}
-	return a.sayAttempts(attempts)
+	return a.sayAttempts(attempts, unseen)
 }
 
 // attempt is what became of a node.
@@ -99,14 +104,14 @@ func chosen(ctx context.Context, found []orphan.Node, args []string, addr netip.
 	return all
 }
 
-// refuseStrangers keeps a cookie that was given for all from the nodes of other users. One that only looks like a node would
-// get a digest of it for a challenge of its own choice, with which it may be let in elsewhere.
+// refuseStrangers keeps a cookie that was given, which is this user's, from what is not this user's node on this host: one of another user,
+// and one in a container, which only looks like a node of this user.
 func refuseStrangers(attempts []*attempt) {
-	me := os.Geteuid()
 	for _, o := range attempts {
-		if o.err == nil && me >= 0 && o.node.UID != me { // Windows tells neither
-			o.err = &orphan.Error{Kind: orphan.KindUser, Node: o.node.Name, Err: fmt.Errorf("it is another user's (uid %d, pid %d)", o.node.UID, o.node.PID),
-				Hint: "if --cookie is for it too, name it: beamrun --cookie SOURCE repair " + o.node.Short()}
+		if o.err == nil && o.state == "lost" && !o.node.TakesGivenCookie() {
+			o.err = &orphan.Error{Kind: orphan.KindUser, Node: o.node.Name,
+				Err:  fmt.Errorf("it belongs to uid %d (pid %d), or has another root directory, and --cookie is shown to this user's own nodes alone", o.node.UID, o.node.PID),
+				Hint: "without --cookie it is repaired with its own; or run beamrun as its user, in its container"}
 		}
 	}
 }
@@ -119,47 +124,57 @@ func me() string {
 	return "user " + u.Username
 }
 
-// registerAll has the lost ones register, some at a time.
-func (a *app) registerAll(ctx context.Context, attempts []*attempt, addr netip.AddrPort) {
-	var wg sync.WaitGroup
-	slots := make(chan bool, 8)
-	for _, o := range attempts {
-		if o.state != "lost" || o.err != nil {
-			continue
-		}
-		wg.Go(func() {
-			slots <- true
-			defer func() { <-slots }()
-			begin := time.Now()
-			secret, err := a.cookieOf(o.node)
-			if err == nil {
-				err = o.node.Register(ctx, addr, secret)
-			}
-			if o.took, o.err = time.Since(begin), err; err == nil {
-				o.state = "repaired"
-			}
-		})
+// repairAtOnce is how many nodes are repaired at the same time: of other users each by a process.
+var repairAtOnce = fair.Limits{Each: 2, All: 8}
+
+// registerAll has the lost ones register, several at a time.
+func (a *app) registerAll(ctx context.Context, attempts []*attempt, addr netip.AddrPort) error {
+	todo := slices.DeleteFunc(slices.Clone(attempts), func(o *attempt) bool { return o.state != "lost" || o.err != nil })
+	given, helper := "", []string(nil)
+	if len(todo) == 0 {
+		return nil
 	}
-	wg.Wait()
+	if a.source != (cookie.Source{}) {
+		var err error
+		if given, err = a.givenCookie(); err != nil {
+			return err
+		}
+	} else if os.Geteuid() == 0 {
+		self, err := ownProgram()
+		if err != nil {
+			return err
+		}
+		helper = []string{self, helperCommand}
+	}
+	repairAtOnce.Do(len(todo), func(i int) int { return todo[i].node.UID }, func(i int) {
+		o := todo[i]
+		begin := time.Now()
+		if given != "" {
+			o.err = o.node.Register(ctx, addr, given)
+		} else {
+			o.err = o.node.RegisterItself(ctx, addr, helper...)
+		}
+		if o.took = time.Since(begin); o.err == nil {
+			o.state = "repaired"
+		}
+	})
+	return nil
 }
 
-// cookieOf is the cookie of --cookie, else the node's own. It makes no file.
-func (a *app) cookieOf(n orphan.Node) (string, error) {
-	switch a.source {
-	case cookie.Source{}:
-		return n.Cookie()
-	case cookie.User:
-		path, err := a.source.Path()
-		if err != nil {
-			return "", err
-		}
-		return cookie.Load(path)
+// givenCookie is that of --cookie. It makes no file.
+func (a *app) givenCookie() (string, error) {
+	if a.source != cookie.User {
+		return a.source.Cookie()
 	}
-	return a.source.Cookie()
+	path, err := a.source.Path()
+	if err != nil {
+		return "", err
+	}
+	return cookie.Load(path)
 }
 
 // sayAttempts says what became of each. What failed is said on stderr.
-func (a *app) sayAttempts(attempts []*attempt) error {
+func (a *app) sayAttempts(attempts []*attempt, unseen int) error {
 	failed := false
 	nodes := []attemptJSON{}
 	for _, o := range attempts {
@@ -176,14 +191,32 @@ func (a *app) sayAttempts(attempts []*attempt) error {
 		}
 	}
 	if a.json {
-		a.printJSON(map[string][]attemptJSON{"nodes": nodes})
+		a.printJSON(struct {
+			Nodes    []attemptJSON `json:"nodes"`
+			Unjudged int           `json:"unjudged"` // VMs that were not looked at
+		}{nodes, unseen})
 	} else if len(attempts) == 0 && !a.quiet {
-		fmt.Fprintln(a.stdout, "no node has lost its name")
+		fmt.Fprintln(a.stdout, noneLost(unseen))
 	}
 	if failed {
 		return &printedError{exitFailed}
 	}
 	return nil
+}
+
+// noneLost says of what was looked at that all is right with it.
+func noneLost(unseen int) string {
+	vms := "VMs"
+	if unseen == 1 {
+		vms = "VM"
+	}
+	switch {
+	case unseen == 0:
+		return "no node has lost its name"
+	case os.Geteuid() == 0:
+		return fmt.Sprintf("no node that was looked at has lost its name; %d %s could not be looked at", unseen, vms)
+	}
+	return fmt.Sprintf("no node of yours has lost its name; %d %s of other users not looked at: sudo beamrun repair", unseen, vms)
 }
 
 func (o *attempt) String() string {

@@ -97,7 +97,7 @@ func Examine(ctx context.Context, c ensure.Config) []Check {
 func ExamineEpmdless(ctx context.Context) []Check {
 	ctx, cancel := withTimeout(ctx)
 	defer cancel()
-	return admitEpmdless().examine(ctx)
+	return admitEpmdless(ctx).examine(ctx)
 }
 
 func withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {

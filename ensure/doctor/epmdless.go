@@ -49,7 +49,7 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 		isIts := func(n epmdless.Node) bool { return n.PID == vm.PID || n.Name == name }
 		switch {
 		case name == "": // it may have none, or one that it took later
-		case theirs != "" && !isSame(vm.Path(theirs), folder):
+		case theirs != "" && (vm.Apart || !isSame(theirs, folder)):
 			apart = append(apart, who+" in "+theirs)
 		case theirs != "" && !slices.ContainsFunc(nodes, isIts) && time.Since(vm.Since()) > enrol && vm.Birth() != "":
 			missing = append(missing, who)

@@ -54,10 +54,10 @@ func admit(ctx context.Context, c ensure.Config) *patient {
 			of = append(of, s)
 		}
 	}
-	p.on = owner.OfSockets(of)
+	p.on = owner.OfSockets(ctx, of)
 	p.connected = sync.OnceValue(func() (all []owner.Process) {
 		epmd, _ := p.owner()
-		for _, o := range owner.OfSockets(owner.Connected(p.port())) {
+		for _, o := range owner.OfSockets(ctx, owner.Connected(p.port())) {
 			if o.PID != epmd.PID && o.PID != os.Getpid() && !slices.Contains(all, o) {
 				all = append(all, o)
 			}
@@ -65,8 +65,9 @@ func admit(ctx context.Context, c ensure.Config) *patient {
 		slices.SortFunc(all, func(a, b owner.Process) int { return a.PID - b.PID })
 		return all
 	})
-	p.vms = owner.VMs()
-	for _, e := range owner.Epmds() {
+	p.vms, _ = owner.VMs(ctx)
+	epmds, _ := owner.Epmds(ctx)
+	for _, e := range epmds {
 		if !e.Closed && !e.Elsewhere {
 			p.epmds = append(p.epmds, e)
 		}
@@ -75,8 +76,9 @@ func admit(ctx context.Context, c ensure.Config) *patient {
 }
 
 // admitEpmdless is for a host without epmd.
-func admitEpmdless() *patient {
-	return &patient{epmdless: true, sockets: owner.Listening(0), vms: owner.VMs()}
+func admitEpmdless(ctx context.Context) *patient {
+	vms, _ := owner.VMs(ctx)
+	return &patient{epmdless: true, sockets: owner.Listening(0), vms: vms}
 }
 
 func (p *patient) port() int { return p.result.Endpoint.Port }
@@ -141,7 +143,7 @@ func userName(uid int) string {
 
 // lostNodes are those of orphan.Find that should have a name and have none, or did without; and how many need none.
 func (p *patient) lostNodes(ctx context.Context) (found []orphan.Node, epmdless int, err error) {
-	all, err := orphan.Find(ctx, p.result.Address)
+	all, _, err := orphan.Find(ctx, p.result.Address)
 	for _, n := range all {
 		if n.Problem != nil && n.Problem.Kind == orphan.KindEpmdless {
 			epmdless++

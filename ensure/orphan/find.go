@@ -5,65 +5,63 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/fair"
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 const (
 	// askTimeout is how long a node may take to say its name: far longer than a busy one needs.
 	askTimeout = time.Second
 
-	// askAtOnce is how many are asked at the same time.
-	askAtOnce = 16
-
 	// otpBacklog is that of a node's socket (inet_tcp_dist.erl). It tells it from what else the node may listen on, its web server
 	// for one, which is best left alone: a stranger's bytes may make it write a line into its log.
 	otpBacklog = 128
 )
 
+// askAtOnce is how many nodes are asked at the same time.
+var askAtOnce = fair.Limits{Each: 8, All: 64}
+
 // Find returns the nodes of this host that the epmd at addr does not know, or knows at another port, each with the Problem that
-// stands against registering it. It asks only those whose port epmd does not know either, and changes nothing.
+// stands against registering it. It asks only those whose port epmd does not know either, and changes nothing. Unseen is how many Erlang VMs
+// of the host it could not look into: other users', and those beyond the limits by which one user's processes cannot keep it from
+// another's.
 //
 // A node that is [Node.Apart], or so ByChoice, may well be as it should be; see [Node.Lost]. That one does without epmd its arguments
 // say: -epmd_module, -erl_epmd_port, or kernel's parameters in their place.
 //
 // Errors: those of [epmd.Names].
-func Find(ctx context.Context, addr netip.AddrPort) ([]Node, error) {
+func Find(ctx context.Context, addr netip.AddrPort) (nodes []Node, unseen int, err error) {
 	ctx, cancel := withTimeout(ctx)
 	defer cancel()
 	registered, err := epmd.Names(ctx, addr.String())
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	s := search{epmd: addr, ports: map[string]uint16{}, backlog: min(otpBacklog, somaxconn())}
 	for _, n := range registered {
 		s.ports[n.Name] = n.Port
 	}
-	vms := owner.VMs()
-	found := make([]Node, len(vms))
-	slots := make(chan bool, askAtOnce)
-	var wg sync.WaitGroup
-	for i, vm := range vms {
-		wg.Go(func() {
-			slots <- true
-			found[i] = s.look(ctx, vm)
-			<-slots
-		})
+	vms, unseen := owner.VMs(ctx)
+	nodes = make([]Node, len(vms))
+	askAtOnce.Do(len(vms), func(i int) int { return vms[i].UID }, func(i int) { nodes[i] = s.look(ctx, vms[i]) })
+	for _, vm := range vms {
+		if vm.Closed {
+			unseen++
+		}
 	}
-	wg.Wait()
-	found = slices.DeleteFunc(found, func(n Node) bool { return n.Name == "" })
-	slices.SortFunc(found, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.PID-b.PID) })
-	s.judge(found)
-	return found, nil
+	nodes = slices.DeleteFunc(nodes, func(n Node) bool { return n.Name == "" })
+	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.PID-b.PID) })
+	s.judge(nodes)
+	return nodes, unseen, nil
 }
 
 // Lost says that the node should have its name in epmd and has not.
@@ -90,7 +88,7 @@ type search struct {
 
 // look returns the node that the VM runs, if epmd does not know it; else one without a name.
 func (s search) look(ctx context.Context, vm owner.Program) Node {
-	n := Node{Name: nodeName(vm.Args), PID: vm.PID, UID: vm.UID, ByChoice: peersPort(vm.Args) != "", vm: vm}
+	n := Node{Name: nodeName(vm.Args), PID: vm.PID, UID: vm.UID, ByChoice: peersPort(vm.Args) != "", vm: vm, birth: vm.Birth()}
 	apart := func(kind Kind, hint, format string, args ...any) Node {
 		if n.Name != "" { // else nobody misses it
 			n.Problem = n.problem(kind, hint, format, args...)
@@ -99,23 +97,28 @@ func (s search) look(ctx context.Context, vm owner.Program) Node {
 	}
 	switch {
 	case vm.Elsewhere:
-		return apart(KindNamespace, fmt.Sprintf("repair it there, in its container, or as root: nsenter -t %d -n beamrun repair %s", n.PID, n.Short()),
-			"%s (pid %d) runs in another network namespace, where this epmd is not", vm.Name, vm.PID)
+		return apart(KindNamespace, "repair it there, in its container, or as root: "+n.repair(shell.New("nsenter", "-t").Int(n.PID).Words("-n", "beamrun")),
+			"%v runs in another network namespace, where this epmd is not", vm.Process)
+	case vm.Unmapped && vm.UID != os.Geteuid():
+		return apart(KindNamespace, "repair it there, in its container", "%v runs in another user namespace, whose users have other numbers", vm.Process)
 	case vm.Closed && s.ports[n.Short()] != 0:
 		return Node{} // by all that can be seen
 	case vm.Closed:
-		return apart(KindUser, fmt.Sprintf("as that user or as root: sudo beamrun repair %s", n.Short()),
+		return apart(KindUser, "as that user, or as root: "+n.repair(shell.New("sudo", "beamrun")),
 			"it is another user's (uid %d, pid %d), or this user may not look into it", n.UID, n.PID)
 	}
-	if folder := NodesFolder(vm.Args); folder != "" {
-		if n.hasFile(folder) {
-			return apart(KindEpmdless, "", "it does without epmd: it is registered by its file in %s", folder)
+	if directory := NodesFolder(vm.Args); directory != "" {
+		switch there, err := n.hasFile(directory); {
+		case err != nil:
+			return apart(KindEpmdless, "", "it does without epmd, by files in %.255q, which could not be looked at: %w", directory, err)
+		case there:
+			return apart(KindEpmdless, "", "it does without epmd: it is registered by its file in %.255q", directory)
 		}
 		return apart(KindEpmdless, "it makes it anew within 2 s; where it can't, beamrun doctor says so",
-			"it does without epmd, and its file in %s is gone", folder)
+			"it does without epmd, and its file in %.255q is gone", directory)
 	}
 	if m := epmdModule(vm.Args); m != "" {
-		return apart(KindEpmdless, "", "%s (pid %d) does without epmd: its epmd_module is %.100s", vm.Name, vm.PID, m)
+		return apart(KindEpmdless, "", "%v does without epmd: its epmd_module is %.255q", vm.Process, m)
 	}
 	at := func(port uint16) int {
 		return slices.IndexFunc(vm.Sockets, func(l owner.Socket) bool { return l.Addr.Port() == port })
@@ -133,19 +136,14 @@ func (s search) look(ctx context.Context, vm owner.Program) Node {
 		return apart(KindEpmdless, "", "it listens on port %d, as all of its peers", port)
 	}
 	if port := epmdPort(vm.Args); port != s.epmd.Port() && len(vm.Args) > 0 { // Windows shows none
-		return apart(KindEpmd, fmt.Sprintf("beamrun --port %d repair %s", port, n.Short()),
-			"%s (pid %d) uses the epmd on port %d (ERL_EPMD_PORT)", vm.Name, vm.PID, port)
+		return apart(KindEpmd, n.repair(shell.New("beamrun", "--port").Int(int(port))), "%v uses the epmd on port %d (ERL_EPMD_PORT)", vm.Process, port)
 	}
 	return s.ask(ctx, n)
 }
 
-// hasFile says that a file in the folder registers the node, by all that can be seen.
-func (n Node) hasFile(folder string) bool {
-	files, err := os.ReadDir(n.vm.Path(folder))
-	if err != nil {
-		return !errors.Is(err, fs.ErrNotExist)
-	}
-	return slices.ContainsFunc(files, func(f fs.DirEntry) bool { return strings.HasPrefix(f.Name(), n.Short()+".") })
+// repair is the command that repairs the node, as words for a hint.
+func (n Node) repair(beamrun shell.Command) string {
+	return beamrun.Words("repair").Arg(n.Short()).String()
 }
 
 // ask has the node say its name.
@@ -164,8 +162,12 @@ func (s search) ask(ctx context.Context, n Node) Node {
 				"it speaks TLS (-proto_dist), so it can't be asked to register")
 			return n
 		}
-		ctx, cancel := context.WithTimeout(ctx, askTimeout)
-		p, err := meet(ctx, n.Addr)
+		if ctx.Err() != nil {
+			n.Problem = n.problem(KindUnasked, "try again with more time", "there was no time left to ask it: %w", ctx.Err())
+			break
+		}
+		soon, cancel := context.WithTimeout(ctx, askTimeout)
+		p, err := meet(soon, n.Addr)
 		cancel()
 		if err == nil {
 			n.Name, n.Hidden = p.name, p.hidden
@@ -177,16 +179,23 @@ func (s search) ask(ctx context.Context, n Node) Node {
 		}
 		switch {
 		case errors.Is(err, errNotANode): // something else of the node's
+		case ctx.Err() != nil:
+			n.Problem = n.problem(KindUnasked, "try again with more time", "there was not enough time left to ask it: %w", ctx.Err())
 		case errors.Is(err, context.DeadlineExceeded):
 			last = fmt.Errorf("it says nothing for %v", askTimeout)
 		default:
 			last = err
 		}
 	}
-	if last == nil || n.Name == "" { // it has no name, or none that could be known
+	switch {
+	case n.Name == "": // it has none, or none that could be known
+		return Node{}
+	case n.Problem != nil:
+		return n
+	case last == nil:
 		return Node{}
 	}
-	n.Problem = n.problem(KindSilent, fmt.Sprintf("if it is stopped, wake it: kill -CONT %d", n.PID), "at %s: %w", n.Addr, last)
+	n.Problem = n.problem(KindSilent, "if it is stopped, wake it: "+shell.New("kill", "-CONT").Int(n.PID).String(), "at %s: %w", n.Addr, last)
 	return n
 }
 
@@ -239,7 +248,7 @@ func dialable(a netip.AddrPort) netip.AddrPort {
 
 // somaxconn is the kernel's limit of any backlog.
 func somaxconn() int {
-	text, _ := os.ReadFile("/proc/sys/net/core/somaxconn")
+	text, _ := os.ReadFile("/proc/sys/net/core/somaxconn") // the kernel's own
 	limit, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil {
 		return otpBacklog

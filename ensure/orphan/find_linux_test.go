@@ -7,7 +7,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -44,9 +43,9 @@ func TestFindAndRegister(t *testing.T) {
 			if n.Name != c.name || n.Problem != nil || n.Hidden != c.hidden || n.UID != os.Getuid() || !n.ByChoice || n.Lost() || n.Addr.Addr().Is6() != c.v6 {
 				t.Fatalf("found: %+v", n)
 			}
-			cookie, err := n.Cookie()
-			if err != nil {
-				t.Fatal(err)
+			cookie, cerr := n.cookie(t.Context())
+			if cerr != nil {
+				t.Fatal(cerr)
 			}
 			if err := n.Register(t.Context(), addr, cookie); err != nil {
 				t.Fatal(err)
@@ -220,53 +219,5 @@ func TestAskingLeavesNothing(t *testing.T) {
 	}
 	if names, err := epmd.Names(t.Context(), addr.String()); err != nil || len(names) != 0 {
 		t.Errorf("%v, %v", names, err)
-	}
-}
-
-// Root repairs another user's node by that user's cookie file, and by nobody else's.
-func TestCookieOfAnotherUser(t *testing.T) {
-	const uid = 54321
-	if os.Getuid() != 0 {
-		epmdtest.Skip(t, "only root can give files away")
-	}
-	h := newHost(t)
-	path := h.file("c", "secret0", 0o400)
-	if c, err := loadOf(0, path); c != "secret0" || err != nil {
-		t.Errorf("%q, %v", c, err)
-	}
-	if c, err := loadOf(uid, path); c != "" || err == nil || !strings.Contains(err.Error(), "it belongs to user 0, and the node is user 54321's") {
-		t.Errorf("%q, %v", c, err)
-	}
-	link := path + ".link"
-	if err := os.Symlink(path, link); err != nil {
-		t.Fatal(err)
-	}
-	if c, err := loadOf(uid, link); c != "" || err == nil {
-		t.Errorf("by a link: %q, %v", c, err)
-	}
-	if err := os.Chown(path, uid, uid); err != nil {
-		t.Fatal(err)
-	}
-	for _, uid := range []int{uid, 0} {
-		if c, err := loadOf(uid, link); c != "secret0" || err != nil {
-			t.Errorf("%q, %v", c, err)
-		}
-	}
-	// what is not right is said with the path, as elsewhere
-	if err := os.Chmod(path, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := loadOf(uid, path); err == nil || !strings.Contains(err.Error(), "cookie file "+path+": others may read") {
-		t.Error(err)
-	}
-	if _, err := loadOf(uid, path+"x"); err == nil || !strings.Contains(err.Error(), path+"x") {
-		t.Error(err)
-	}
-	if err := syscall.Mkfifo(path+".pipe", 0o600); err != nil {
-		t.Fatal(err)
-	}
-	begin := time.Now()
-	if _, err := loadOf(0, path+".pipe"); err == nil || time.Since(begin) > time.Second {
-		t.Error(err)
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"github.com/beamrun/beamrun/ensure/internal/owner"
 )
 
 // This file is the client's side of the distribution handshake, chapter "Distribution Protocol" of the ERTS User's Guide,
@@ -154,8 +156,23 @@ func (p *peer) readChallenge(m []byte) error {
 	return nil
 }
 
-// prove takes the handshake to its end.
+// othersError is a connection whose other end is not this user's, or of which the kernel does not say so.
+type othersError struct{ err error }
+
+func (e *othersError) Error() string {
+	return fmt.Sprintf("it gets no answer that is made with the cookie: %v", e.err)
+}
+func (e *othersError) Unwrap() error { return e.err }
+
+// prove takes the handshake to its end, with a cookie of this user's. Who gets a digest of a cookie for a challenge of their own choice can
+// be let in elsewhere. So it is given only over a connection whose other end is this user's: what was seen before the connection was made
+// may not be so any more, but the challenge has come over this one, and nobody can take its place.
 func (p *peer) prove(cookie string) error {
+	if uid, err := owner.PeerUser(p.conn); err != nil {
+		return &othersError{err}
+	} else if uid != os.Geteuid() {
+		return &othersError{fmt.Errorf("what listens there belongs to uid %d", uid)}
+	}
 	var random [4]byte
 	rand.Read(random[:]) // never fails: it ends the program instead
 	ours := binary.BigEndian.Uint32(random[:])

@@ -53,7 +53,7 @@ func Names(ctx context.Context, addr netip.AddrPort, timeout time.Duration) ([]N
 
 // Holders finds the processes that listen on the ports of those names that are alive, which takes a look into every process
 // of the host. Another user's process stays unknown, but to root.
-func Holders(names []Name) {
+func Holders(ctx context.Context, names []Name) {
 	wanted := map[uint16]bool{}
 	for _, n := range names {
 		if n.Alive {
@@ -63,7 +63,7 @@ func Holders(names []Name) {
 	if len(wanted) == 0 {
 		return
 	}
-	held := owner.OfSockets(slices.DeleteFunc(owner.Listening(0), func(s owner.Socket) bool { return !wanted[s.Addr.Port()] }))
+	held := owner.OfSockets(ctx, slices.DeleteFunc(owner.Listening(0), func(s owner.Socket) bool { return !wanted[s.Addr.Port()] }))
 	for i, n := range names {
 		if p, ok := held[n.Port]; ok {
 			names[i].PID, names[i].Program = p.PID, p.Name

@@ -120,7 +120,7 @@ func (h *host) start(env []string, program string, args ...string) *vm {
 	if v.eval("ok") != "ok" {
 		h.Fatalf("it did not boot: %q", v.log.String())
 	}
-	vms := owner.VMs()
+	vms, _ := owner.VMs(h.Context())
 	i := slices.IndexFunc(vms, func(o owner.Program) bool { return o.PID == v.cmd.Process.Pid })
 	if i < 0 {
 		h.Fatalf("pid %d is no VM", v.cmd.Process.Pid)
@@ -148,7 +148,7 @@ func (v *vm) eval(text string) string {
 // found returns what Find found of the VM, a Node without a name if nothing.
 func (v *vm) found(addr netip.AddrPort) Node {
 	v.Helper()
-	nodes, err := Find(v.Context(), addr)
+	nodes, _, err := Find(v.Context(), addr)
 	if err != nil {
 		v.Error(err)
 	}

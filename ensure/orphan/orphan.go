@@ -5,12 +5,20 @@
 // has, and nobody finds it any more. One that does without epmd altogether, by files (package epmdless) or by a port that all nodes share
 // (-erl_epmd_port N), has lost nothing.
 //
-//	nodes, err := orphan.Find(ctx, epmdAddress)
+//	nodes, _, err := orphan.Find(ctx, epmdAddress)
 //	for _, n := range nodes {
 //		if n.Problem == nil {
-//			err = n.Register(ctx, epmdAddress, cookie)
+//			err = n.RegisterItself(ctx, epmdAddress)
 //		}
 //	}
+//
+// # Other users
+//
+// Any process can look like a node, and who answers its challenge with a cookie gives it what opens a node with that cookie. So this
+// process answers only over a connection whose other end the kernel says is this user's own, looked up between the challenge and the
+// answer. For a node of another user root starts a helper, which becomes that user, in that process's root directory, before it reads
+// a cookie: see [Node.RegisterItself] and [Helper]. Where the system does not say to whom a connection belongs, which is everywhere but on
+// Linux, no node is registered.
 //
 // [Find] looks into the processes of this host and, where these don't say it, asks for a node's name by the first messages of the
 // distribution handshake, which need no cookie and leave no line in the node's log. [Node.Register] has the node itself
@@ -54,7 +62,9 @@ type Node struct {
 	// Problem says why it can't be registered; nil: it can, if the cookie is right.
 	Problem *Error
 
-	vm owner.Program
+	vm    owner.Program
+	birth string            // of its process, as long as the pid is that process's
+	from  *owner.Inspection // in a helper, which is in the node's root directory and is its user
 }
 
 // Short is the part of the name that epmd knows: what stands before the @.
@@ -64,6 +74,10 @@ func (n Node) Short() string { return short(n.Name) }
 func (n Node) Is(name string) bool {
 	return name == n.Name || name == n.Short() || short(name) == n.Name // a name from its arguments may have no host
 }
+
+// TakesGivenCookie reports whether a cookie of this user's may be proven to the node: it is this user's, and sees the same files, so it
+// is in no container.
+func (n Node) TakesGivenCookie() bool { return n.isOurs() && !n.vm.Apart }
 
 // Err is the Problem as an error, nil if there is none.
 func (n Node) Err() error {
@@ -109,7 +123,7 @@ const (
 	// KindTLS: the node takes connections by TLS only, which this package does not speak.
 	KindTLS Kind = "tls"
 
-	// KindUser: it is another user's node.
+	// KindUser: it is another user's node, or what listens is another user's.
 	KindUser Kind = "other-user"
 
 	// KindNamespace: it runs in another network namespace: a container, most often.
@@ -124,6 +138,9 @@ const (
 
 	// KindSilent: it does not answer.
 	KindSilent Kind = "silent"
+
+	// KindUnasked: there was no time left to ask it for its name.
+	KindUnasked Kind = "not-asked"
 
 	// KindRefused: it takes no connection from us, or its erl_epmd did not register it.
 	KindRefused Kind = "refused"

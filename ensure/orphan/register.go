@@ -3,40 +3,61 @@ package orphan
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"net/netip"
-	"path/filepath"
+	"os"
+	"strconv"
 
-	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
-// Register has the node register itself with the epmd at addr, and returns when that epmd has its name. That the node is
-// registered by then (from OTP 23.3 on it tries by itself, every 2 s) is no error.
+// Register has a node of this user's register itself with the epmd at addr, and returns when that epmd has its name. That the node is
+// registered by then (from OTP 23.3 on it tries by itself, every 2 s) is no error. The cookie is this user's: it is proven to none but this
+// user's nodes, see the package comment.
 //
 // A wrong cookie leaves a line in the node's log: "Connection attempt … rejected". The error is an *[Error].
 func (n Node) Register(ctx context.Context, addr netip.AddrPort, cookie string) error {
+	ctx, cancel := withTimeout(ctx)
+	defer cancel()
 	if err := n.register(ctx, addr, cookie); err != nil {
 		return err
 	}
 	return nil
 }
 
-// RegisterItself is Register with the node's own [Node.Cookie].
-func (n Node) RegisterItself(ctx context.Context, addr netip.AddrPort) error {
-	c, err := n.Cookie()
+// RegisterItself is Register with the node's own cookie, and without one: this process never has it where the node is another user's. For
+// such a node root starts the helper, a command line of a program that calls [Helper] before anything else. Without a helper another user's
+// node is an error of [KindUser].
+func (n Node) RegisterItself(ctx context.Context, addr netip.AddrPort, helper ...string) error {
+	ctx, cancel := withTimeout(ctx)
+	defer cancel()
+	err := n.Problem
+	switch {
+	case err != nil:
+	case n.isOurs():
+		var cookie string
+		if cookie, err = n.cookie(ctx); err == nil {
+			err = n.register(ctx, addr, cookie)
+		}
+	default:
+		err = n.registerByHelper(ctx, addr, helper)
+	}
 	if err != nil {
 		return err
 	}
-	return n.Register(ctx, addr, c)
+	return nil
 }
 
+// isOurs reports whether the node is this user's.
+func (n Node) isOurs() bool { return n.UID == os.Geteuid() }
+
 func (n Node) register(ctx context.Context, addr netip.AddrPort, cookie string) *Error {
-	if n.Problem != nil {
+	switch {
+	case n.Problem != nil:
 		return n.Problem
+	case !n.isOurs():
+		return n.notOurs("")
 	}
-	ctx, cancel := withTimeout(ctx)
-	defer cancel()
 	p, err := meet(ctx, n.Addr)
 	if err != nil {
 		return n.problem(KindSilent, "", "at %s: %w", n.Addr, err)
@@ -46,6 +67,8 @@ func (n Node) register(ctx context.Context, addr netip.AddrPort, cookie string) 
 		return n.problem(KindSilent, "", "at %s there is node %.255q now", n.Addr, p.name)
 	}
 	switch err := p.prove(cookie); {
+	case errors.As(err, new(*othersError)):
+		return n.problem(KindUser, "", "at %s: %w", n.Addr, err)
 	case errors.Is(err, errCookie):
 		return n.problem(KindCookie, "give its own: --cookie SOURCE; its log has a line of this", "%w", err)
 	case err != nil:
@@ -55,21 +78,38 @@ func (n Node) register(ctx context.Context, addr netip.AddrPort, cookie string) 
 	if err != nil {
 		return n.problem(KindSilent, "", "at %s: its answer: %w", n.Addr, err)
 	}
-	info, err := epmd.Lookup(ctx, addr.String(), n.Short())
+	registered := n.registered(ctx, addr)
+	if registered == nil || !errors.Is(registered, epmd.ErrNotRegistered) {
+		return registered
+	}
 	answer := show(result)
 	switch {
-	case err == nil && info.Port == n.Addr.Port():
-		return nil
-	case err == nil:
-		return n.taken(info.Port)
-	case !errors.Is(err, epmd.ErrNotRegistered):
-		return n.problem(KindRefused, "", "%w", err)
 	case isTuple(result, "ok"), isTuple(result, "error", "already_registered"), isTuple(result, "error", "econnrefused"):
 		return n.problem(KindEpmd, "name the epmd that it uses: --port N", "it uses an epmd on another port (its erl_epmd says %s)", answer)
 	case isTuple(result, "badrpc"):
 		return n.problem(KindEpmdless, "", "it has no erl_epmd that could register it: %.200s", answer)
 	}
 	return n.problem(KindRefused, "", "its erl_epmd says %.200s", answer)
+}
+
+// registered asks the epmd whether it has the name for this node's port; nil: it has.
+func (n Node) registered(ctx context.Context, addr netip.AddrPort) *Error {
+	switch info, err := epmd.Lookup(ctx, addr.String(), n.Short()); {
+	case err != nil:
+		return n.problem(KindRefused, "", "%w", err)
+	case info.Port != n.Addr.Port():
+		return n.taken(info.Port)
+	}
+	return nil
+}
+
+func (n Node) notOurs(hint string) *Error {
+	return n.problem(KindUser, hint, "it belongs to uid %d (pid %d), and a cookie of this user is not shown to it", n.UID, n.PID)
+}
+
+// asUser is the command that repairs the node as the user to whom it belongs. It is none where the name cannot be part of one.
+func (n Node) asUser() string {
+	return shell.New("sudo", "-H", "-u").Option("#", strconv.Itoa(n.UID)).Words("beamrun", "repair").Arg(n.Short()).String()
 }
 
 // isTuple says whether the term is a tuple that begins with these atoms.
@@ -84,44 +124,4 @@ func isTuple(term any, atoms ...atom) bool {
 		}
 	}
 	return true
-}
-
-// Cookie returns the cookie that the node was started with: that of its arguments (-setcookie), the one that beamrun handed it
-// (BEAMRUN_COOKIE), else that of the file that a node of its environment reads. All of them can be seen by the node's user and
-// by root. The error is an *[Error] of KindCookie.
-func (n Node) Cookie() (string, error) {
-	if n.Problem != nil {
-		return "", n.Problem
-	}
-	if c := ownCookie(n.vm.Args); c != "" {
-		return c, nil
-	}
-	const handed = "BEAMRUN_COOKIE"
-	if c := n.vm.Getenv(handed); c != "" && evaluates(n.vm.Args, handed) {
-		return c, nil
-	}
-	if len(n.vm.Args) == 0 { // nobody tells, so it is taken for this user's
-		path, err := cookie.DefaultPath()
-		if err != nil {
-			return "", n.problem(KindCookie, "give its cookie: --cookie SOURCE", "%w", err)
-		}
-		return cookie.Load(path)
-	}
-	home := value(n.vm.Args, "-home") // erl's, as it was before an -env HOME
-	if home == "" {
-		return "", n.problem(KindCookie, "name its file: --cookie file:PATH", "nobody says where its cookie file is: it has no -home")
-	}
-	config := n.vm.Getenv("XDG_CONFIG_HOME")
-	if config == "" {
-		config = filepath.Join(home, ".config")
-	}
-	c, err := loadOf(n.UID, cookie.PathIn(n.vm.Path(home), n.vm.Path(config)))
-	var file *cookie.FileError
-	if errors.As(err, &file) {
-		if errors.Is(err, fs.ErrNotExist) { // a new one, as its hint has it, would not be the node's
-			file.Hint = "say where its cookie is: --cookie SOURCE"
-		}
-		return "", n.problem(KindCookie, file.Hint, "its cookie file %s: %w", file.Path, file.Err)
-	}
-	return c, err
 }

@@ -159,7 +159,7 @@ func readNested(b []byte, depth int) (term any, rest []byte, err error) {
 	return term, b, nil
 }
 
-// show is a term as Erlang writes it, near enough.
+// show is a term as Erlang writes it, near enough. An atom may hold anything: what is not printable is escaped.
 func show(term any) string {
 	join := func(all []any) string {
 		parts := make([]string, len(all))
@@ -170,6 +170,10 @@ func show(term any) string {
 	}
 	switch t := term.(type) {
 	case atom:
+		quoted := strconv.Quote(string(t))
+		if inner := quoted[1 : len(quoted)-1]; inner != string(t) {
+			return "'" + inner + "'"
+		}
 		return string(t)
 	case string:
 		return strconv.Quote(t)

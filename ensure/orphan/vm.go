@@ -75,14 +75,18 @@ func nodeName(args []string) string {
 
 const alphanumeric = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-// isNodeName says whether that can stand before the @ of a node's name (net_kernel.erl). Any process may say what it wants, and
-// the name becomes part of a command, in a hint.
-func isNodeName(s string) bool { return s != "" && strings.Trim(s, alphanumeric+"_-") == "" }
+// maxName is the most characters that a node's whole name may have: it is an atom.
+const maxName = 255
 
-// isFullName says whether that can be a node's whole name.
+// isNodeName reports whether that can stand before the @ of a node's name (net_kernel.erl). Any process may say what it wants.
+func isNodeName(s string) bool {
+	return s != "" && len(s) <= maxName && strings.Trim(s, alphanumeric+"_-") == ""
+}
+
+// isFullName reports whether that can be a node's whole name.
 func isFullName(s string) bool {
 	name, host, _ := strings.Cut(s, "@")
-	return isNodeName(name) && host != "" && strings.Trim(host, alphanumeric+"_-.:%") == ""
+	return len(s) <= maxName && isNodeName(name) && host != "" && strings.Trim(host, alphanumeric+"_-.:%") == ""
 }
 
 // epmdPort is where the node looks for epmd. erl makes an argument of ERL_EPMD_PORT.

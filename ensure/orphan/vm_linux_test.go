@@ -75,7 +75,7 @@ func TestArgumentsOfRealVMs(t *testing.T) {
 			} else {
 				v = h.erl(c.env, append(withoutEpmd[:len(withoutEpmd):len(withoutEpmd)], c.args...)...) // before an -extra
 			}
-			got, err := Node{UID: v.UID, vm: v.Program}.Cookie()
+			got, err := Node{UID: v.UID, vm: v.Program, birth: v.Birth()}.cookie(t.Context())
 			if name := nodeName(v.Args); short(name) != c.name || err != nil || got != cmp.Or(c.cookie, got) {
 				t.Errorf("%q: %q, %q, %v", v.Args, name, got, err)
 			}

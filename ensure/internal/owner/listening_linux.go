@@ -1,9 +1,11 @@
 package owner
 
 import (
+	"bufio"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"slices"
@@ -13,14 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inodes are those of the sockets that listen on the port, as /proc/PID/fd names them.
-func inodes(port int) map[string]bool {
-	found := map[string]bool{}
-	for _, s := range listening(port) {
-		found[s.inode] = true
-	}
-	return found
-}
+// maxSockets is how many sockets of one user are kept at most. One user can listen on very many addresses; nodes listen on one.
+const maxSockets = 1 << 14
 
 func listening(port int) []Socket {
 	sockets, err := diagnosed(query{states: stateListen, source: port})
@@ -58,8 +54,11 @@ const (
 )
 
 func diagnosed(q query) (sockets []Socket, _ error) {
+	of := map[int]int{}
 	err := diagnose(q, func(m message) {
-		sockets = append(sockets, Socket{Addr: netip.AddrPortFrom(m.addr(), m.port()), UID: m.uid(), Backlog: m.backlog(), inode: socketLink(strconv.FormatUint(uint64(m.inode()), 10))})
+		if of[m.uid()]++; of[m.uid()] <= maxSockets {
+			sockets = append(sockets, Socket{netip.AddrPortFrom(m.addr(), m.port()), m.uid(), m.backlog(), m.inode()})
+		}
 	})
 	return sockets, err
 }
@@ -84,14 +83,11 @@ func (m message) addr() netip.Addr {
 // diagnose asks the kernel, see sock_diag(7). It takes a tenth of a millisecond; the kernel's tables take several, for all
 // their empty places are looked at.
 func diagnose(q query, each func(message)) error {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	fd, err := diagSocket()
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}); err != nil {
-		return err
-	}
 	buf := make([]byte, 1<<15)
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		if err := dump(fd, family, q, buf, each); err != nil {
@@ -101,21 +97,42 @@ func diagnose(q query, each func(message)) error {
 	return nil
 }
 
-// dump asks for the sockets with that family of addresses.
-func dump(fd int, family byte, q query, buf []byte, each func(message)) error {
-	const (
-		header = unix.SizeofNlMsghdr
-		length = header + 8 + 48 // struct inet_diag_req_v2 with its inet_diag_sockid
-	)
-	req := make([]byte, length)
+func diagSocket() (fd int, err error) {
+	fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		return 0, err
+	}
+	if err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}); err != nil {
+		unix.Close(fd)
+	}
+	return fd, err
+}
+
+const (
+	diagHeader = unix.SizeofNlMsghdr
+	diagID     = diagHeader + 8 // of a request: struct inet_diag_sockid
+	diagLength = diagID + 48    // struct inet_diag_req_v2
+)
+
+// diagRequest is the request for sockets with that family of addresses.
+func diagRequest(family byte, states uint32, source, to uint16, flags uint16) []byte {
+	req := make([]byte, diagLength)
 	native := binary.NativeEndian
-	native.PutUint32(req, length)
+	native.PutUint32(req, diagLength)
 	native.PutUint16(req[4:], unix.SOCK_DIAG_BY_FAMILY)
-	native.PutUint16(req[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
-	req[header], req[header+1] = family, unix.IPPROTO_TCP
-	native.PutUint32(req[header+4:], q.states)
-	binary.BigEndian.PutUint16(req[header+8:], uint16(q.source))
-	binary.BigEndian.PutUint16(req[header+10:], uint16(q.to))
+	native.PutUint16(req[6:], unix.NLM_F_REQUEST|flags)
+	req[diagHeader], req[diagHeader+1] = family, unix.IPPROTO_TCP
+	native.PutUint32(req[diagHeader+4:], states)
+	binary.BigEndian.PutUint16(req[diagID:], source)
+	binary.BigEndian.PutUint16(req[diagID+2:], to)
+	return req
+}
+
+// dump asks for all sockets with that family of addresses.
+func dump(fd int, family byte, q query, buf []byte, each func(message)) error {
+	const header = diagHeader
+	native := binary.NativeEndian
+	req := diagRequest(family, q.states, uint16(q.source), uint16(q.to), unix.NLM_F_DUMP)
 	if err := unix.Sendto(fd, req, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return err
 	}
@@ -141,24 +158,31 @@ func dump(fd int, family byte, q query, buf []byte, each func(message)) error {
 	}
 }
 
-func socketLink(inode string) string { return "socket:[" + inode + "]" }
-
 // tabled looks the port up in the kernel's tables, proc_pid_net(5).
 func tabled(port int) (sockets []Socket) {
 	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
-		text, _ := os.ReadFile(table) // no tcp6 without IPv6
-		for line := range strings.Lines(string(text)) {
+		file, err := os.Open(table)
+		if err != nil { // no tcp6 without IPv6
+			continue
+		}
+		of := map[int]int{}
+		for lines := bufio.NewScanner(io.LimitReader(file, maxTable)); lines.Scan(); {
 			// sl local_address rem_address st … uid timeout inode; an address is HEX:PORT, state 0A is LISTEN
-			f := strings.Fields(line)
+			f := strings.Fields(lines.Text())
 			if len(f) <= 9 || f[3] != "0A" {
 				continue
 			}
 			addr, ok := parseHex(f[1])
-			if ok && (port == 0 || int(addr.Port()) == port) {
-				uid, _ := strconv.Atoi(f[7])
-				sockets = append(sockets, Socket{Addr: addr, UID: uid, Backlog: UnknownBacklog, inode: socketLink(f[9])})
+			if !ok || port != 0 && int(addr.Port()) != port {
+				continue
+			}
+			uid, _ := strconv.Atoi(f[7])
+			inode, _ := strconv.ParseUint(f[9], 10, 32)
+			if of[uid]++; of[uid] <= maxSockets {
+				sockets = append(sockets, Socket{addr, uid, UnknownBacklog, uint32(inode)})
 			}
 		}
+		file.Close()
 	}
 	return sockets
 }

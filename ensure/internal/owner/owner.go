@@ -1,10 +1,17 @@
 // Package owner tells which process has a TCP port or a lock, and which run an Erlang VM, where the operating system says so.
+//
+// Other users' processes are hostile: each read has a limit, their sum has one for each user and one for all, and a look into every
+// process ends by a deadline. What was not looked at for that reason is counted, never left out in silence.
 package owner
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"net/netip"
+	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -15,13 +22,24 @@ type Process struct {
 	Name string // what ps calls it
 }
 
-func (p Process) String() string { return fmt.Sprintf("%s (pid %d)", p.Name, p.PID) }
+// String names the process in messages. A process chooses its own name, which may hold anything, line ends too.
+func (p Process) String() string {
+	name := strconv.Quote(p.Name)
+	if inner := name[1 : len(name)-1]; inner == p.Name {
+		name = p.Name
+	}
+	return fmt.Sprintf("%s (pid %d)", name, p.PID)
+}
 
 // Session returns the pid of the process that leads its session, see setsid(2); 0 on every system but Linux.
 func (p Process) Session() int { return session(p.PID) }
 
+// lookFor bounds a look into every process of the host that has no context: some milliseconds are enough for a thousand of them.
+const lookFor = 250 * time.Millisecond
+
 // OfPort returns the process that listens on the TCP port at any address of this host. It returns false when there is
-// none, when it belongs to somebody whose processes we may not look into, and on every system but Linux.
+// none, when it belongs to somebody whose processes we may not look into, when it was not found within 250 ms, and on every system but
+// Linux.
 func OfPort(port int) (Process, bool) { return ofPort(port) }
 
 // HasPort says whether that very process listens on the TCP port. It returns true on every system but Linux.
@@ -51,7 +69,7 @@ type Socket struct {
 	UID     int            // of who made it
 	Backlog int            // of listen(2), or UnknownBacklog
 
-	inode string
+	inode uint32
 }
 
 // UnknownBacklog is the backlog where the system does not say it.
@@ -67,40 +85,77 @@ func Connected(port int) []Socket { return connected(port) }
 // Ports returns the ports of Listening(0).
 func Ports() map[uint16]bool { return ports() }
 
-// OfSockets returns which process has each of the sockets, by its port, as far as OfPort would.
-func OfSockets(sockets []Socket) map[uint16]Process { return ofSockets(sockets) }
+// OfSockets returns which process has each of the sockets, by its port, as far as OfPort would, until the context ends.
+func OfSockets(ctx context.Context, sockets []Socket) map[uint16]Process {
+	return ofSockets(ctx, sockets)
+}
+
+// PeerUser returns the user to whom the other end of a connection belongs, if that is a process of this host that has accepted it. This is
+// what the kernel says of the socket itself, at this moment: whoever the process is and whatever it shows, its maker is the user who made
+// the socket. It returns an error where the kernel does not say so, and on every system but Linux.
+func PeerUser(conn net.Conn) (uid int, err error) { return peerUser(conn) }
 
 // Program is a process with what can be seen of it.
 type Program struct {
 	Process
-	UID     int
+	UID     int      // its user: the real, effective and saved one
 	Args    []string // its arguments, with the program's name first
-	Sockets []Socket // that it listens on, in this network namespace
+	Sockets []Socket // that its user made and it listens on, in this network namespace
 
-	// Closed says that the process is another user's, so that nobody tells its sockets or its environment.
+	// Closed reports that this process may not look into it, or has not for the limits of this package, or that it has the rights of several
+	// users at once: so its sockets and its environment are not known.
 	Closed bool
 
-	// Elsewhere says that it runs in another network namespace.
+	// Elsewhere reports that it runs in another network namespace.
 	Elsewhere bool
+
+	// Apart reports that it has another mount namespace or root directory than this process: so a path of its own means another file.
+	Apart bool
+
+	// Unmapped reports that it runs in another user namespace, where users have other numbers.
+	Unmapped bool
 }
 
-// VMs returns the processes of this host that run an Erlang VM, none where nobody tells. On macOS, BSD and Windows they are
-// those that listen, without what only /proc tells; on Windows, without arguments.
-func VMs() []Program {
-	return programs(func(name string) bool {
+// VMs returns the processes of this host that run an Erlang VM, and how many more there are that were not looked at, for the limits of
+// this package or the context's end. On macOS, BSD and Windows they are those that listen, without what only /proc tells; on Windows,
+// without arguments.
+func VMs(ctx context.Context) (found []Program, unseen int) {
+	return programs(ctx, func(name string) bool {
 		return name == "beam" || strings.HasPrefix(name, "beam.") || // beam.smp, beam.debug.smp
 			runtime.GOOS == "windows" && (name == "erl" || name == "werl")
 	})
 }
 
-// Epmds returns those that run an epmd.
-func Epmds() []Program { return programs(func(name string) bool { return name == "epmd" }) }
+// Epmds returns those that run an epmd, as VMs does.
+func Epmds(ctx context.Context) (found []Program, unseen int) {
+	return programs(ctx, func(name string) bool { return name == "epmd" })
+}
 
 // Getenv returns a variable of the environment that the process was started with, "" where nobody tells.
 func (p Process) Getenv(key string) string { return getenv(p.PID, key) }
 
-// Path is where a file of the process's own mount namespace is seen from here.
-func (p Process) Path(path string) string { return pathOf(p.PID, path) }
+// Root opens the root directory of the process: absolute paths that it uses, and links in them, begin there. The error is
+// [errors.ErrUnsupported] on every system but Linux.
+func (p Process) Root() (*os.File, error) { return rootOf(p.PID) }
+
+// Inspection is a look into one process, held open: what is read by it later is of the same process, or fails, wherever the root directory
+// of this process is by then.
+type Inspection struct {
+	UID, GID int
+	Groups   []int
+	Args     []string
+
+	dir *os.File
+}
+
+// Inspect looks into a process that is of one user alone. It is for Linux.
+func (p Process) Inspect() (*Inspection, error) { return inspect(p) }
+
+// Getenv is [Process.Getenv], with the rights that this process has by now.
+func (in *Inspection) Getenv(key string) string { return in.getenv(key) }
+
+// Close ends the look.
+func (in *Inspection) Close() error { return in.dir.Close() }
 
 // Since is when the process was started; zero where nobody tells.
 func (p Process) Since() time.Time { return since(p.PID) }

@@ -1,7 +1,9 @@
 package owner
 
 import (
-	"fmt"
+	"bufio"
+	"context"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -11,28 +13,21 @@ import (
 )
 
 func ofPort(port int) (Process, bool) {
-	sockets := inodes(port)
-	if len(sockets) == 0 {
-		return Process{}, false
-	}
-	var found Process
-	for _, pid := range pids() {
-		if hasOne(pid, sockets) {
-			// a systemd that holds a socket for a service is not the one that answers, once that service runs
-			if found = named(pid); found.Name != "systemd" {
-				break
-			}
-		}
-	}
-	return found, found.PID != 0
+	ctx, cancel := context.WithTimeout(context.Background(), lookFor)
+	defer cancel()
+	p, ok := ofSockets(ctx, listening(port))[uint16(port)]
+	return p, ok
 }
 
-func hasPort(pid, port int) bool { return hasOne(pid, inodes(port)) }
-
-// hasOne says whether the process has one of the sockets open. Another user's processes don't show theirs.
-func hasOne(pid int, sockets map[string]bool) (has bool) {
-	eachSocket(pid, func(link string) bool {
-		has = sockets[link]
+func hasPort(pid, port int) (has bool) {
+	sockets := byInode(listening(port))
+	if len(sockets) == 0 {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookFor)
+	defer cancel()
+	eachSocket(ctx, pid, maxDescriptors, func(inode uint32) bool {
+		_, has = sockets[inode]
 		return !has
 	})
 	return has
@@ -45,10 +40,15 @@ func ofLock(path string) (Process, bool) {
 		return Process{}, false
 	}
 	inode := ":" + strconv.FormatUint(info.Sys().(*syscall.Stat_t).Ino, 10)
-	text, _ := os.ReadFile("/proc/locks")
-	for line := range strings.Lines(string(text)) {
+	locks, err := os.Open("/proc/locks")
+	if err != nil {
+		return Process{}, false
+	}
+	defer locks.Close()
+	lines := bufio.NewScanner(io.LimitReader(locks, maxTable))
+	for lines.Scan() {
 		// 1: FLOCK ADVISORY WRITE pid major:minor:inode start end; "1: -> FLOCK …" is one that waits
-		f := strings.Fields(line)
+		f := strings.Fields(lines.Text())
 		if len(f) == 8 && f[1] == "FLOCK" && strings.HasSuffix(f[5], inode) {
 			if pid, err := strconv.Atoi(f[4]); err == nil && pid > 0 {
 				return named(pid), true
@@ -64,6 +64,5 @@ func session(pid int) int {
 }
 
 func named(pid int) Process {
-	comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	return Process{PID: pid, Name: strings.TrimSpace(string(comm))}
+	return Process{PID: pid, Name: strings.TrimSpace(string(read(pid, "comm", maxName)))}
 }

@@ -4,6 +4,10 @@ package owner
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
 	"os/exec"
 	"time"
 )
@@ -15,20 +19,30 @@ func session(int) int               { return 0 }
 func follow(int) *Followed          { return nil }
 func wake(int) bool                 { return false }
 
-func listening(int) []Socket                { return nil }
-func connected(int) []Socket                { return nil }
-func ports() map[uint16]bool                { return nil }
-func ofSockets([]Socket) map[uint16]Process { return nil }
-func getenv(int, string) string             { return "" }
-func pathOf(_ int, path string) string      { return path }
-func since(int) time.Time                   { return time.Time{} }
-func birth(int) string                      { return "" }
-func stopped(int) bool                      { return false }
-func hasTerminal(int) bool                  { return false }
+func listening(int) []Socket    { return nil }
+func connected(int) []Socket    { return nil }
+func ports() map[uint16]bool    { return nil }
+func getenv(int, string) string { return "" }
+func since(int) time.Time       { return time.Time{} }
+func birth(int) string          { return "" }
+func stopped(int) bool          { return false }
+func hasTerminal(int) bool      { return false }
+
+func ofSockets(context.Context, []Socket) map[uint16]Process { return nil }
+
+func peerUser(net.Conn) (int, error) {
+	return 0, fmt.Errorf("this system does not say to whom the connection's other end belongs: %w", errors.ErrUnsupported)
+}
+
+func rootOf(int) (*os.File, error) { return nil, errors.ErrUnsupported }
+
+func inspect(Process) (*Inspection, error) { return nil, errors.ErrUnsupported }
+
+func (*Inspection) getenv(string) string { return "" }
 
 // say is what a program prints, "" if it does not end within a second or two.
-func say(program string, args ...string) string {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+func say(ctx context.Context, program string, args ...string) string {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	out, _ := exec.CommandContext(ctx, program, args...).Output() // none where it is missing
 	return string(out)

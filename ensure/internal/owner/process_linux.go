@@ -1,17 +1,103 @@
 package owner
 
 import (
+	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
+// What is read of a process at most. Its own process decides what most of these files hold.
+const (
+	maxName   = 64       // comm has 15 characters
+	maxStat   = 1 << 12  // stat
+	maxStatus = 1 << 16  // status, which lists the groups
+	maxArgs   = 1 << 17  // cmdline; the kernel's own limit of one argument
+	maxWords  = 1 << 12  // arguments, each of which may be empty
+	maxEnv    = 1 << 20  // environ
+	maxTable  = 32 << 20 // of the kernel's own tables, which are read line by line
+)
+
+// read returns the beginning of a file of /proc/PID, at most that long. It is empty where it cannot be read.
+func read(pid int, name string, most int) []byte {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/%s", pid, name))
+	if err != nil {
+		return nil
+	}
+	return readAll(f, most)
+}
+
+// readAll reads the beginning of a file and closes it.
+func readAll(f *os.File, most int) []byte {
+	defer f.Close()
+	text := make([]byte, 0, min(most, 1<<12))
+	for len(text) < most {
+		n, err := f.Read(text[len(text):min(cap(text), most)])
+		if text = text[:len(text)+n]; err != nil {
+			break
+		}
+		if len(text) == cap(text) {
+			text = slices.Grow(text, min(len(text), most-len(text)))
+		}
+	}
+	return text
+}
+
+// ids are the users and groups of a process, from /proc/PID/status: real, effective, saved and file system's.
+type ids struct {
+	uid, gid [4]int
+	groups   []int
+}
+
+// isOne reports whether all of the four are the same user.
+func (i ids) isOne() bool {
+	return i.uid[0] == i.uid[1] && i.uid[1] == i.uid[2] && i.uid[2] == i.uid[3]
+}
+
+// parseIDs reads the text of a status file. Its first line holds the process's own name, in which the kernel escapes a line end.
+func parseIDs(text string) (i ids, ok bool) {
+	four := func(f []string, to *[4]int) bool {
+		for n := range to {
+			if len(f) != len(to) {
+				return false
+			}
+			id, err := strconv.Atoi(f[n])
+			if err != nil {
+				return false
+			}
+			to[n] = id
+		}
+		return true
+	}
+	var uids, gids, groups bool
+	for line := range strings.Lines(text) {
+		key, rest, _ := strings.Cut(line, ":")
+		switch f := strings.Fields(rest); key {
+		case "Uid":
+			uids = four(f, &i.uid)
+		case "Gid":
+			gids = four(f, &i.gid)
+		case "Groups":
+			groups = strings.HasSuffix(line, "\n")
+			for _, s := range f {
+				id, err := strconv.Atoi(s)
+				groups = groups && err == nil
+				i.groups = append(i.groups, id)
+			}
+		}
+	}
+	return i, uids && gids && groups
+}
+
 // stat returns the fields of /proc/PID/stat from the state on, which is number 3 there, see proc_pid_stat(5).
 func stat(pid int) []string {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	text := read(pid, "stat", maxStat)
 	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // before it is the name, with whatever in it
 }
 
@@ -25,10 +111,7 @@ func birth(pid int) string {
 func since(pid int) time.Time {
 	const perSecond = 100 // USER_HZ, the same on all that Go runs on
 	f := stat(pid)
-	text, _ := os.ReadFile("/proc/stat")
-	_, after, _ := strings.Cut(string(text), "\nbtime ")
-	line, _, _ := strings.Cut(after, "\n")
-	boot, err := strconv.ParseInt(line, 10, 64)
+	boot, err := booted()
 	if len(f) < 20 || err != nil {
 		return time.Time{}
 	}
@@ -47,4 +130,21 @@ func stopped(pid int) bool {
 func hasTerminal(pid int) bool {
 	f := stat(pid)
 	return len(f) > 4 && f[4] != "0"
+}
+
+// booted returns when the kernel started, in seconds of Unix time.
+func booted() (int64, error) {
+	file, err := os.Open("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(io.LimitReader(file, maxTable))
+	lines.Buffer(nil, 1<<20) // the line of interrupts
+	for lines.Scan() {
+		if text, is := strings.CutPrefix(lines.Text(), "btime "); is {
+			return strconv.ParseInt(text, 10, 64)
+		}
+	}
+	return 0, errors.Join(lines.Err(), errors.New("/proc/stat has no btime"))
 }

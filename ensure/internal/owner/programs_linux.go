@@ -2,130 +2,288 @@ package owner
 
 import (
 	"bytes"
+	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-func programs(match func(name string) bool) (found []Program) {
-	var sockets map[string]Socket // when it is needed
-	ours, _ := os.Readlink("/proc/self/ns/net")
-	for _, pid := range pids() {
+// budget is how much of other processes is read and kept at most. Each user has one, so that one cannot use up that of another; and
+// there is one for all of them together.
+type budget struct {
+	programs    int
+	bytes       int // of arguments
+	words       int // arguments, each of which takes more memory than an empty one is long
+	descriptors int // that are looked at
+	sockets     int // which may be shared by many processes
+}
+
+var (
+	ofEach = budget{programs: 512, bytes: 4 << 20, words: 1 << 16, descriptors: maxDescriptors, sockets: 1 << 14}
+	ofAll  = budget{programs: 4096, bytes: 16 << 20, words: 1 << 18, descriptors: 4 * maxDescriptors, sockets: 1 << 16}
+)
+
+// budgets are what is left for each user, and for all. This user's own are not left out for the sake of others'.
+type budgets struct {
+	of  map[int]*budget
+	all budget
+}
+
+// take takes from what is left, and reports whether that was enough.
+func (b *budgets) take(uid int, t budget) bool {
+	of := b.of[uid]
+	if of == nil {
+		of = new(budget)
+		*of = ofEach
+		b.of[uid] = of
+	}
+	return of.take(t) && (uid == os.Geteuid() || b.all.take(t))
+}
+
+func (b *budgets) descriptors(uid int) int {
+	b.take(uid, budget{})
+	if uid == os.Geteuid() {
+		return b.of[uid].descriptors
+	}
+	return min(b.of[uid].descriptors, b.all.descriptors)
+}
+
+func (b *budget) take(t budget) bool {
+	b.programs -= t.programs
+	b.bytes -= t.bytes
+	b.words -= t.words
+	b.descriptors -= t.descriptors
+	b.sockets -= t.sockets
+	return min(b.programs, b.bytes, b.words, b.descriptors, b.sockets) >= 0
+}
+
+func sizeOf(args []string) (b budget) {
+	for _, a := range args {
+		b.bytes += len(a) + 1
+	}
+	b.words = len(args)
+	return b
+}
+
+// maxDescriptors is how many of a process, or of a user's programs, are looked at: a node with as many connections takes 0.3 s.
+const maxDescriptors = 1 << 19
+
+func programs(ctx context.Context, match func(name string) bool) (found []Program, unseen int) {
+	ours := namespacesOf(os.Getpid())
+	budgets := budgets{of: map[int]*budget{}, all: ofAll}
+	for pid := range pids(ctx) {
 		p := named(pid)
 		if !match(p.Name) {
 			continue
 		}
-		dir := fmt.Sprintf("/proc/%d", pid)
-		args := argsOf(pid)
-		info, err := os.Stat(dir)
-		if err != nil || args == nil { // it has ended
+		status := read(pid, "status", maxStatus)
+		if len(status) == 0 { // it has ended
 			continue
 		}
-		q := Program{Process: p, UID: int(info.Sys().(*syscall.Stat_t).Uid), Args: args}
-		theirs, err := os.Readlink(dir + "/ns/net")
-		q.Closed, q.Elsewhere = err != nil, err == nil && theirs != ours
-		if !q.Closed && !q.Elsewhere {
-			if sockets == nil {
-				sockets = byInode(listening(0))
-			}
-			eachSocket(pid, func(link string) bool {
-				if s, ok := sockets[link]; ok {
-					q.Sockets = append(q.Sockets, s)
-				}
-				return true
-			})
+		ids, ok := parseIDs(string(status))
+		q := Program{Process: p, UID: ids.uid[0], Closed: !ids.isOne()}
+		if !ok || !budgets.take(q.UID, budget{programs: 1}) {
+			unseen++
+			continue
 		}
+		args, cut := argsOf(pid)
+		if cut || !budgets.take(q.UID, sizeOf(args)) {
+			unseen++
+			continue
+		}
+		if args == nil { // it has ended
+			continue
+		}
+		q.Args = args
+		theirs := namespacesOf(pid)
+		q.Closed = q.Closed || theirs.net == ""
+		q.Elsewhere = !q.Closed && theirs.net != ours.net
+		q.Apart = !q.Closed && (theirs.mount != ours.mount || !isOurRoot(pid))
+		q.Unmapped = !q.Closed && theirs.user != ours.user
 		found = append(found, q)
 	}
-	return found
-}
-
-// argsOf returns the arguments of a process, nil after its end.
-func argsOf(pid int) []string {
-	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil || len(cmdline) == 0 {
-		return nil
+	if ctx.Err() != nil {
+		unseen++
 	}
-	return strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00")
+	withSockets(ctx, found, &budgets)
+	return found, unseen
 }
 
-func byInode(sockets []Socket) map[string]Socket {
-	m := make(map[string]Socket, len(sockets))
+// withSockets adds to the programs what they listen on. One with more than may be looked at is closed.
+func withSockets(ctx context.Context, found []Program, budgets *budgets) {
+	var sockets map[uint32]Socket // when it is needed
+	for i := range found {
+		q := &found[i]
+		if q.Closed || q.Elsewhere {
+			continue
+		}
+		if sockets == nil {
+			sockets = byInode(listening(0))
+		}
+		enough := true
+		looked, whole := eachSocket(ctx, q.PID, budgets.descriptors(q.UID), func(inode uint32) bool {
+			// a socket of another user that this process inherited is not for it to answer at
+			if s, ok := sockets[inode]; ok && s.UID == q.UID {
+				q.Sockets = append(q.Sockets, s)
+				enough = budgets.take(q.UID, budget{sockets: 1})
+			}
+			return enough
+		})
+		if !budgets.take(q.UID, budget{descriptors: looked}) || !whole || !enough {
+			q.Closed, q.Sockets = true, nil
+		}
+	}
+}
+
+// namespaces are those of a process, "" where this user may not know.
+type namespaces struct{ net, mount, user string }
+
+func namespacesOf(pid int) (n namespaces) {
+	dir := fmt.Sprintf("/proc/%d/ns/", pid)
+	n.net, _ = os.Readlink(dir + "net")
+	n.mount, _ = os.Readlink(dir + "mnt")
+	n.user, _ = os.Readlink(dir + "user")
+	return n
+}
+
+func isOurRoot(pid int) bool {
+	ours, err := os.Stat("/")
+	theirs, terr := os.Stat(fmt.Sprintf("/proc/%d/root", pid))
+	return err == nil && terr == nil && os.SameFile(ours, theirs)
+}
+
+// argsOf returns the arguments of a process, nil after its end, or none and that they are too many.
+func argsOf(pid int) (args []string, cut bool) {
+	return splitArgs(read(pid, "cmdline", maxArgs+1))
+}
+
+func splitArgs(text []byte) (args []string, cut bool) {
+	if len(text) == 0 {
+		return nil, false
+	}
+	if len(text) > maxArgs || bytes.Count(text, []byte{0}) > maxWords {
+		return nil, true
+	}
+	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00"), false
+}
+
+func byInode(sockets []Socket) map[uint32]Socket {
+	m := make(map[uint32]Socket, len(sockets))
 	for _, s := range sockets {
 		m[s.inode] = s
 	}
 	return m
 }
 
-func ofSockets(sockets []Socket) map[uint16]Process {
+// ofSockets looks into the processes of the sockets' own users first: others may have very many descriptors. It looks into all for a
+// socket that its maker passed on, as systemd does.
+func ofSockets(ctx context.Context, sockets []Socket) map[uint16]Process {
 	wanted, found := byInode(sockets), map[uint16]Process{}
-	for _, pid := range pids() {
-		if len(wanted) == 0 {
-			break
-		}
-		var held []string
-		eachSocket(pid, func(link string) bool {
-			if _, ok := wanted[link]; ok {
-				held = append(held, link)
+	makers := map[int]bool{}
+	for _, s := range sockets {
+		makers[s.UID] = true
+	}
+	for _, ofMakers := range []bool{true, false} {
+		for pid := range pids(ctx) {
+			if len(wanted) == 0 {
+				return found
 			}
-			return true
-		})
-		if len(held) == 0 {
-			continue
-		}
-		p := named(pid)
-		for _, link := range held {
-			found[wanted[link].Addr.Port()] = p
-			if p.Name != "systemd" { // see ofPort
-				delete(wanted, link)
+			if uid, ok := userOf(pid); !ok || makers[uid] != ofMakers {
+				continue
+			}
+			var held []uint32
+			eachSocket(ctx, pid, maxDescriptors, func(inode uint32) bool {
+				if _, ok := wanted[inode]; ok {
+					held = append(held, inode)
+				}
+				return len(held) < len(wanted)
+			})
+			if len(held) == 0 {
+				continue
+			}
+			p := named(pid)
+			for _, inode := range held {
+				port := wanted[inode].Addr.Port()
+				// a systemd that holds a socket for a service is not the one that answers, once that service runs
+				if p.Name == "systemd" {
+					found[port] = cmp.Or(found[port], p)
+					continue
+				}
+				found[port] = p
+				delete(wanted, inode)
 			}
 		}
 	}
 	return found
 }
 
-// pids are those of all processes, the oldest first, or nearly so: of those that share a socket, it has made it.
-func pids() (all []int) {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
-	for _, name := range names {
-		if pid, err := strconv.Atoi(name); err == nil {
-			all = append(all, pid)
-		}
-	}
-	return all
+func userOf(pid int) (uid int, ok bool) {
+	var st unix.Stat_t
+	err := unix.Stat("/proc/"+strconv.Itoa(pid), &st)
+	return int(st.Uid), err == nil
 }
 
-// eachSocket calls f for each socket of the process, by its name in /proc/PID/fd, until f returns false. Another user's
-// process shows none.
-func eachSocket(pid int, f func(link string) bool) {
-	dir, err := os.Open("/proc/" + strconv.Itoa(pid) + "/fd")
+// pids are those of all processes, the oldest first, or nearly so: of those that share a socket, it has made it. It ends with the context.
+func pids(ctx context.Context) func(yield func(int) bool) {
+	return func(yield func(int) bool) {
+		eachName("/proc", func(dir *os.File, name string) bool {
+			pid, err := strconv.Atoi(name)
+			return ctx.Err() == nil && (err != nil || yield(pid))
+		})
+	}
+}
+
+// eachName calls f for each entry of a directory, some hundreds at a time, until f returns false, and reports whether it got to the end.
+func eachName(path string, f func(dir *os.File, name string) bool) (whole bool) {
+	dir, err := os.Open(path)
 	if err != nil {
-		return
+		return false
 	}
 	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
+	for {
+		names, err := dir.Readdirnames(512)
+		for _, name := range names {
+			if !f(dir, name) {
+				return false
+			}
+		}
+		if err != nil {
+			return len(names) == 0
+		}
+	}
+}
+
+// eachSocket calls f for each socket of the process, by its inode, until f returns false, but looks at no more descriptors than that. It
+// returns how many it looked at, and whether they were all; another user's process shows none, which are all.
+func eachSocket(ctx context.Context, pid, most int, f func(inode uint32) bool) (looked int, whole bool) {
+	const prefix = "socket:["
 	var link [64]byte
-	for _, name := range names {
-		n, err := unix.Readlinkat(int(dir.Fd()), name, link[:])
-		if err == nil && bytes.HasPrefix(link[:n], []byte("socket:")) && !f(string(link[:n])) {
-			return
+	whole = true
+	eachName("/proc/"+strconv.Itoa(pid)+"/fd", func(dir *os.File, name string) bool {
+		if looked++; looked > most || looked%64 == 0 && ctx.Err() != nil {
+			whole = false
+			return false
 		}
-	}
+		n, err := unix.Readlinkat(int(dir.Fd()), name, link[:])
+		if err != nil || !bytes.HasPrefix(link[:n], []byte(prefix)) {
+			return true
+		}
+		inode, err := strconv.ParseUint(string(link[len(prefix):n-1]), 10, 32)
+		return err != nil || f(uint32(inode))
+	})
+	return looked, whole
 }
 
-func getenv(pid int, key string) string {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	for v := range bytes.SplitSeq(text, []byte{0}) {
+func getenv(pid int, key string) string { return find(read(pid, "environ", maxEnv), key) }
+
+// find returns a variable of an environment.
+func find(environ []byte, key string) string {
+	for v := range bytes.SplitSeq(environ, []byte{0}) {
 		if value, ok := bytes.CutPrefix(v, []byte(key+"=")); ok {
 			return string(value)
 		}
@@ -133,11 +291,40 @@ func getenv(pid int, key string) string {
 	return ""
 }
 
-func pathOf(pid int, path string) string {
-	ours, _ := os.Readlink("/proc/self/ns/mnt")
-	theirs, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", pid))
-	if err != nil || ours == theirs {
-		return path
-	}
-	return filepath.Join(fmt.Sprintf("/proc/%d/root", pid), path)
+func rootOf(pid int) (*os.File, error) {
+	return os.OpenFile(fmt.Sprintf("/proc/%d/root", pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }
+
+func inspect(p Process) (in *Inspection, err error) {
+	fd, err := unix.Open(fmt.Sprintf("/proc/%d", p.PID), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("open", err)
+	}
+	in = &Inspection{dir: os.NewFile(uintptr(fd), "process")}
+	ids, ok := parseIDs(string(in.read("status", maxStatus)))
+	args, cut := splitArgs(in.read("cmdline", maxArgs+1))
+	switch {
+	case !ok:
+		err = errors.New("its users could not be read")
+	case !ids.isOne():
+		err = errors.New("it has the rights of several users")
+	case cut || args == nil:
+		err = errors.New("its arguments could not be read")
+	}
+	if err != nil {
+		in.Close()
+		return nil, err
+	}
+	in.UID, in.GID, in.Groups, in.Args = ids.uid[0], ids.gid[1], ids.groups, args
+	return in, nil
+}
+
+func (in *Inspection) read(name string, most int) []byte {
+	fd, err := unix.Openat(int(in.dir.Fd()), name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	return readAll(os.NewFile(uintptr(fd), name), most)
+}
+
+func (in *Inspection) getenv(key string) string { return find(in.read("environ", maxEnv), key) }

@@ -1,0 +1,83 @@
+package owner
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// overflowUser is what the kernel says of a user who has no number in this user namespace (proc_sys_kernel(5), overflowuid).
+const overflowUser = 65534
+
+var errNotAccepted = errors.New("no process of this host has accepted the connection")
+
+func peerUser(conn net.Conn) (uid int, err error) {
+	ours, ok := conn.LocalAddr().(*net.TCPAddr)
+	theirs, ok2 := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok || !ok2 {
+		return 0, fmt.Errorf("%v is no TCP connection", conn.RemoteAddr())
+	}
+	m, err := diagnoseOne(theirs.AddrPort(), ours.AddrPort())
+	switch {
+	case err == unix.ENOENT:
+		return 0, errNotAccepted // it has ended, or is of another host
+	case err != nil:
+		return 0, fmt.Errorf("the kernel does not say to whom the connection's other end belongs: %w", err)
+	case m.state() != stateOfEstablished || m.port() != theirs.AddrPort().Port() || m.inode() == 0:
+		return 0, errNotAccepted // not yet, or closed: of such a socket the kernel says that it is root's
+	case m.uid() == overflowUser:
+		return 0, errors.New("the connection's other end belongs to a user who has no number here")
+	}
+	return m.uid(), nil
+}
+
+const stateOfEstablished = 1 // TCP_ESTABLISHED
+
+func (m message) state() byte { return m[1] }
+
+// diagnoseOne asks for the one socket with these two addresses. Where there is none it may be one that listens, else the error is ENOENT.
+func diagnoseOne(source, to netip.AddrPort) (message, error) {
+	source, to = netip.AddrPortFrom(source.Addr().Unmap(), source.Port()), netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
+	family := byte(unix.AF_INET)
+	if source.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	fd, err := diagSocket()
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	req := diagRequest(family, ^uint32(0), source.Port(), to.Port(), 0)
+	id := req[diagID:]
+	copy(id[4:], source.Addr().AsSlice())
+	copy(id[20:], to.Addr().AsSlice())
+	for i := 40; i < 48; i++ { // INET_DIAG_NOCOOKIE
+		id[i] = 0xff
+	}
+	if err := unix.Sendto(fd, req, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return nil, err
+	}
+	var buf [1 << 12]byte
+	n, _, err := unix.Recvfrom(fd, buf[:], 0)
+	for err == unix.EINTR {
+		n, _, err = unix.Recvfrom(fd, buf[:], 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	native := binary.NativeEndian
+	if n < diagHeader+4 {
+		return nil, fmt.Errorf("netlink reply of %d bytes", n)
+	}
+	switch kind := native.Uint16(buf[4:]); {
+	case kind == unix.NLMSG_ERROR:
+		return nil, unix.Errno(-int32(native.Uint32(buf[diagHeader:])))
+	case kind != unix.SOCK_DIAG_BY_FAMILY || n < diagHeader+72:
+		return nil, fmt.Errorf("netlink message of type %d and %d bytes", kind, n)
+	}
+	return message(buf[diagHeader:n]), nil
+}
