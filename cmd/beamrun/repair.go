@@ -206,9 +206,9 @@ func (a *app) sayAttempts(attempts []*attempt, unseen int) error {
 
 // noneLost says of what was looked at that all is right with it.
 func noneLost(unseen int) string {
-	vms := "VMs"
+	vms, were := "VMs", "were"
 	if unseen == 1 {
-		vms = "VM"
+		vms, were = "VM", "was"
 	}
 	switch {
 	case unseen == 0:
@@ -216,7 +216,7 @@ func noneLost(unseen int) string {
 	case os.Geteuid() == 0:
 		return fmt.Sprintf("no node that was looked at has lost its name; %d %s could not be looked at", unseen, vms)
 	}
-	return fmt.Sprintf("no node of yours has lost its name; %d %s of other users not looked at: sudo beamrun repair", unseen, vms)
+	return fmt.Sprintf("no node of yours has lost its name; %d %s of other users %s not looked at", unseen, vms, were)
 }
 
 func (o *attempt) String() string {

@@ -481,9 +481,9 @@ func (h *repairHost) attempts(args ...string) (all []attempted) {
 	return out.Nodes
 }
 
-// A cookie that is given for all is not tried on other users' nodes, of which one may be none.
+// A cookie that is given is shown to this user's own nodes alone.
 func TestRefuseStrangers(t *testing.T) {
-	ours, theirs, cannot := &attempt{}, &attempt{}, &attempt{err: errors.New("lost anyway")}
+	ours, theirs, cannot := &attempt{state: "lost"}, &attempt{state: "lost"}, &attempt{state: "lost", err: errors.New("lost anyway")}
 	ours.node.UID, theirs.node.UID, cannot.node.UID = os.Geteuid(), os.Geteuid()+1, os.Geteuid()+1
 	refuseStrangers([]*attempt{ours, theirs, cannot})
 	var e *orphan.Error

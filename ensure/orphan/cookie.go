@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+
+	"github.com/beamrun/beamrun/cookie"
 )
 
 // cookie returns the cookie that this user's node was started with: that of its arguments (-setcookie), the one that beamrun handed it
@@ -50,11 +52,18 @@ func (n Node) cookie(ctx context.Context) (string, *Error) {
 	if r.err == nil {
 		return r.cookie, nil
 	}
-	hint := ""
-	if errors.Is(r.err, fs.ErrNotExist) {
-		hint = "say where its cookie is: --cookie SOURCE"
+	file := new(cookie.FileError)
+	if !errors.As(r.err, &file) {
+		return "", n.problem(KindCookie, "", "its cookie file: %w", r.err)
 	}
-	return "", n.problem(KindCookie, hint, "its %w", r.err)
+	hint := ""
+	switch {
+	case errors.Is(r.err, fs.ErrNotExist):
+		hint = "say where its cookie is: --cookie SOURCE"
+	case n.from == nil && !n.vm.Apart: // else the path means another file to whoever reads this
+		hint = file.Hint
+	}
+	return "", n.problem(KindCookie, hint, "its cookie file %s: %w", plain(file.Path), file.Err)
 }
 
 func (n Node) getenv(key string) string {

@@ -3,6 +3,7 @@ package orphan
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -31,7 +32,12 @@ func (n Node) find(path string) (*safepath.Found, error) {
 
 // load reads the cookie file at a path of the node's own. It has to belong to the node's user.
 func (n Node) load(path string) (string, error) {
-	fail := func(err error) (string, error) { return "", &cookie.FileError{Path: path, Err: err} }
+	fail := func(err error) (string, error) {
+		if e := new(fs.PathError); errors.As(err, &e) {
+			err = e.Err
+		}
+		return "", &cookie.FileError{Path: path, Err: err}
+	}
 	found, err := n.find(path)
 	if err != nil {
 		return fail(err)

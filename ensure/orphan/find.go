@@ -104,21 +104,21 @@ func (s search) look(ctx context.Context, vm owner.Program) Node {
 	case vm.Closed && s.ports[n.Short()] != 0:
 		return Node{} // by all that can be seen
 	case vm.Closed:
-		return apart(KindUser, "as that user, or as root: "+n.repair(shell.New("sudo", "beamrun")),
+		return apart(KindUser, "as that user or as root: "+n.repair(shell.New("sudo", "beamrun")),
 			"it is another user's (uid %d, pid %d), or this user may not look into it", n.UID, n.PID)
 	}
 	if directory := NodesFolder(vm.Args); directory != "" {
 		switch there, err := n.hasFile(directory); {
 		case err != nil:
-			return apart(KindEpmdless, "", "it does without epmd, by files in %.255q, which could not be looked at: %w", directory, err)
+			return apart(KindEpmdless, "", "it does without epmd, by files in %s, which could not be looked at: %w", plain(directory), err)
 		case there:
-			return apart(KindEpmdless, "", "it does without epmd: it is registered by its file in %.255q", directory)
+			return apart(KindEpmdless, "", "it does without epmd: it is registered by its file in %s", plain(directory))
 		}
 		return apart(KindEpmdless, "it makes it anew within 2 s; where it can't, beamrun doctor says so",
-			"it does without epmd, and its file in %.255q is gone", directory)
+			"it does without epmd, and its file in %s is gone", plain(directory))
 	}
 	if m := epmdModule(vm.Args); m != "" {
-		return apart(KindEpmdless, "", "%v does without epmd: its epmd_module is %.255q", vm.Process, m)
+		return apart(KindEpmdless, "", "%v does without epmd: its epmd_module is %s", vm.Process, plain(m))
 	}
 	at := func(port uint16) int {
 		return slices.IndexFunc(vm.Sockets, func(l owner.Socket) bool { return l.Addr.Port() == port })

@@ -2,6 +2,7 @@ package orphan
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,35 +37,50 @@ func (n Node) registerByHelper(ctx context.Context, addr netip.AddrPort, helper 
 	if err != nil {
 		return n.problem(KindRefused, "", "%w", err)
 	}
-	running, cancel := context.WithCancel(ctx)
-	defer cancel()
-	cmd := exec.CommandContext(running, helper[0], helper[1:]...)
-	cmd.Env, cmd.Dir, cmd.Stdin = []string{}, "/", bytes.NewReader(text)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.WaitDelay = 100 * time.Millisecond
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		// what counts for Pdeathsig is the end of the thread
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err = cmd.Start()
-	}
-	if err != nil {
-		return n.problem(KindRefused, "", "the helper that becomes uid %d could not be started: %w", n.UID, err)
-	}
-	var said reply
-	err = readJSON(out, &said)
-	cancel() // it has said what it had to say, or too much
-	cmd.Wait()
+	said, err := talk(ctx, helper, text)
 	switch {
 	case err != nil:
-		return n.problem(KindRefused, "", "the helper that became uid %d did not say what it did: %w", n.UID, errors.Join(err, ctx.Err()))
+		return n.problem(KindRefused, "", "the helper that becomes uid %d: %w", n.UID, errors.Join(err, ctx.Err()))
 	case said.Kind == "":
 		return n.registered(ctx, addr)
 	case !slices.Contains(kinds, said.Kind):
 		return n.problem(KindRefused, "", "the helper that became uid %d says %.40q", n.UID, said.Kind)
 	}
 	return n.problem(said.Kind, clip(said.Hint), "%s", clip(said.Text))
+}
+
+// talk starts a helper, tells it what to do, and returns what it says. It has no descriptor but its pipes, an empty environment, and can
+// gain no rights by what it may start; it ends with this process.
+func talk(ctx context.Context, helper []string, text []byte) (said reply, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, helper[0], helper[1:]...)
+	cmd.Args[0] = os.Args[0] // most often it is this very program
+	cmd.Env, cmd.Dir, cmd.Stdin = []string{}, "/", bytes.NewReader(text)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.WaitDelay = 100 * time.Millisecond
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return said, err
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		// The thread is never unlocked, so it ends with this goroutine: what is set here is inherited by the helper, and by nothing else.
+		// It has to last as long as the helper, which Pdeathsig would else end.
+		runtime.LockOSThread()
+		if err = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			return
+		}
+		if err = cmd.Start(); err != nil {
+			return
+		}
+		err = readJSON(out, &said)
+		cancel() // it has said what it had to say, or too much
+		cmd.Wait()
+	}()
+	<-done
+	return said, err
 }
 
 // clip shortens a text of another user's to what a message may hold, on one line.
@@ -78,7 +94,6 @@ func clip(s string) string {
 // with that user's cookie, and says to out how that went. It is for a process that has done nothing yet and ends afterwards; only root may
 // run it, and it is of use to nobody but RegisterItself.
 func Helper(in io.Reader, out io.Writer) error {
-	runtime.LockOSThread() // the root directory is to be this thread's, and what follows happens on it
 	var r request
 	if err := readJSON(in, &r); err != nil {
 		return fmt.Errorf("orphan: what to do: %w", err)
@@ -107,7 +122,7 @@ func (n *Node) become() error {
 	}
 	// With one of these bits set, a process that becomes another user keeps its rights.
 	if bits, err := unix.PrctlRetInt(unix.PR_GET_SECUREBITS, 0, 0, 0, 0); err != nil || bits != 0 {
-		return fmt.Errorf("its securebits are %#x: %w", bits, errors.Join(err))
+		return fmt.Errorf("securebits %#x: %w", bits, cmp.Or(err, errors.ErrUnsupported))
 	}
 	if err := closeInherited(); err != nil {
 		return err
@@ -133,12 +148,11 @@ func (n *Node) become() error {
 		do   func() error
 	}{
 		{"prctl", func() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }},
-		{"prctl", func() error { return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }},
-		{"unshare", func() error { return unix.Unshare(unix.CLONE_FS) }},
+		// of all threads, which share them
 		{"fchdir", func() error { return unix.Fchdir(int(root.Fd())) }},
 		{"chroot", func() error { return unix.Chroot(".") }},
 		{"chdir", func() error { return unix.Chdir("/") }},
-		// package syscall's, for those are of all threads
+		// package syscall's change all threads, and with them go the capabilities
 		{"setgroups", func() error { return syscall.Setgroups(from.Groups) }},
 		{"setresgid", func() error { return syscall.Setresgid(from.GID, from.GID, from.GID) }},
 		{"setresuid", func() error { return syscall.Setresuid(from.UID, from.UID, from.UID) }},

@@ -170,11 +170,7 @@ func show(term any) string {
 	}
 	switch t := term.(type) {
 	case atom:
-		quoted := strconv.Quote(string(t))
-		if inner := quoted[1 : len(quoted)-1]; inner != string(t) {
-			return "'" + inner + "'"
-		}
-		return string(t)
+		return plain(string(t))
 	case string:
 		return strconv.Quote(t)
 	case []any:
@@ -183,4 +179,13 @@ func show(term any) string {
 		return "[" + join(t) + "]"
 	}
 	return fmt.Sprint(term)
+}
+
+// plain is a text from outside as it is, if it can do no harm in a message; else quoted.
+func plain(s string) string {
+	const most = 255
+	if quoted := strconv.Quote(s); quoted[1:len(quoted)-1] != s || len(s) > most {
+		return strconv.Quote(s[:min(len(s), most)])
+	}
+	return s
 }

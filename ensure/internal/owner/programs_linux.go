@@ -34,6 +34,8 @@ type budgets struct {
 	all budget
 }
 
+func newBudgets() budgets { return budgets{of: map[int]*budget{}, all: ofAll} }
+
 // take takes from what is left, and reports whether that was enough.
 func (b *budgets) take(uid int, t budget) bool {
 	of := b.of[uid]
@@ -75,7 +77,7 @@ const maxDescriptors = 1 << 19
 
 func programs(ctx context.Context, match func(name string) bool) (found []Program, unseen int) {
 	ours := namespacesOf(os.Getpid())
-	budgets := budgets{of: map[int]*budget{}, all: ofAll}
+	here, elsewhere := newBudgets(), newBudgets()
 	for pid := range pids(ctx) {
 		p := named(pid)
 		if !match(p.Name) {
@@ -86,31 +88,35 @@ func programs(ctx context.Context, match func(name string) bool) (found []Progra
 			continue
 		}
 		ids, ok := parseIDs(string(status))
-		q := Program{Process: p, UID: ids.uid[0], Closed: !ids.isOne()}
-		if !ok || !budgets.take(q.UID, budget{programs: 1}) {
-			unseen++
-			continue
-		}
-		args, cut := argsOf(pid)
-		if cut || !budgets.take(q.UID, sizeOf(args)) {
-			unseen++
-			continue
-		}
-		if args == nil { // it has ended
-			continue
-		}
-		q.Args = args
 		theirs := namespacesOf(pid)
-		q.Closed = q.Closed || theirs.net == ""
-		q.Elsewhere = !q.Closed && theirs.net != ours.net
+		q := Program{Process: p, UID: ids.uid[0], Closed: !ok || !ids.isOne() || theirs.net == ""}
+		q.Elsewhere = theirs.net != "" && theirs.net != ours.net
 		q.Apart = !q.Closed && (theirs.mount != ours.mount || !isOurRoot(pid))
 		q.Unmapped = !q.Closed && theirs.user != ours.user
-		found = append(found, q)
+		budgets := &here
+		if q.Elsewhere { // a container may have as many as it likes
+			budgets = &elsewhere
+		}
+		args, cut := []string(nil), false
+		if budgets.take(q.UID, budget{programs: 1}) {
+			args, cut = argsOf(pid)
+		} else {
+			cut = true
+		}
+		switch {
+		case cut || !budgets.take(q.UID, sizeOf(args)):
+			if !q.Elsewhere { // this epmd is none of theirs
+				unseen++
+			}
+		case args != nil: // else it has ended
+			q.Args = args
+			found = append(found, q)
+		}
 	}
 	if ctx.Err() != nil {
 		unseen++
 	}
-	withSockets(ctx, found, &budgets)
+	withSockets(ctx, found, &here)
 	return found, unseen
 }
 
