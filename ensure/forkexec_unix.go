@@ -3,7 +3,8 @@
 package ensure
 
 import (
-	"sync"
+	"os"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -11,31 +12,42 @@ import (
 
 // Go marks each descriptor that it opens close-on-exec. What this process inherited (a shell's `exec 9>lock`, a CI
 // runner's pipe) bears no mark and would go on into the daemon, which would hold it open for good. It must not be
-// closed either: the program that is launched afterwards may want it (sd_listen_fds(3)).
+// closed or marked here: the program that is launched afterwards may want it (sd_listen_fds(3)), and another goroutine
+// may use its number for something else at any moment. So it is closed in the child, between fork and exec.
 
-var marking sync.Mutex
-
-// forkExecMarked marks the inherited descriptors close-on-exec for the time of the fork. A child that another
-// goroutine starts in that moment lacks them too; where the system can, forkExec of Linux avoids that.
-func forkExecMarked(path string, args []string, attr *syscall.ProcAttr) (int, error) {
-	marking.Lock()
-	defer marking.Unlock()
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return 0, err
+// forkExec is syscall.ForkExec with a child that gets attr.Files and no other descriptor. (What C code in this process
+// opens unmarked, in that very moment, would go on.)
+func forkExec(path string, args []string, attr *syscall.ProcAttr) (pid int, err error) {
+	const closed = ^uintptr(0) // for syscall.ForkExec
+	own := *attr
+	for last := lastInherited(); len(own.Files) <= last; {
+		own.Files = append(own.Files[:len(own.Files):len(own.Files)], closed)
 	}
-	for fd := range int(min(limit.Cur, 1<<16)) {
-		if fd < 3 {
-			continue
-		}
+	return syscall.ForkExec(path, args, &own)
+}
+
+// lastInherited returns the highest descriptor that a child would get, 2 if it gets only the standard ones.
+func lastInherited() int {
+	last := 2
+	look := func(fd int) {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		if err != nil || flags&unix.FD_CLOEXEC != 0 {
-			continue
+		if err == nil && flags&unix.FD_CLOEXEC == 0 {
+			last = max(last, fd)
 		}
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, flags|unix.FD_CLOEXEC); err != nil {
-			return 0, err
-		}
-		defer unix.FcntlInt(uintptr(fd), unix.F_SETFD, flags)
 	}
-	return syscall.ForkExec(path, args, attr)
+	if entries, err := os.ReadDir("/dev/fd"); err == nil {
+		for _, e := range entries {
+			if fd, err := strconv.Atoi(e.Name()); err == nil {
+				look(fd)
+			}
+		}
+		return last
+	}
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil {
+		for fd := 3; fd < int(min(limit.Cur, 1<<16)); fd++ {
+			look(fd)
+		}
+	}
+	return last
 }

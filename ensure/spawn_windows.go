@@ -1,6 +1,7 @@
 package ensure
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"time"
@@ -11,17 +12,24 @@ import (
 // spawn starts a program that shall outlive us, without a console and deaf to the Ctrl-C of ours. Go hands down only
 // the three standard handles.
 func spawn(path string, args, env []string, stderr *os.File) (*process, error) {
-	cmd := &exec.Cmd{
-		Path:   path,
-		Args:   args,
-		Env:    env,
-		Dir:    os.Getenv("SystemRoot"),
-		Stderr: stderr,
-		SysProcAttr: &windows.SysProcAttr{
-			CreationFlags: windows.DETACHED_PROCESS | windows.CREATE_NEW_PROCESS_GROUP,
-		},
+	start := func(flags uint32) (*exec.Cmd, error) {
+		cmd := &exec.Cmd{
+			Path:        path,
+			Args:        args,
+			Env:         env,
+			Dir:         os.Getenv("SystemRoot"),
+			Stderr:      stderr,
+			SysProcAttr: &windows.SysProcAttr{CreationFlags: windows.DETACHED_PROCESS | windows.CREATE_NEW_PROCESS_GROUP | flags},
+		}
+		return cmd, cmd.Start()
 	}
-	if err := cmd.Start(); err != nil {
+	// A launcher's job, which a CI runner or a service makes, would end the daemon with it, and keep epmd.exe from being
+	// replaced. Not every job lets a process leave it.
+	cmd, err := start(windows.CREATE_BREAKAWAY_FROM_JOB)
+	if errors.Is(err, windows.ERROR_ACCESS_DENIED) {
+		cmd, err = start(0)
+	}
+	if err != nil {
 		return nil, err
 	}
 	p := &process{pid: cmd.Process.Pid, exited: make(chan struct{})}

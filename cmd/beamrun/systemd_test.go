@@ -26,6 +26,14 @@ import (
 // These run where .ci/systemd boots a systemd: as root, in a file system that is thrown away, and on port 4369 of a network
 // of its own.
 
+// Elsewhere these tests would write a machine's units, end its epmd and reboot it.
+func init() {
+	if _, err := os.Stat("/io/thrown-away"); err != nil {
+		fmt.Fprintln(os.Stderr, "the tests with the tag systemd change the system and reboot it; they run in .ci/systemd only:", err)
+		os.Exit(1)
+	}
+}
+
 const epmdAddr = "127.0.0.1:4369"
 
 const installed = "/usr/local/bin/beamrun"

@@ -1,8 +1,7 @@
 package owner
 
 import (
-	"bytes"
-	"fmt"
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -34,19 +33,9 @@ func follow(port int) *Followed {
 			close(gone)
 		}
 	}()
-	return &Followed{Process: p, Gone: gone, Close: f.Close}
-}
-
-// wake is called every second or so: package os would have the runtime's poller take the file, and let it go again.
-func wake(pid int) bool {
-	fd, err := unix.Open(fmt.Sprintf("/proc/%d/stat", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false
+	resume := func() (err error) {
+		cerr := conn.Control(func(fd uintptr) { err = unix.PidfdSendSignal(int(fd), unix.SIGCONT, nil, 0) })
+		return errors.Join(cerr, err)
 	}
-	defer unix.Close(fd)
-	var stat [64]byte // pid (name) state …; a name has 15 characters at most
-	n, _ := unix.Read(fd, stat[:])
-	_, after, _ := bytes.Cut(stat[:max(n, 0)], []byte(") "))
-	// T is stopped by a signal; t, by a debugger, is left to it
-	return bytes.HasPrefix(after, []byte("T ")) && unix.Kill(pid, unix.SIGCONT) == nil
+	return &Followed{Process: p, Gone: gone, Close: f.Close, resume: resume}
 }

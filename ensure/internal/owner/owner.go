@@ -50,14 +50,16 @@ type Followed struct {
 	Process
 	Gone  <-chan struct{} // closed when it has ended
 	Close func() error    // ends the wait for that
+
+	resume func() error // sends it SIGCONT, and no other process that has its pid later
 }
 
 // Follow follows the process that listens on the TCP port now. It returns nil when nobody tells which that is, and on
 // every system but Linux.
 func Follow(port int) *Followed { return follow(port) }
 
-// Wake continues the process (SIGCONT) if it is stopped, and says whether it did.
-func (f *Followed) Wake() bool { return wake(f.PID) }
+// Wake continues the process (SIGCONT) if it is stopped by a signal, and reports whether it did.
+func (f *Followed) Wake() bool { return f.Stopped() && f.resume() == nil }
 
 // OfLock returns the process that holds the flock(2) of a file. It returns false when nobody does, and on every system
 // but Linux.

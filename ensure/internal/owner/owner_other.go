@@ -17,7 +17,6 @@ func hasPort(int, int) bool         { return true }
 func ofLock(string) (Process, bool) { return Process{}, false }
 func session(int) int               { return 0 }
 func follow(int) *Followed          { return nil }
-func wake(int) bool                 { return false }
 
 func listening(int) []Socket    { return nil }
 func connected(int) []Socket    { return nil }

@@ -122,6 +122,7 @@ func since(pid int) time.Time {
 	return time.Unix(boot, 0).Add(time.Duration(ticks) * time.Second / perSecond)
 }
 
+// stopped is asked every second or so by a watch. "t", stopped by a debugger, is another state.
 func stopped(pid int) bool {
 	f := stat(pid)
 	return len(f) > 0 && f[0] == "T"
