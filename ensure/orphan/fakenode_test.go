@@ -116,30 +116,31 @@ func (n fakeNode) serve(c net.Conn) {
 		isSilent(c)
 		return
 	}
-	var size [4]byte
-	io.ReadFull(c, size[:])
-	request := make([]byte, min(binary.BigEndian.Uint32(size[:]), 1<<16))
-	if _, err := io.ReadFull(c, request); err != nil || request[0] != 112 || request[1] != tagVersion {
-		return
-	}
-	control, rest, err := readTerm(request[2:])
-	if err != nil || show(control) != "{6,pid,,rex}" || rest[0] != tagVersion {
-		return
-	}
-	asked, rest, err := readTerm(rest[1:])
-	if err != nil || len(rest) != 0 {
-		return
-	}
-	// {Pid, {call, Module, Function, Args, GroupLeader}}
-	for _, b := range n.noise {
-		c.Write(long(b))
-	}
-	if result := n.call(asked.([]any)[1].([]any)[3].(list)); result != nil {
+	for {
+		var size [4]byte
+		io.ReadFull(c, size[:])
+		request := make([]byte, min(binary.BigEndian.Uint32(size[:]), 1<<16))
+		if _, err := io.ReadFull(c, request); err != nil || len(request) < 2 || request[0] != 112 || request[1] != tagVersion {
+			return
+		}
+		control, rest, err := readTerm(request[2:])
+		if err != nil || show(control) != "{6,pid,,rex}" || rest[0] != tagVersion {
+			return
+		}
+		asked, rest, err := readTerm(rest[1:])
+		if err != nil || len(rest) != 0 {
+			return
+		}
+		// {Pid, {call, Module, Function, Args, GroupLeader}}
+		for _, b := range n.noise {
+			c.Write(long(b))
+		}
+		result := n.call(asked.([]any)[1].([]any)[3].(list))
+		if result == nil {
+			return
+		}
 		c.Write(long(result))
-	} else {
-		return
 	}
-	isSilent(c)
 }
 
 func long(b []byte) []byte { return append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...) }

@@ -60,7 +60,8 @@ func Find(ctx context.Context, addr netip.AddrPort) (nodes []Node, unseen int, e
 	}
 	nodes = slices.DeleteFunc(nodes, func(n Node) bool { return n.Name == "" })
 	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.PID-b.PID) })
-	s.judge(nodes)
+	s.judge(ctx, nodes)
+	nodes = slices.DeleteFunc(nodes, func(n Node) bool { return n.Problem == nil && s.ports[n.Short()] == n.Addr.Port() }) // by now
 	return nodes, unseen, nil
 }
 
@@ -199,25 +200,58 @@ func (s search) ask(ctx context.Context, n Node) Node {
 	return n
 }
 
+// takenFor is how long a name may be another's, at a port where nobody listens, until that counts: epmd hears a moment later that a node
+// has ended, and the next one of that name may be there within milliseconds (otp#11083).
+const takenFor = 300 * time.Millisecond
+
 // judge finds what stands against the nodes' names.
-func (s search) judge(found []Node) {
-	bearers := map[string][]string{}
-	for _, n := range found {
-		if n.Problem == nil {
-			bearers[n.Short()] = append(bearers[n.Short()], fmt.Sprintf("pid %d, port %d", n.PID, n.Addr.Port()))
+func (s search) judge(ctx context.Context, found []Node) {
+	for wait := 10 * time.Millisecond; ; wait *= 2 {
+		stale := false
+		bearers := map[string][]string{}
+		for _, n := range found {
+			if n.Problem == nil {
+				bearers[n.Short()] = append(bearers[n.Short()], fmt.Sprintf("pid %d, port %d", n.PID, n.Addr.Port()))
+			}
+		}
+		problems := make([]*Error, len(found))
+		for i, n := range found {
+			if n.Problem != nil {
+				continue
+			}
+			if port, ok := s.ports[n.Short()]; ok && port != n.Addr.Port() {
+				problems[i] = n.taken(port)
+				stale = stale || len(owner.Listening(int(port))) == 0
+			} else if all := bearers[n.Short()]; len(all) > 1 {
+				problems[i] = n.problem(KindTwins, "end all but one of them", "%d nodes of this host have the name %s: %s",
+					len(all), n.Short(), strings.Join(all, "; "))
+			}
+		}
+		if !stale || wait > takenFor/2 || !s.askAgain(ctx, wait) {
+			for i, p := range problems {
+				found[i].Problem = cmp.Or(found[i].Problem, p)
+			}
+			return
 		}
 	}
-	for i, n := range found {
-		if n.Problem != nil {
-			continue
-		}
-		if port, ok := s.ports[n.Short()]; ok && port != n.Addr.Port() {
-			found[i].Problem = n.taken(port)
-		} else if all := bearers[n.Short()]; len(all) > 1 {
-			found[i].Problem = n.problem(KindTwins, "end all but one of them", "%d nodes of this host have the name %s: %s",
-				len(all), n.Short(), strings.Join(all, "; "))
-		}
+}
+
+// askAgain asks for the names after a while, and reports whether that was possible.
+func (s search) askAgain(ctx context.Context, wait time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(wait):
 	}
+	registered, err := epmd.Names(ctx, s.epmd.String())
+	if err != nil {
+		return false
+	}
+	clear(s.ports)
+	for _, n := range registered {
+		s.ports[n.Name] = n.Port
+	}
+	return true
 }
 
 // taken is the problem of a node whose name epmd has at another port.

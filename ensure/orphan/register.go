@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/internal/shell"
@@ -74,22 +75,37 @@ func (n Node) register(ctx context.Context, addr netip.AddrPort, cookie string) 
 	case err != nil:
 		return n.problem(KindSilent, "", "at %s: %w", n.Addr, err)
 	}
-	result, err := p.call("erl_epmd", "register_node", n.Short(), int(n.Addr.Port()))
-	if err != nil {
-		return n.problem(KindSilent, "", "at %s: its answer: %w", n.Addr, err)
+	for wait := 20 * time.Millisecond; ; wait *= 2 {
+		result, err := p.call("erl_epmd", "register_node", n.Short(), int(n.Addr.Port()))
+		if err != nil {
+			return n.problem(KindSilent, "", "at %s: its answer: %w", n.Addr, err)
+		}
+		verdict, again := n.outcome(ctx, addr, result)
+		if !again || wait > takenFor/2 {
+			return verdict
+		}
+		select {
+		case <-ctx.Done():
+			return verdict
+		case <-time.After(wait):
+		}
 	}
+}
+
+// outcome says what a call of erl_epmd:register_node/2 has come to, and whether it may come to something else a moment later: see takenFor.
+func (n Node) outcome(ctx context.Context, addr netip.AddrPort, result any) (verdict *Error, again bool) {
 	registered := n.registered(ctx, addr)
 	if registered == nil || !errors.Is(registered, epmd.ErrNotRegistered) {
-		return registered
+		return registered, registered != nil && registered.Kind == KindTaken
 	}
 	answer := show(result)
 	switch {
 	case isTuple(result, "ok"), isTuple(result, "error", "already_registered"), isTuple(result, "error", "econnrefused"):
-		return n.problem(KindEpmd, "name the epmd that it uses: --port N", "it uses an epmd on another port (its erl_epmd says %s)", answer)
+		return n.problem(KindEpmd, "name the epmd that it uses: --port N", "it uses an epmd on another port (its erl_epmd says %s)", answer), false
 	case isTuple(result, "badrpc"):
-		return n.problem(KindEpmdless, "", "it has no erl_epmd that could register it: %.200s", answer)
+		return n.problem(KindEpmdless, "", "it has no erl_epmd that could register it: %.200s", answer), false
 	}
-	return n.problem(KindRefused, "", "its erl_epmd says %.200s", answer)
+	return n.problem(KindRefused, "", "its erl_epmd says %.200s", answer), isTuple(result, "error", "duplicate_name")
 }
 
 // registered asks the epmd whether it has the name for this node's port; nil: it has.

@@ -1,0 +1,42 @@
+package orphan
+
+import (
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/beamrun/beamrun/ensure/epmdtest"
+)
+
+// A node that restarts within milliseconds finds its old name taken, until epmd hears of the old one's end (otp#11083): that is no reason
+// to give up, neither before the node is told to register nor when it has been told.
+func TestTakenForAMoment(t *testing.T) {
+	server := epmdtest.New(t)
+	addr := netip.MustParseAddrPort(server.Addr())
+	s := search{epmd: addr, ports: map[string]uint16{"n": 1}}
+	found := []Node{{Name: "n@h", Addr: netip.MustParseAddrPort("127.0.0.1:2")}}
+	begin := time.Now()
+	if s.judge(t.Context(), found); found[0].Problem != nil { // epmd does not have the name any more
+		t.Errorf("after %v: %v", time.Since(begin), found[0].Problem)
+	}
+	server.Register("n", 1)
+	s.ports, found[0].Problem = map[string]uint16{"n": 1}, nil
+	begin = time.Now()
+	if s.judge(t.Context(), found); found[0].Problem == nil || found[0].Problem.Kind != KindTaken || time.Since(begin) > time.Second {
+		t.Errorf("held, after %v: %v", time.Since(begin), found[0].Problem)
+	}
+
+	calls := 0
+	l := listen(t, fakeNode{name: "n@h", cookie: "secret0", call: func(args list) []byte {
+		if calls++; calls == 1 {
+			return fromRex([]any{atom("error"), atom("duplicate_name")})
+		}
+		server.Register("n", args[1].(int))
+		return fromRex([]any{atom("ok"), 1})
+	}}.serve)
+	time.AfterFunc(10*time.Millisecond, func() { server.Unregister("n") })
+	if err := (Node{Name: "n@h", Addr: l.addr, UID: os.Geteuid()}).Register(t.Context(), addr, "secret0"); err != nil || calls != 2 {
+		t.Errorf("%v, %d calls", err, calls)
+	}
+}
