@@ -32,15 +32,19 @@ var askAtOnce = fair.Limits{Each: 8, All: 64}
 
 // Find returns the nodes of this host that the epmd at addr does not know, or knows at another port, each with the Problem that
 // stands against registering it. It asks only those whose port epmd does not know either, and changes nothing. Unseen is how many Erlang VMs
-// of the host it could not look into: other users', and those beyond the limits by which one user's processes cannot keep it from
-// another's.
+// of the host it could not look into or ask: other users', and those beyond the limits by which one user's processes cannot keep it from
+// another's. It takes half of the time that the context leaves, and [Timeout] at most.
 //
 // A node that is [Node.Apart], or so ByChoice, may well be as it should be; see [Node.Lost]. That one does without epmd its arguments
 // say: -epmd_module, -erl_epmd_port, or kernel's parameters in their place.
 //
 // Errors: those of [epmd.Names].
 func Find(ctx context.Context, addr netip.AddrPort) (nodes []Node, unseen int, err error) {
-	ctx, cancel := withTimeout(ctx)
+	soon := time.Now().Add(Timeout)
+	if end, ok := ctx.Deadline(); ok { // what is found takes time too
+		soon = time.Now().Add(min(Timeout, time.Until(end)/2))
+	}
+	ctx, cancel := context.WithDeadline(ctx, soon)
 	defer cancel()
 	registered, err := epmd.Names(ctx, addr.String())
 	if err != nil {
@@ -53,8 +57,8 @@ func Find(ctx context.Context, addr netip.AddrPort) (nodes []Node, unseen int, e
 	vms, unseen := owner.VMs(ctx)
 	nodes = make([]Node, len(vms))
 	askAtOnce.Do(len(vms), func(i int) int { return vms[i].UID }, func(i int) { nodes[i] = s.look(ctx, vms[i]) })
-	for _, vm := range vms {
-		if vm.Closed {
+	for i, vm := range vms {
+		if p := nodes[i].Problem; vm.Closed || p != nil && p.Kind == KindUnasked && nodes[i].Apart() {
 			unseen++
 		}
 	}
@@ -73,10 +77,16 @@ func (n Node) Lost() bool {
 	return !n.Apart()
 }
 
-// Apart says that the node has nothing to do with this epmd, by all that can be seen: its Problem is of KindUser, KindNamespace,
-// KindEpmd or KindEpmdless.
+// Apart reports whether the node has nothing to do with this epmd, by all that can be seen: its Problem is of KindUser, KindNamespace,
+// KindEpmd or KindEpmdless; or whether it is another user's of which nothing is known, for there was no time to ask it.
 func (n Node) Apart() bool {
-	return n.Problem != nil && slices.Contains([]Kind{KindUser, KindNamespace, KindEpmd, KindEpmdless}, n.Problem.Kind)
+	switch {
+	case n.Problem == nil:
+		return false
+	case n.Problem.Kind == KindUnasked:
+		return !n.isOurs()
+	}
+	return slices.Contains([]Kind{KindUser, KindNamespace, KindEpmd, KindEpmdless}, n.Problem.Kind)
 }
 
 // search is what one Find knows.

@@ -40,7 +40,7 @@ func (n Node) registerByHelper(ctx context.Context, addr netip.AddrPort, helper 
 	said, err := talk(ctx, helper, text)
 	switch {
 	case err != nil:
-		return n.problem(KindRefused, "", "the helper that becomes uid %d: %w", n.UID, errors.Join(err, ctx.Err()))
+		return n.problem(KindRefused, "", "the helper that becomes uid %d: %w", n.UID, cmp.Or(ctx.Err(), err))
 	case said.Kind == "":
 		return n.registered(ctx, addr)
 	case !slices.Contains(kinds, said.Kind):
