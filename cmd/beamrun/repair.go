@@ -27,31 +27,52 @@ func (a *app) repair(ctx context.Context, args []string) error {
 	if a.source == cookie.Fresh {
 		return &usageError{"--cookie fresh: no node can have that one", "beamrun help repair"}
 	}
-	ensured := ensure.Epmd
-	if a.dryRun {
-		ensured = ensure.Probe
-	}
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(a.timeout, ensure.DefaultTimeout))
 	defer cancel()
-	res, err := ensured(ctx, a.epmd())
-	a.sayWarnings(res.Warnings)
+	found, unseen, addr, err := a.findLost(ctx)
 	if err != nil {
 		return err
 	}
-	found, unseen, err := orphan.Find(ctx, res.Address)
-	if err != nil {
-		return err
-	}
-	attempts := chosen(ctx, found, args, res.Address)
+	attempts := chosen(ctx, found, args, addr)
 	if a.source != (cookie.Source{}) {
 		refuseStrangers(attempts)
 	}
 	if !a.dryRun {
-		if err := a.registerAll(ctx, attempts, res.Address); err != nil {
+		if err := a.registerAll(ctx, attempts, addr); err != nil {
 			return err
 		}
 	}
 	return a.sayAttempts(attempts, unseen)
+}
+
+// findLost finds the nodes that have lost their names. It starts an epmd if there is none, but not for --dry-run.
+func (a *app) findLost(ctx context.Context) (found []orphan.Node, unseen int, addr netip.AddrPort, err error) {
+	if a.dryRun {
+		res, err := ensure.Probe(ctx, a.epmd())
+		if isDown(err) {
+			first, err := netip.ParseAddrPort(res.Endpoint.String())
+			if err != nil {
+				return nil, 0, addr, err
+			}
+			found, unseen = orphan.FindAll(ctx, first)
+			return found, unseen, first, nil
+		}
+		if err != nil {
+			return nil, 0, addr, err
+		}
+		found, unseen, err = orphan.Find(ctx, res.Address)
+		return found, unseen, res.Address, err
+	}
+	res, err := ensure.Epmd(ctx, a.epmd())
+	a.sayWarnings(res.Warnings)
+	if err != nil {
+		return nil, 0, addr, err
+	}
+	if res.Started && !a.json && !a.quiet {
+		fmt.Fprintln(a.stdout, ensureLine(&res))
+	}
+	found, unseen, err = orphan.Find(ctx, res.Address)
+	return found, unseen, res.Address, err
 }
 
 // attempt is what became of a node.

@@ -80,6 +80,7 @@ hint: give its own: --cookie SOURCE; its log has a line of this
 		cmd.Env = append(cmd.Env, "WRONG=Ck7wrong")
 		h.secrets = append(h.secrets, "Ck7")
 		r := h.result(cmd)
+		r.stdout = epmdStarted.ReplaceAllString(r.stdout, "")
 		if h.has(h.name) {
 			h.t.Error("it is registered")
 		}
@@ -326,7 +327,9 @@ func (h *repairHost) hint(r result, after string) result {
 	if !ok {
 		h.t.Errorf("no hint in %+v", r)
 	}
-	return h.result(h.command("sh", "-c", command))
+	out := h.result(h.command("sh", "-c", command))
+	out.stdout = epmdStarted.ReplaceAllString(out.stdout, "")
+	return out
 }
 
 func (h *repairHost) write(name, text string) string {

@@ -122,8 +122,12 @@ type result struct {
 // repair runs `beamrun repair`. No cookie is in what it prints.
 func (h *repairHost) repair(args ...string) result {
 	h.t.Helper()
-	return h.result(h.command("beamrun", append([]string{"repair"}, args...)...))
+	r := h.result(h.command("beamrun", append([]string{"repair"}, args...)...))
+	r.stdout = epmdStarted.ReplaceAllString(r.stdout, "") // as it is where no test has started one before
+	return r
 }
+
+var epmdStarted = regexp.MustCompile(`^epmd on \S+: started \S+, pid \d+, in \S+\n`)
 
 func (h *repairHost) result(cmd *exec.Cmd) result {
 	h.t.Helper()
@@ -371,7 +375,7 @@ func TestRepairDryRun(t *testing.T) {
 	t.Parallel()
 	h := newRepairHost(t)
 	v := h.boot(lost("alice")...)
-	if r := h.repair("--dry-run"); r.code != exitNoEpmd || epmdtest.PID(h.port) != 0 {
+	if r := h.repair("--dry-run", "alice"); r.code != 0 || !strings.HasSuffix(r.stdout, ": has lost its name\n") || epmdtest.PID(h.port) != 0 {
 		t.Errorf("without an epmd: %+v, and an epmd with pid %d", r, epmdtest.PID(h.port))
 	}
 	h.run("beamrun", "ensure")
@@ -489,5 +493,30 @@ func TestRefuseStrangers(t *testing.T) {
 	var e *orphan.Error
 	if ours.err != nil || !errors.As(theirs.err, &e) || e.Kind != orphan.KindUser || errors.As(cannot.err, &e) {
 		t.Errorf("%v, %v, %v", ours.err, theirs.err, cannot.err)
+	}
+}
+
+// The emergency itself: epmd has died, and nodes run. A dry run says which have lost their names and starts nothing; then repair says that it
+// started epmd, and gives them back.
+func TestRepairWithoutEpmd(t *testing.T) {
+	t.Parallel()
+	h := newRepairHost(t)
+	h.boot(append([]string{"beamrun"}, erl("-sname", h.name)...)...)
+	epmdtest.Kill(t, h.port)
+	node := h.name + "@" + shortHostname()
+	for range 2 {
+		if r := h.repair("--dry-run"); r.code != 0 || r.stderr != "" || !regexp.MustCompile(`^`+node+` \(pid \d+, port \d+\): has lost its name\n$`).MatchString(r.stdout) {
+			t.Errorf("dry run: %+v", r)
+		}
+	}
+	if epmdtest.PID(h.port) != 0 {
+		t.Error("a dry run has started an epmd")
+	}
+	if r := h.result(h.command("beamrun", "repair")); r.code != 0 || r.stderr != "" ||
+		!regexp.MustCompile(`^epmd on \S+: started \S+, pid \d+, in \S+\n`+node+` \(pid \d+, port \d+\): registered again, in \S+\n$`).MatchString(r.stdout) {
+		t.Errorf("repair: %+v", r)
+	}
+	if !h.has(h.name) {
+		t.Error("it does not have its name")
 	}
 }

@@ -40,20 +40,35 @@ var askAtOnce = fair.Limits{Each: 8, All: 64}
 //
 // Errors: those of [epmd.Names].
 func Find(ctx context.Context, addr netip.AddrPort) (nodes []Node, unseen int, err error) {
-	soon := time.Now().Add(Timeout)
-	if end, ok := ctx.Deadline(); ok { // what is found takes time too
-		soon = time.Now().Add(min(Timeout, time.Until(end)/2))
-	}
-	ctx, cancel := context.WithDeadline(ctx, soon)
+	ctx, cancel := inTime(ctx)
 	defer cancel()
-	registered, err := epmd.Names(ctx, addr.String())
-	if err != nil {
+	s := search{epmd: addr}
+	if err := s.askNames(ctx); err != nil {
 		return nil, 0, err
 	}
-	s := search{epmd: addr, ports: map[string]uint16{}, backlog: min(otpBacklog, somaxconn())}
-	for _, n := range registered {
-		s.ports[n.Name] = n.Port
+	nodes, unseen = s.find(ctx)
+	return nodes, unseen, nil
+}
+
+// FindAll is [Find] where no epmd runs at addr: every node that is to have its name there has lost it.
+func FindAll(ctx context.Context, addr netip.AddrPort) (nodes []Node, unseen int) {
+	ctx, cancel := inTime(ctx)
+	defer cancel()
+	s := search{epmd: addr, down: true}
+	return s.find(ctx)
+}
+
+// inTime returns a context that leaves time for what is found.
+func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	soon := time.Now().Add(Timeout)
+	if end, ok := ctx.Deadline(); ok {
+		soon = time.Now().Add(min(Timeout, time.Until(end)/2))
 	}
+	return context.WithDeadline(ctx, soon)
+}
+
+func (s *search) find(ctx context.Context) (nodes []Node, unseen int) {
+	s.backlog = min(otpBacklog, somaxconn())
 	vms, unseen := owner.VMs(ctx)
 	nodes = make([]Node, len(vms))
 	askAtOnce.Do(len(vms), func(i int) int { return vms[i].UID }, func(i int) { nodes[i] = s.look(ctx, vms[i]) })
@@ -65,8 +80,21 @@ func Find(ctx context.Context, addr netip.AddrPort) (nodes []Node, unseen int, e
 	nodes = slices.DeleteFunc(nodes, func(n Node) bool { return n.Name == "" })
 	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.PID-b.PID) })
 	s.judge(ctx, nodes)
-	nodes = slices.DeleteFunc(nodes, func(n Node) bool { return n.Problem == nil && s.ports[n.Short()] == n.Addr.Port() }) // by now
-	return nodes, unseen, nil
+	nodes = slices.DeleteFunc(nodes, func(n Node) bool { return n.Problem == nil && !s.down && s.ports[n.Short()] == n.Addr.Port() }) // by now
+	return nodes, unseen
+}
+
+// askNames asks the epmd for its names.
+func (s *search) askNames(ctx context.Context) error {
+	registered, err := epmd.Names(ctx, s.epmd.String())
+	if err != nil {
+		return err
+	}
+	s.ports = make(map[string]uint16, len(registered))
+	for _, n := range registered {
+		s.ports[n.Name] = n.Port
+	}
+	return nil
 }
 
 // Lost says that the node should have its name in epmd and has not.
@@ -92,13 +120,14 @@ func (n Node) Apart() bool {
 // search is what one Find knows.
 type search struct {
 	epmd  netip.AddrPort
+	down  bool              // there is no epmd
 	ports map[string]uint16 // of the names that epmd has
 
 	backlog int // that of a node's socket here
 }
 
 // look returns the node that the VM runs, if epmd does not know it; else one without a name.
-func (s search) look(ctx context.Context, vm owner.Program) Node {
+func (s *search) look(ctx context.Context, vm owner.Program) Node {
 	n := Node{Name: nodeName(vm.Args), PID: vm.PID, UID: vm.UID, ByChoice: peersPort(vm.Args) != "", vm: vm, birth: vm.Birth()}
 	apart := func(kind Kind, hint, format string, args ...any) Node {
 		if n.Name != "" { // else nobody misses it
@@ -158,7 +187,7 @@ func (n Node) repair(beamrun shell.Command) string {
 }
 
 // ask has the node say its name.
-func (s search) ask(ctx context.Context, n Node) Node {
+func (s *search) ask(ctx context.Context, n Node) Node {
 	var last error
 	for _, l := range n.vm.Sockets {
 		if l.Backlog != owner.UnknownBacklog && l.Backlog != s.backlog {
@@ -215,7 +244,7 @@ func (s search) ask(ctx context.Context, n Node) Node {
 const takenFor = 300 * time.Millisecond
 
 // judge finds what stands against the nodes' names.
-func (s search) judge(ctx context.Context, found []Node) {
+func (s *search) judge(ctx context.Context, found []Node) {
 	for wait := 10 * time.Millisecond; ; wait *= 2 {
 		stale := false
 		bearers := map[string][]string{}
@@ -247,21 +276,13 @@ func (s search) judge(ctx context.Context, found []Node) {
 }
 
 // askAgain asks for the names after a while, and reports whether that was possible.
-func (s search) askAgain(ctx context.Context, wait time.Duration) bool {
+func (s *search) askAgain(ctx context.Context, wait time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false
 	case <-time.After(wait):
 	}
-	registered, err := epmd.Names(ctx, s.epmd.String())
-	if err != nil {
-		return false
-	}
-	clear(s.ports)
-	for _, n := range registered {
-		s.ports[n.Name] = n.Port
-	}
-	return true
+	return s.askNames(ctx) == nil
 }
 
 // taken is the problem of a node whose name epmd has at another port.
