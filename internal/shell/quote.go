@@ -49,7 +49,8 @@ func quoteWindows(s string) string {
 		}
 		return r
 	}, s)
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return r != '\\' && (notPlain(r) || strings.ContainsRune("%,", r)) }) < 0 && s[0] != '@' {
+	plain := func(r rune) bool { return r == '\\' || r != '%' && r != ',' && !notPlain(r) }
+	if s != "" && s[0] != '@' && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
 		return s
 	}
 	// a program takes \" for a quote, but \\" for the end of a word that ends with a backslash
@@ -62,7 +63,8 @@ func notPrint(r rune) bool { return !unicode.IsPrint(r) }
 // notPlain reports whether the character may mean something to a shell somewhere in a word. A ~ or
 // a = does at its beginning, the latter in zsh.
 func notPlain(r rune) bool {
-	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("_-./:@%+,", r))
+	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' ||
+		strings.ContainsRune("_-./:@%+,", r))
 }
 
 // Line returns s as a part of one line: what is not printable, such as a line end or an ESC, is

@@ -62,12 +62,19 @@ func (c Command) Args(words ...string) Command {
 	return c
 }
 
-// Option adds one word made of a constant, such as "HOME=" or "file:", and a text from outside.
+// Option adds one word made of a constant and a text from outside. A constant that ends with = is a
+// variable's name, or a flag, and stays outside of the quotation: "HOME=" is then also right before
+// a program. Others, such as "file:", are quoted with the text.
 func (c Command) Option(begin literal, rest string) Command {
-	if begin == "" {
-		return c.Arg(rest)
-	}
 	c.bad = c.bad || strings.Contains(rest, "\x00")
+	switch {
+	case begin == "":
+		return c.Arg(rest)
+	case strings.HasSuffix(string(begin), "=") && rest != "":
+		return c.add(string(begin) + Quote(rest))
+	case strings.HasSuffix(string(begin), "="):
+		return c.add(string(begin))
+	}
 	return c.add(Quote(string(begin) + rest))
 }
 

@@ -32,7 +32,9 @@ func TestString(t *testing.T) {
 		{New("chmod", "400").Path("/a b"), "chmod 400 '/a b'"},
 		{New("chmod", "400").Path("-rf"), "chmod 400 ./-rf"},
 		{New("rm").Path("-r f"), "rm './-r f'"},
-		{New("env").Option("HOME=", "-x y"), "env 'HOME=-x y'"},
+		{New("env").Option("HOME=", "-x y"), "env HOME='-x y'"},
+		{Command{}.Option("HOME=", "/r").Words("sh"), "HOME=/r sh"},
+		{New("env").Option("HOME=", ""), "env HOME="},
 		{New("ss").Option("dport = :", "4369"), "ss 'dport = :4369'"},
 		{New("a").And(New("b")).Then(New("c").Sudo()), "a && b; sudo c"},
 		{New("beamrun").Arg("a@b"), "beamrun a@b"},
@@ -84,13 +86,13 @@ func checkWords(t *testing.T, words ...string) {
 	t.Helper()
 	c, want := New("printf", `'%s\0'`, "the-words"), []string{"the-words"}
 	for _, w := range words {
-		c = c.Path(w).Option("x:", w)
+		c = c.Path(w).Option("x:", w).Option("x=", w)
 		if strings.HasPrefix(w, "-") {
 			w = "./" + w
-			want = append(want, w, "x:"+w[2:])
+			want = append(want, w, "x:"+w[2:], "x="+w[2:])
 			continue
 		}
-		want = append(want, w, "x:"+w)
+		want = append(want, w, "x:"+w, "x="+w)
 	}
 	checkLine(t, c.String())
 	if runtime.GOOS == "windows" || c.IsZero() {

@@ -7,15 +7,17 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // Process is a process that has something.
 type Process struct {
 	PID  int
-	Name string // what ps calls it
+	Name string // what ps calls it: any bytes, as the process likes
 }
 
-func (p Process) String() string { return fmt.Sprintf("%s (pid %d)", p.Name, p.PID) }
+func (p Process) String() string { return fmt.Sprintf("%s (pid %d)", shell.Line(p.Name), p.PID) }
 
 // Session returns the pid of the process that leads its session, see setsid(2); 0 on every system but Linux.
 func (p Process) Session() int { return session(p.PID) }
