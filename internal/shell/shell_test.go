@@ -10,18 +10,9 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
-)
 
-// hostile are texts of a neighbour's: what a shell, a terminal or a program could act on.
-var hostile = []string{
-	"$(touch pwned)", "`touch pwned`", "'; touch pwned; '", `"; touch pwned; "`, `\'; touch pwned; '`, `a\`,
-	"; touch pwned", "&& touch pwned", "| touch pwned", "& touch pwned &", "> pwned", "< /etc/passwd",
-	"a\ntouch pwned", "a\r\ntouch pwned\r", "a\nhint: touch pwned", "\x1b[31m", "\u009b2J", "\x9b2J",
-	"\u202egnp.exe", "\u2066x\u2069", "\u200f", "\u061c", "\u2028", "\u00a0", "\ufeff", "\xff\xfe", "e\u0301",
-	"a b", " ", "\t", "*", "?", "[a-z]*", "~", "~root", "a=~", "=ls", "{a,b}", "!!", "!touch", "#", "$HOME", "${IFS}", "$",
-	"%PATH%", "^x", "\u201d; touch pwned; \u201c", "--help@box", "-rf", "-", "it's", "日本", "\x7f", "a\\\nb", "'", "''", `\\`, "$'\\''",
-	"beamrun-epmd-$(touch${IFS}pwned).service",
-}
+	"github.com/beamrun/beamrun/internal/shell/shelltest"
+)
 
 func TestString(t *testing.T) {
 	for _, test := range []struct {
@@ -122,14 +113,14 @@ func checkLine(t *testing.T, line string) {
 }
 
 func TestWords(t *testing.T) {
-	checkWords(t, hostile...)
-	for _, w := range hostile {
+	checkWords(t, shelltest.Hostile...)
+	for _, w := range shelltest.Hostile {
 		checkWords(t, w)
 	}
 }
 
 func FuzzWords(f *testing.F) {
-	for _, w := range hostile {
+	for _, w := range shelltest.Hostile {
 		f.Add(w, "b")
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
@@ -170,7 +161,7 @@ func TestWindows(t *testing.T) {
 			t.Errorf("%q became %s, want %s", s, got, want)
 		}
 	}
-	for _, s := range hostile {
+	for _, s := range shelltest.Hostile {
 		checkWindows(t, s)
 	}
 }
@@ -182,6 +173,24 @@ func TestLine(t *testing.T) {
 	} {
 		if got := Line(s); got != want {
 			t.Errorf("%q: %q, want %q", s, got, want)
+		}
+	}
+}
+
+// The place where other packages run their commands sees what is not inert.
+func TestInert(t *testing.T) {
+	for _, bad := range []string{
+		"beamrun $(touch pwned)", "rm a\nb", "rm a; touch pwned", "rm a > pwned", "beamrun --help@box", "beamrun 'a", "rm \x1b",
+		"touch pwned", "rm `ls`x `touch pwned`", "rm -rf",
+	} {
+		if shelltest.Inert(bad) == nil {
+			t.Errorf("%q counts as inert", bad)
+		}
+	}
+	for _, w := range shelltest.Hostile {
+		c := New("kill", "-CONT").Int(1).And(New("rm", "-f").Path("/x/" + w)).Then(New("export").Option("HOME=", w))
+		if err := shelltest.Inert(c.String()); err != nil {
+			t.Error(err)
 		}
 	}
 }
