@@ -169,16 +169,17 @@ func (a *app) printJSON(v any) error {
 }
 
 // printable quotes a text from outside that could play tricks with a terminal, or with a reader: a
-// mark joins the character before it, which may be ours.
+// mark joins the character before it, which may be ours, and a name at the begin of a line may be
+// "hint:" or "$".
 func printable(s string) string {
-	if !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"\$:`, r) }) {
 		return s // as most are; strconv.Quote takes a third of a millisecond for a thousand names
 	}
 	q := strconv.Quote(s)
 	if strings.ContainsFunc(s, unicode.IsMark) {
 		q = strconv.QuoteToASCII(s)
 	}
-	if q[1:len(q)-1] != s || strings.Contains(s, " ") {
+	if q[1:len(q)-1] != s || strings.ContainsAny(s, " $:") {
 		return q
 	}
 	return s

@@ -47,7 +47,7 @@ func TestPrintJSON(t *testing.T) {
 func TestPrintable(t *testing.T) {
 	for s, want := range map[string]string{
 		"": "", "node-1": "node-1", "a b": `"a b"`, "é": "é", "日本": "日本", `a"b`: `"a\"b"`, "e\u0301": `"e\u0301"`, "\u202ex": `"\u202ex"`,
-		"a\n$ b": `"a\n$ b"`, "\x9b": `"\x9b"`, "\u009b": `"\u009b"`,
+		"a\n$ b": `"a\n$ b"`, "$": `"$"`, "hint:": `"hint:"`, "beamrun:": `"beamrun:"`, "\x9b": `"\x9b"`, "\u009b": `"\u009b"`,
 	} {
 		if got := printable(s); got != want {
 			t.Errorf("%q: %s, want %s", s, got, want)

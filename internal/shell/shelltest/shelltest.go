@@ -31,7 +31,7 @@ var (
 	programs = strings.Fields("beamrun chmod chown env erl fuser head journalctl kill loginctl ls ln mkdir mv rm " +
 		"runuser sh sleep ss sudo sysctl systemctl file df install apt-get")
 	options = strings.Fields("-CONT -KILL -f -r -p -m -c --user --port --address --local --detach --cookie -u -v -lL -l -1 " +
-		"-tnp -ltnp -- -noinput -s -n -H -i -L -o -d")
+		"--epmdless -tnp -ltnp -- -noinput -s -n -H -i -L -o -d")
 )
 
 // Inert returns an error unless a shown command is one printable line that starts only what it
@@ -99,6 +99,33 @@ func inertIn(shell, command string) error {
 		}
 	}
 	return nil
+}
+
+// Commands returns the commands in a hint: what begins with a program's name, after a colon or at
+// the beginning, up to the next semicolon outside of a quotation.
+func Commands(hint string) (found []string) {
+	for rest := hint; rest != ""; {
+		if first, _, _ := strings.Cut(rest, " "); slices.Contains(programs, first) {
+			end := commandEnd(rest)
+			found = append(found, strings.TrimSuffix(rest[:end], ")"))
+			rest = strings.TrimPrefix(rest[end:], "; ")
+			continue
+		}
+		_, rest, _ = strings.Cut(rest, ": ")
+	}
+	return found
+}
+
+func commandEnd(s string) int {
+	for i, quoted := 0, false; i < len(s); i++ {
+		switch {
+		case s[i] == '\'' && (i == 0 || s[i-1] != '\\'):
+			quoted = !quoted
+		case !quoted && strings.HasPrefix(s[i:], "; "):
+			return i
+		}
+	}
+	return len(s)
 }
 
 func cmp(err error) error {
