@@ -12,6 +12,8 @@ import (
 	"strings"
 	"unicode"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/beamrun/beamrun/internal/shell/shelltest"
 )
 
@@ -43,12 +45,17 @@ func hostileWords(args []string) error {
 			}
 		}
 		cmd := exec.Command(self)
-		cmd.Args = []string{"attack", "vm", "-sname", "-n" + fmt.Sprint(i), "-home", "/home/mallory/" + s, "-name", s,
-			"-setcookie", s, "-epmd_module", s, "-beamrun_nodes", s, "-epmd_port", s}
-		if i%2 == 0 {
-			cmd.Args = []string{"attack", "vm", "-sname", "-n" + fmt.Sprint(i) + "@box", "-home", "/home/mallory/" + s}
+		node := s + "@vm"
+		switch i % 3 {
+		case 0: // it gets its name from the handshake
+			cmd.Args = []string{"attack", "vm", "-home", "/home/mallory/" + s}
+		case 1:
+			node = fmt.Sprintf("n%d@box", i)
+			cmd.Args = []string{"attack", "vm", "-sname", node, "-home", "/home/mallory/" + s}
+		case 2:
+			cmd.Args = []string{"attack", "vm", "-name", s + "@box", "-home", s, "-setcookie", s, "-epmd_module", s, "-beamrun_nodes", s, "-epmd_port", s}
 		}
-		cmd.Env = []string{"COMM=beam." + s, "NODE=" + s, "HOME=/home/mallory/" + s}
+		cmd.Env = []string{"COMM=beam." + s, "NODE=" + node, "HOME=/home/mallory/" + s}
 		cmd.Stderr = os.Stderr
 		if err := cmd.Start(); err != nil {
 			return err
@@ -85,12 +92,20 @@ func hostileVM([]string) error {
 	if err != nil {
 		return err
 	}
+	conn, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		return err
+	}
+	conn.Control(func(fd uintptr) { err = unix.Listen(int(fd), 128) }) // as a node does: else it is not asked
+	if err != nil {
+		return err
+	}
 	for {
 		c, err := l.Accept()
 		if err != nil {
 			return err
 		}
-		name := os.Getenv("NODE") + "@vm"
+		name := os.Getenv("NODE")
 		challenge := append([]byte{'N'}, make([]byte, 16)...)
 		binary.BigEndian.PutUint64(challenge[1:], 0x7499f7fbf)
 		challenge = binary.BigEndian.AppendUint16(challenge, uint16(len(name)))
