@@ -107,8 +107,8 @@ func wrapped(text string, width int, indent string) string {
 		switch {
 		case line != "":
 			line += " "
-		case word == "$":
-			word = `\$`
+		case word[0] == '$':
+			word = `\` + word
 		}
 		line += word
 	}

@@ -21,9 +21,10 @@ import (
 	"github.com/beamrun/beamrun/internal/shell"
 )
 
-// Rules for words. A result goes to stdout, everything else to stderr as "beamrun: …": lower case, no full stop, then
-// a line "hint: …" where something is the fix. What comes from outside is cleaned once, where it is printed. With --json stdout gets one object, an error too. When a program is
-// launched, stdout and stderr are the program's: beamrun is silent unless something went wrong or -v is given.
+// Rules for words. A result goes to stdout, everything else to stderr as "beamrun: …": lower case, no
+// full stop, then a line "hint: …" where there is a fix. What comes from outside is cleaned once,
+// where it is printed. With --json stdout gets one object, an error too. When a program is launched,
+// stdout and stderr are the program's: beamrun is silent unless something went wrong or -v is given.
 
 // Exit codes, beside those of the program.
 const (
@@ -155,7 +156,7 @@ func (a *app) printJSON(v any) error {
 	out := make([]byte, 0, b.Len())
 	for _, r := range b.String() {
 		switch {
-		case r == '\n' || unicode.IsPrint(r): // the line end after the object; those in strings are escaped
+		case r == '\n' || shell.IsPrint(r): // that after the object; those in strings are escaped
 			out = utf8.AppendRune(out, r)
 		case r > 0xffff:
 			r1, r2 := utf16.EncodeRune(r)
@@ -172,11 +173,12 @@ func (a *app) printJSON(v any) error {
 // mark joins the character before it, which may be ours, and a name at the begin of a line may be
 // "hint:" or "$".
 func printable(s string) string {
-	if !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"\$:`, r) }) {
+	tricky := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"\$:`, r) }
+	if !strings.ContainsFunc(s, tricky) {
 		return s // as most are; strconv.Quote takes a third of a millisecond for a thousand names
 	}
 	q := strconv.Quote(s)
-	if strings.ContainsFunc(s, unicode.IsMark) {
+	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsMark(r) || !shell.IsPrint(r) }) {
 		q = strconv.QuoteToASCII(s)
 	}
 	if q[1:len(q)-1] != s || strings.ContainsAny(s, " $:") {

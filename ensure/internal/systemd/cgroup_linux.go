@@ -21,13 +21,10 @@ func (s Service) IsEpmds() bool {
 // IsUnit reports whether systemd could have a unit of that name, see systemd.unit(5). A text that
 // comes from elsewhere, such as a cgroup's name, is a word for systemctl only if it is one.
 func IsUnit(name string) bool {
+	const allowed = `0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:_.@-\`
 	dot := strings.LastIndexByte(name, '.')
 	return len(name) <= 255 && dot > 0 && dot < len(name)-1 && name[0] != '-' && name[0] != '.' &&
-		strings.IndexFunc(name, notOfUnit) < 0
-}
-
-func notOfUnit(r rune) bool {
-	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune(`:_.@-\`, r))
+		strings.Trim(name, allowed) == ""
 }
 
 // Of returns the service that a process is in.

@@ -21,7 +21,7 @@ var Hostile = []string{
 	"; touch pwned", "&& touch pwned", "| touch pwned", "& touch pwned &", "> pwned", "< /etc/passwd",
 	"a\ntouch pwned", "a\r\ntouch pwned\r", "a\nhint: touch pwned", "a\n$ touch pwned", "a\nbeamrun: x",
 	"\x1b[31m", "\u009b2J", "\x9b2J", "\u0085x", "\u202egnp.exe", "\u2066x\u2069", "\u200f", "\u061c", "\u2028",
-	"\u00a0", "\ufeff", "\xff\xfe", "e\u0301", "a b", " ", "\t", "*", "?", "[a-z]*", "~", "~root", "a=~", "=ls", "{a,b}",
+	"\u00a0", "\u3164", "\u2800", "\ufeff", "\xff\xfe", "e\u0301", "a b", " ", "\t", "*", "?", "[a-z]*", "~", "~root", "a=~", "=ls", "{a,b}",
 	"!!", "!touch", "#", "$HOME", "${IFS}", "$", "%PATH%", "^x", "\u201d; touch pwned; \u201c", "--help@box", "-rf", "-",
 	"it's", "日本", "\x7f", "a\\\nb", "'", "''", `\\`, "$'\\''", "beamrun-epmd-$(touch${IFS}pwned).service",
 }
@@ -82,10 +82,10 @@ func inertIn(shell, command string) error {
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Run(); err != nil || said.Len() > 0 {
-		return fmt.Errorf("%w, it printed %q", cmp(err), said.String())
+		return fmt.Errorf("%w, it printed %q", reason(err), said.String())
 	}
 	if made, err := os.ReadDir(empty); err != nil || len(made) > 0 {
-		return fmt.Errorf("it made %v, %w", made, cmp(err))
+		return fmt.Errorf("it made %v, %w", made, reason(err))
 	}
 	text, err := os.ReadFile(log)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -128,7 +128,7 @@ func commandEnd(s string) int {
 	return len(s)
 }
 
-func cmp(err error) error {
+func reason(err error) error {
 	if err == nil {
 		return errors.New("no error")
 	}
