@@ -159,7 +159,7 @@ func (d *daemon) death(e Endpoint) *Error {
 		err.Kind, err.Hint = KindForeign, foreignHint
 		err.Err = fmt.Errorf("%v has the port on another address, and epmd needs it on all of its own: %w", p, err.Err)
 	} else {
-		err.Hint = fmt.Sprintf("another program may have the port on another address; see: ss -ltnp 'sport = :%d'", e.Port)
+		err.Hint = "another program may have the port on another address; see: " + listenersOn(e.Port)
 	}
 	return err
 }
@@ -181,5 +181,5 @@ func (d *daemon) printed() string {
 	if text = bytes.TrimSpace(text); len(text) == 0 {
 		return printedNothing
 	}
-	return "printed: " + string(text)
+	return "printed: " + string(bytes.ReplaceAll(text, []byte("\n"), []byte("; ")))
 }

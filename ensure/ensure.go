@@ -35,6 +35,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // DefaultTimeout bounds a call of [Epmd] or [Probe] whose Config has no Timeout.
@@ -186,5 +188,5 @@ func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
 
 func (r *Result) warn(format string, args ...any) {
 	// an error of several has a line for each
-	r.Warnings = append(r.Warnings, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; "))
+	r.Warnings = append(r.Warnings, shell.Line(strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ")))
 }

@@ -3,6 +3,8 @@ package ensure
 import (
 	"fmt"
 	"net/netip"
+
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // Kind says what went wrong; it is what a caller switches on, and what `beamrun --json` prints.
@@ -46,15 +48,18 @@ type Error struct {
 	Hint     string         // what mends it; may be empty
 }
 
-// Message is the error without its hint.
+// Message is the error without its hint, in one line: another user may have made a part of it, so
+// what a terminal would act on is escaped.
 func (e *Error) Message() string {
+	message := e.Err.Error()
 	switch {
 	case e.Kind == KindConfig: // there is no endpoint yet
-		return e.Err.Error()
 	case e.Address.IsValid():
-		return fmt.Sprintf("epmd on %s: %s: %v", e.Address, e.Kind, e.Err)
+		message = fmt.Sprintf("epmd on %s: %s: %s", e.Address, e.Kind, message)
+	default:
+		message = fmt.Sprintf("epmd on %s: %s: %s", e.Endpoint, e.Kind, message)
 	}
-	return fmt.Sprintf("epmd on %s: %s: %v", e.Endpoint, e.Kind, e.Err)
+	return shell.Line(message)
 }
 
 // Error is the message and, where there is one, the hint.

@@ -3,9 +3,11 @@ package ensure
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"syscall"
 
 	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // scarcityHint says what mends an error of the system whose own words don't say it, or "".
@@ -29,20 +31,32 @@ func scarcityHint(err error) string {
 func programHint(program string, err error) string {
 	switch errno(err) {
 	case syscall.EACCES:
-		return fmt.Sprintf("see that it may be run, and its folders entered: ls -lL %s; chmod +x %[1]s", program)
+		see := shell.New("ls", "-lL").Path(program).Then(shell.New("chmod", "+x").Path(program))
+		return "see that it may be run, and its folders entered: " + see.String()
 	case syscall.ENOEXEC:
-		return "it is no program, or one for another machine; see: file " + program
+		return "it is no program, or one for another machine; see: " + shell.New("file").Path(program).String()
 	case syscall.ENOENT:
-		return "the interpreter that its first line names, or its dynamic loader, is missing; see: head -1 " + program
+		return "the interpreter that its first line names, or its dynamic loader, is missing; see: " +
+			shell.New("head", "-1").Path(program).String()
 	case syscall.ELOOP:
-		return "it is a link to itself; see: ls -l " + program
+		return "it is a link to itself; see: " + shell.New("ls", "-l").Path(program).String()
 	}
 	return scarcityHint(err)
 }
 
 // stoppedHint is for a process that keeps others waiting.
 func stoppedHint(p owner.Process) string {
-	return fmt.Sprintf("if it is stopped, wake it: kill -CONT %d; else end it: kill -KILL %[1]d", p.PID)
+	return fmt.Sprintf("if it is stopped, wake it: %v; else end it: %v",
+		shell.New("kill", "-CONT").Int(p.PID), shell.New("kill", "-KILL").Int(p.PID))
+}
+
+// listenersOn shows who listens on the port, and clientsOf who has connections to it.
+func listenersOn(port int) string {
+	return shell.New("ss", "-ltnp").Option("sport = :", strconv.Itoa(port)).String()
+}
+
+func clientsOf(port int) string {
+	return shell.New("ss", "-tnp").Option("dport = :", strconv.Itoa(port)).String()
 }
 
 func errno(err error) (e syscall.Errno) {

@@ -6,7 +6,8 @@ import (
 	"os"
 	"os/user"
 	"strconv"
-	"strings"
+
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // Keeper is the manager of services that keeps an epmd: it would start another in the place of one that somebody else ends.
@@ -27,25 +28,32 @@ func (e Endpoint) Keeper(ctx context.Context) (Keeper, bool) {
 }
 
 // StopCommand is the command for a shell with which the calling user stops it.
-func (k Keeper) StopCommand() string {
-	stop := "stop " + strings.Join(k.Units, " ")
-	dir := "XDG_RUNTIME_DIR=" + k.runtimeDir()
-	switch me := os.Geteuid(); {
-	case k.User == "" && me == 0:
-		return "systemctl " + stop
-	case k.User == "":
-		return "sudo systemctl " + stop
-	case k.User == strconv.Itoa(me) && os.Getenv("XDG_RUNTIME_DIR") == k.runtimeDir():
-		return "systemctl --user " + stop
-	case k.User == strconv.Itoa(me):
-		return dir + " systemctl --user " + stop
-	case me == 0 && k.userName() != "": // not every host of systemd has sudo
-		return "runuser -u " + k.userName() + " -- env " + dir + " systemctl --user " + stop
+func (k Keeper) StopCommand() string { return k.stop().String() }
+
+func (k Keeper) stop() shell.Command {
+	dir := k.runtimeDir()
+	users := func(c shell.Command) shell.Command { return c.Words("--user", "stop").Args(k.Units...) }
+	asUser := func(c shell.Command) shell.Command {
+		return users(c.Option("XDG_RUNTIME_DIR=", dir).Words("systemctl"))
 	}
-	return "sudo -u " + cmp.Or(k.userName(), `\#`+k.User) + " " + dir + " systemctl --user " + stop
+	switch me := os.Geteuid(); {
+	case k.User == "":
+		c := shell.New("systemctl", "stop").Args(k.Units...)
+		if me != 0 {
+			c = c.Sudo()
+		}
+		return c
+	case k.User == strconv.Itoa(me) && os.Getenv("XDG_RUNTIME_DIR") == dir:
+		return users(shell.New("systemctl"))
+	case k.User == strconv.Itoa(me):
+		return asUser(shell.Command{})
+	case me == 0 && k.userName() != "": // not every host of systemd has sudo
+		return asUser(shell.New("runuser", "-u").Arg(k.userName()).Words("--", "env"))
+	}
+	return asUser(shell.New("sudo", "-u").Arg(cmp.Or(k.userName(), "#"+k.User)))
 }
 
-// userName is "" where nobody knows the user.
+// userName is "" where the user has no name.
 func (k Keeper) userName() string {
 	u, err := user.LookupId(k.User)
 	if err != nil {

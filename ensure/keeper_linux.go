@@ -60,7 +60,7 @@ func epmdPort(args []string) int {
 func keeperOf(ctx context.Context, in systemd.Service) Keeper {
 	k := Keeper{Units: []string{in.Name}, User: in.User}
 	out, _ := systemd.Run(ctx, k.runtimeDir(), "systemctl", "show", "--property=TriggeredBy", "--value", in.Name)
-	k.Units = append(strings.Fields(string(out)), k.Units...)
+	k.Units = append(unitsIn(strings.Fields(string(out))), k.Units...)
 	return k
 }
 
@@ -79,7 +79,12 @@ func socketsOn(ctx context.Context, runtimeDir string, port int) (units []string
 			}
 		}
 	}
-	return units
+	return unitsIn(units)
+}
+
+// unitsIn leaves out what is no unit's name: a user's own manager may print anything.
+func unitsIn(words []string) []string {
+	return slices.DeleteFunc(words, func(w string) bool { return !systemd.IsUnit(w) })
 }
 
 func userOf(pid int) string {

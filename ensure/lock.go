@@ -9,6 +9,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // lockFile returns the lock of this user's starters, flock(2) on a file in dir. It is per port, whatever the
@@ -41,7 +42,7 @@ func acquire(ctx context.Context, lock *flock.Flock, res *Result) (up bool, err 
 	})
 	if err != nil && err.Kind == KindTimeout {
 		who := "another process"
-		err.Hint = "it may be stopped; find it: fuser -v " + lock.Path()
+		err.Hint = "it may be stopped; find it: " + shell.New("fuser", "-v").Path(lock.Path()).String()
 		if p, ok := owner.OfLock(lock.Path()); ok {
 			who = p.String()
 			err.Hint = stoppedHint(p)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/beamrun/beamrun/ensure/internal/systemd"
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // startUnit has systemd run the daemon, in a service or where it is forced: see [DetachAuto]. Where it does not, nothing
@@ -73,8 +74,8 @@ func (c Config) units(ctx context.Context, program string, e Endpoint) (units []
 
 // warnOfLogout warns of an epmd that a user's manager runs, where that ends when the user logs out.
 func (r *Result) warnOfLogout(ctx context.Context) {
-	uid := strconv.Itoa(os.Getuid())
-	if systemd.EndsAtLogout(ctx, uid) {
-		r.warn("this epmd ends at the last logout of user %s; to keep it: loginctl enable-linger %[1]s", uid)
+	uid := os.Getuid()
+	if systemd.EndsAtLogout(ctx, strconv.Itoa(uid)) {
+		r.warn("this epmd ends at the last logout of user %d; to keep it: %v", uid, shell.New("loginctl", "enable-linger").Int(uid))
 	}
 }

@@ -3,7 +3,6 @@ package ensure
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/beamrun/beamrun/ensure/internal/owner"
 	"github.com/beamrun/beamrun/ensure/internal/systemd"
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // unit is a unit of systemd that runs an epmd.
@@ -103,11 +103,12 @@ func (u unit) await(ctx context.Context, res *Result) *Error {
 		}
 		res.Address, err = probe(ctx, res.Endpoint, probeTimeout)
 		if err != nil && err.Kind == KindDown && gone {
-			journal := "journalctl -u "
+			journal := shell.New("journalctl")
 			if u.runtimeDir != "" {
-				journal = "journalctl --user -u "
+				journal = journal.Words("--user")
 			}
-			err = &Error{Kind: KindSpawn, Endpoint: res.Endpoint, Err: errors.New("it ended; see its journal: " + journal + u.name)}
+			err = &Error{Kind: KindSpawn, Endpoint: res.Endpoint,
+				Err: fmt.Errorf("it ended; see its journal: %v", journal.Words("-u").Arg(u.name))}
 		}
 		return err
 	})

@@ -59,7 +59,7 @@ func cutOff(v *Error) {
 		return
 	}
 	v.Kind, v.Err = KindHung, fmt.Errorf("%v has too many connections, or just ends: %w", p, v.Err)
-	v.Hint = fmt.Sprintf("see who holds its connections, about 1,020 at most: ss -tnp 'dport = :%d'; it drops idle ones after 60 s", v.Endpoint.Port)
+	v.Hint = "see who holds its connections, about 1,020 at most: " + clientsOf(v.Endpoint.Port) + "; it drops idle ones after 60 s"
 }
 
 // silent is the verdict on a peer that accepted no connection (isDial), or one and sent no reply.
@@ -79,7 +79,7 @@ func silent(v *Error, isDial bool, waited time.Duration) {
 		v.Kind = KindTimeout
 	case !known:
 		v.Kind = KindHung
-		v.Hint = fmt.Sprintf("an epmd that is stopped, another user's program, or a firewall; as root see: ss -ltnp 'sport = :%d'", v.Endpoint.Port)
+		v.Hint = "an epmd that is stopped, another user's program, or a firewall; as root see: " + listenersOn(v.Endpoint.Port)
 	case p.Name == "epmd" || p.Name == "systemd": // systemd holds the port of an epmd.socket
 		v.Kind = KindHung
 		v.Hint = fmt.Sprintf("it is %v; %s", p, stoppedHint(p))

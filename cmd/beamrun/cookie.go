@@ -49,6 +49,6 @@ func (a *app) result(key, value, words string) error {
 	if a.json {
 		return a.printJSON(map[string]string{key: value})
 	}
-	_, err := fmt.Fprintln(a.stdout, value+words)
+	_, err := fmt.Fprintln(a.stdout, clean(value+words))
 	return err
 }

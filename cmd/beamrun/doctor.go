@@ -88,8 +88,12 @@ func (a *app) terminal() (width int, colours bool) {
 	return width, os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
-// wrapped breaks a text at spaces, so that with the indent each line fits the width; 0: it is left in one.
+// wrapped breaks a text at spaces, so that with the indent each line fits the width; 0: it is left
+// in one. No line begins as a command does: a neighbour may have put the $ where a line ends.
 func wrapped(text string, width int, indent string) string {
+	if strings.HasPrefix(text, "$ ") {
+		text = `\` + text
+	}
 	room := width - len(indent)
 	if room < 20 { // that would be no better
 		return text
@@ -100,8 +104,11 @@ func wrapped(text string, width int, indent string) string {
 		if line != "" && len(line)+1+len(word) > room {
 			lines, line = append(lines, line), ""
 		}
-		if line != "" {
+		switch {
+		case line != "":
 			line += " "
+		case word[0] == '$':
+			word = `\` + word
 		}
 		line += word
 	}

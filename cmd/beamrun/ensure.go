@@ -31,7 +31,7 @@ func (a *app) tell(res *ensure.Result, err error) error {
 		return a.printJSON(ensureJSON(res))
 	}
 	if !a.quiet {
-		_, err = a.stdout.Write([]byte(ensureLine(res) + "\n"))
+		_, err = a.stdout.Write([]byte(clean(ensureLine(res)) + "\n"))
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure"
+	"github.com/beamrun/beamrun/internal/shell"
 	"github.com/beamrun/beamrun/launcher"
 )
 
@@ -124,7 +125,11 @@ func flagError(err error, beforeProgram bool) error {
 	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
 		hint := "beamrun help"
 		if beforeProgram {
-			hint = "a program's own flags stand after its name: beamrun iex " + dashes(name) + "; beamrun's flags: beamrun help"
+			own := shell.New("beamrun", "iex").Option("--", name)
+			if len(name) == 1 {
+				own = shell.New("beamrun", "iex").Option("-", name)
+			}
+			hint = "a program's own flags stand after its name: " + own.String() + "; beamrun's flags: beamrun help"
 		}
 		return &usageError{"unknown flag " + dashes(name), hint}
 	}

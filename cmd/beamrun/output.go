@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/beamrun/beamrun/cookie"
@@ -15,11 +18,13 @@ import (
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/epmdless"
 	"github.com/beamrun/beamrun/ensure/orphan"
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
-// Rules for words. A result goes to stdout, everything else to stderr as "beamrun: …": lower case, no full stop, then
-// a line "hint: …" where something mends it. With --json stdout gets one object, an error too. When a program is
-// launched, stdout and stderr are the program's: beamrun is silent unless something went wrong or -v is given.
+// Rules for words. A result goes to stdout, everything else to stderr as "beamrun: …": lower case, no
+// full stop, then a line "hint: …" where there is a fix. What comes from outside is cleaned once,
+// where it is printed. With --json stdout gets one object, an error too. When a program is launched,
+// stdout and stderr are the program's: beamrun is silent unless something went wrong or -v is given.
 
 // Exit codes, beside those of the program.
 const (
@@ -42,7 +47,7 @@ type programError struct {
 }
 
 func (e *programError) Error() string {
-	return fmt.Sprintf("%s: %v", printable(e.name), rootCause(e.err))
+	return fmt.Sprintf("%s: %s", printable(e.name), joined(rootCause(e.err)))
 }
 func (e *programError) Unwrap() error { return e.err }
 
@@ -81,7 +86,7 @@ func describe(err error) (report, int) {
 	case errors.As(err, &usage):
 		return report{"usage", usage.message, usage.hint}, exitUsage
 	case errors.As(err, &folder):
-		return report{"epmdless", folder.Error(), "nodes without epmd need a folder that this user alone can enter: set HOME to one of this user's"}, exitFailed
+		return report{"epmdless", joined(folder), "nodes without epmd need a folder that this user alone can enter: set HOME to one of this user's"}, exitFailed
 	case errors.As(err, &program):
 		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
 			return report{"program-not-found", program.Error(), "is it installed, and in a folder of PATH? beamrun's commands: beamrun help"}, exitNotFound
@@ -102,7 +107,7 @@ func describe(err error) (report, int) {
 	case errors.Is(err, epmd.ErrNotRegistered):
 		return report{"not-registered", err.Error(), "beamrun names lists the nodes that are"}, exitFailed
 	}
-	return report{"failed", err.Error(), ""}, exitFailed
+	return report{"failed", joined(err), ""}, exitFailed
 }
 
 // fail shows an error and returns the exit code.
@@ -132,39 +137,51 @@ func (a *app) say(format string, args ...any) {
 	fmt.Fprintln(a.stderr, "beamrun:", clean(fmt.Sprintf(format, args...)))
 }
 
-// clean escapes what could play tricks with a terminal, but for line ends: a path, or what epmd printed, may hold any byte.
-func clean(s string) string {
-	tricky := func(r rune) bool { return r == utf8.RuneError || r != '\n' && !strconv.IsPrint(r) }
-	if strings.IndexFunc(s, tricky) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for len(s) > 0 {
-		r, size := utf8.DecodeRuneInString(s)
-		if tricky(r) {
-			q := strconv.Quote(s[:size])
-			b.WriteString(q[1 : len(q)-1])
-		} else {
-			b.WriteRune(r)
-		}
-		s = s[size:]
-	}
-	return b.String()
-}
+// clean makes one line of a text from outside: a path, a name or what epmd printed may hold any byte,
+// and must not act on the terminal or begin a line that looks like one of ours.
+func clean(s string) string { return shell.Line(s) }
 
-// printJSON writes one object to stdout.
+// joined is an error of several, which have a line each, in one line.
+func joined(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+// printJSON writes one object to stdout. What is not printable is escaped, so that no terminal acts
+// on it; a parser reads the same string.
 func (a *app) printJSON(v any) error {
-	enc := json.NewEncoder(a.stdout)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	out := make([]byte, 0, b.Len())
+	for _, r := range b.String() {
+		switch {
+		case r == '\n' || shell.IsPrint(r): // that after the object; those in strings are escaped
+			out = utf8.AppendRune(out, r)
+		case r > 0xffff:
+			r1, r2 := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, r1, r2)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	_, err := a.stdout.Write(out)
+	return err
 }
 
-// printable quotes a text from outside that could play tricks with a terminal.
+// printable quotes a text from outside that could play tricks with a terminal, or with a reader: a
+// mark joins the character before it, which may be ours, and a name at the begin of a line may be
+// "hint:" or "$".
 func printable(s string) string {
-	if !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
+	tricky := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"\$:`, r) }
+	if !strings.ContainsFunc(s, tricky) {
 		return s // as most are; strconv.Quote takes a third of a millisecond for a thousand names
 	}
-	if q := strconv.Quote(s); q[1:len(q)-1] != s || strings.Contains(s, " ") {
+	q := strconv.Quote(s)
+	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsMark(r) || !shell.IsPrint(r) }) {
+		q = strconv.QuoteToASCII(s)
+	}
+	if q[1:len(q)-1] != s || strings.ContainsAny(s, " $:") {
 		return q
 	}
 	return s

@@ -37,9 +37,9 @@ const (
 type Check struct {
 	Name     string `json:"name"`
 	Status   Status `json:"status"`
-	Evidence string `json:"evidence"`          // what was seen; never a cookie
-	Command  string `json:"command,omitempty"` // mends it, in a shell of the same user and environment
-	Advice   string `json:"advice,omitempty"`  // where no command does, or not for good
+	Evidence string `json:"evidence"`          // what was seen, in one line; never a cookie
+	Command  string `json:"command,omitempty"` // the fix, for a shell of the same user and environment
+	Advice   string `json:"advice,omitempty"`  // where no command does it, or not for good
 }
 
 // Worst is the worst status of all: OK, Warn or Fail.

@@ -10,6 +10,7 @@ import (
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // The checks of every system, of an epmd in Go that has a name: cmd/beamrun has those of a real one, with problems planted.
@@ -61,8 +62,8 @@ func TestExamineEpmdless(t *testing.T) {
 }
 
 func TestMerged(t *testing.T) {
-	got := merged([]Check{found(Warn, "a").with("b", ""), found(Fail, "c").with("", "d"), found(Warn, "e").with("f", "")})
-	if want := found(Fail, "a; c; e").with("b; f", "d"); got != want {
+	got := merged([]Check{found(Warn, "a").run(shell.New("b")), found(Fail, "c").advise("d"), found(Warn, "e").run(shell.New("f"))})
+	if want := (Check{Status: Fail, Evidence: "a; c; e", Command: "b; f", Advice: "d"}); got != want {
 		t.Errorf("%+v", got)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure"
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // program: which epmd would be started.
@@ -19,9 +20,9 @@ func (p *patient) program(ctx context.Context) Check {
 	var e *ensure.Error
 	switch {
 	case errors.As(err, &e) && p.err == nil:
-		return found(Warn, "%v; the one that runs could not be started again", e.Err).with("", e.Hint)
+		return found(Warn, "%v; the one that runs could not be started again", e.Err).advise("%s", e.Hint)
 	case errors.As(err, &e):
-		return found(Fail, "%v", e.Err).with("", e.Hint)
+		return found(Fail, "%v", e.Err).advise("%s", e.Hint)
 	}
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -41,7 +42,11 @@ func (p *patient) program(ctx context.Context) Check {
 // answers: the probe.
 func (p *patient) answers(context.Context) Check {
 	if p.err == nil {
-		return ok("on %s, with %s, in %v", p.result.Address, count(len(p.names), "node"), p.result.Elapsed.Round(100*time.Microsecond))
+		with := "with " + count(len(p.names), "node")
+		if p.unnamed != nil {
+			with = "with names that could not be read"
+		}
+		return ok("on %s, %s, in %v", p.result.Address, with, p.result.Elapsed.Round(100*time.Microsecond))
 	}
 	c := found(Fail, "%s", p.err.Message())
 	o, known := p.owner()
@@ -49,13 +54,14 @@ func (p *patient) answers(context.Context) Check {
 	case p.err.Kind == ensure.KindConfig: // environment says it
 		return Check{}
 	case p.err.Kind == ensure.KindDown && p.elsewhere() != 0:
-		return c.with("", "see below: environment")
+		return c.advise("see below: environment")
 	case p.err.Kind == ensure.KindDown:
-		return c.with(p.beamrun("ensure"), "or start nodes that do without: beamrun --epmdless PROGRAM; then: beamrun --epmdless doctor")
+		return c.run(p.beamrun().Words("ensure")).
+			advise("or start nodes that do without: beamrun --epmdless PROGRAM; then: beamrun --epmdless doctor")
 	case p.err.Kind == ensure.KindHung && known && o.Stopped():
-		return c.with(fmt.Sprintf("kill -CONT %d", o.PID), "")
+		return c.run(shell.New("kill", "-CONT").Int(o.PID))
 	}
-	return c.with("", p.err.Hint)
+	return c.advise("%s", p.err.Hint)
 }
 
 // process: who has the port.
@@ -112,10 +118,11 @@ func (p *patient) addresses(context.Context) Check {
 		c := ok("all of this host: %s; a firewall, or epmd started with --local, keeps others out", exposes)
 		if asked := p.result.Endpoint.Addresses; len(asked) > 0 && !slices.ContainsFunc(asked, netip.Addr.IsUnspecified) {
 			c = found(Warn, "all of this host, while only %s is asked for (--address, --local or ERL_EPMD_ADDRESS): %s", list(asked), exposes)
-			c.Command = p.beamrun("stop") + " && " + p.beamrun("ensure")
-			if len(p.names) > 0 {
-				c.Command, c.Advice = "", fmt.Sprintf("end the nodes, then: %s", c.Command)
+			again := p.beamrun().Words("stop").And(p.beamrun().Words("ensure"))
+			if p.mayHaveNodes() {
+				return c.advise("end the nodes, then: %v", again)
 			}
+			c = c.run(again)
 		}
 		return c
 	case open:
@@ -153,7 +160,7 @@ func (p *patient) others(context.Context) Check {
 	}
 	c := found(Warn, "%s: nodes of one do not find those of another", strings.Join(more, ", "))
 	if len(more) == 1 && port != 0 {
-		return c.with("", fmt.Sprintf("if nobody needs it: beamrun --port %d stop", port))
+		return c.advise("if nobody needs it: %v", shell.New("beamrun", "--port").Int(port).Words("stop"))
 	}
-	return c.with("", "end those that nobody needs: beamrun --port N stop")
+	return c.advise("end those that nobody needs: beamrun --port N stop")
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/beamrun/beamrun/ensure/internal/ours"
 	"github.com/beamrun/beamrun/ensure/internal/owner"
 	"github.com/beamrun/beamrun/ensure/orphan"
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // enrol is how long a node may take until it has its file: it looks for that every 2 s.
@@ -28,7 +29,7 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 	if err != nil {
 		if p.epmdless || slices.ContainsFunc(vms, func(vm owner.Program) bool { return orphan.NodesFolder(vm.Args) != "" }) {
 			return found(Fail, "%s", strings.ReplaceAll(err.Error(), "\n", "; ")).
-				with("", "set HOME to a folder of this user's; what is not of this user alone: chmod 700, or remove it")
+				advise("set HOME to a directory of this user's; what is not of this user alone: chmod 700, or remove it")
 		}
 		return Check{} // nobody misses it
 	}
@@ -36,7 +37,9 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 	if err != nil {
 		return found(Fail, "%v", err)
 	}
-	var well, apart, missing, stopped []string
+	var well, apart, missing []string
+	var wake shell.Command
+	stopped := 0
 	for _, n := range nodes {
 		well = append(well, n.Name)
 	}
@@ -54,7 +57,7 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 		case theirs != "" && !slices.ContainsFunc(nodes, isIts) && time.Since(vm.Since()) > enrol && vm.Birth() != "":
 			missing = append(missing, who)
 			if vm.Stopped() {
-				stopped = append(stopped, fmt.Sprintf("kill -CONT %d", vm.PID))
+				stopped, wake = stopped+1, wake.Then(shell.New("kill", "-CONT").Int(vm.PID))
 			}
 		case port != 0 && slices.ContainsFunc(vm.Sockets, func(s owner.Socket) bool { return s.Addr.Port() == port }):
 			well = append(well, fmt.Sprintf("%s on port %d, as all of its peers", who, port))
@@ -66,14 +69,14 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 	}
 	if len(apart) > 0 {
 		problems = append(problems, found(Warn, "registered in another folder than that of this environment, %s, so nodes of one are not found from the other: %s",
-			folder, strings.Join(apart, ", ")).with("", "give both the same HOME and XDG_CACHE_HOME"))
+			folder, strings.Join(apart, ", ")).advise("give both the same HOME and XDG_CACHE_HOME"))
 	}
 	if len(missing) > 0 {
 		c := found(Fail, "running, and without a file in %s, so not found: %s", folder, strings.Join(missing, ", "))
-		if len(stopped) < len(missing) {
-			c.Advice = "a node makes its file anew within 2 s, where it can: see that the disk has room; else start it anew"
+		if stopped < len(missing) {
+			c = c.advise("a node makes its file anew within 2 s, where it can: see that the disk has room; else start it anew")
 		}
-		problems = append(problems, c.with(strings.Join(stopped, "; "), ""))
+		problems = append(problems, c.run(wake))
 	}
 	switch {
 	case len(problems) > 0:
@@ -86,17 +89,18 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 
 // foreign is the problem of entries of the folder that are no nodes' files.
 func foreign(folder string, entries []string) Check {
-	var said, files, folders []string
-	needRoot := false
+	var said []string
+	files, folders := shell.New("rm", "-f"), shell.New("rm", "-r")
+	anyFile, anyFolder, needRoot := false, false, false
 	for _, path := range entries {
 		info, err := os.Lstat(path)
 		if err != nil {
 			continue // gone meanwhile
 		}
-		is, list := "not a node's", &files
+		is := "not a node's"
 		switch mode := info.Mode(); {
 		case mode.IsDir():
-			is, list = "a folder", &folders
+			is = "a folder"
 			needRoot = needRoot || !ours.Is(info) // it may not be empty
 		case mode&fs.ModeSymlink != 0:
 			is = "a link"
@@ -107,23 +111,27 @@ func foreign(folder string, entries []string) Check {
 		case !ours.Is(info):
 			is = "another user's"
 		}
-		said, *list = append(said, fmt.Sprintf("%s is %s", quoted(filepath.Base(path)), is)), append(*list, quoted(path))
-	}
-	var commands []string
-	if len(files) > 0 {
-		commands = append(commands, "rm -f "+strings.Join(files, " "))
-	}
-	if len(folders) > 0 {
-		remove := "rm -r " + strings.Join(folders, " ")
-		if needRoot {
-			remove = asRoot(remove)
+		said = append(said, fmt.Sprintf("%s is %s", shell.Quote(filepath.Base(path)), is))
+		if info.IsDir() {
+			folders, anyFolder = folders.Path(path), true
+		} else {
+			files, anyFile = files.Path(path), true
 		}
-		commands = append(commands, remove)
 	}
-	return found(Warn, "no nodes' files, in %s: %s", folder, strings.Join(said, ", ")).with(strings.Join(commands, "; "), "")
+	var remove shell.Command
+	if anyFile {
+		remove = files
+	}
+	if anyFolder {
+		if needRoot {
+			folders = asRoot(folders)
+		}
+		remove = remove.Then(folders)
+	}
+	return found(Warn, "no nodes' files, in %s: %s", folder, strings.Join(said, ", ")).run(remove)
 }
 
-// merged is one check of several.
+// merged is one check of several. Each command is a whole one, so they run one after the other.
 func merged(all []Check) Check {
 	var evidence, commands, advice []string
 	for _, c := range all {
@@ -132,7 +140,7 @@ func merged(all []Check) Check {
 	join := func(words []string) string {
 		return strings.Join(slices.DeleteFunc(words, func(s string) bool { return s == "" }), "; ")
 	}
-	return found(Worst(all), "%s", join(evidence)).with(join(commands), join(advice))
+	return Check{Status: Worst(all), Evidence: join(evidence), Command: join(commands), Advice: join(advice)}
 }
 
 // isSame says whether both mean one folder.

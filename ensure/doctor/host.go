@@ -7,9 +7,12 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // hostName: whether the names that nodes of this host get lead here.
@@ -26,7 +29,7 @@ func (p *patient) hostName(ctx context.Context) Check {
 	short, domain, _ := strings.Cut(full, ".")
 	at, err := leadsHere(ctx, short)
 	if err != nil {
-		return found(Fail, "short names (NAME@%s): %v", short, err).with(hostCommand(short), "")
+		return withHost(found(Fail, "short names (NAME@%s): %v", short, err), short)
 	}
 	evidence := fmt.Sprintf("short names: %s is %s", short, at)
 	if domain == "" {
@@ -36,14 +39,30 @@ func (p *patient) hostName(ctx context.Context) Check {
 		return ok("%s; long names: the host has no domain, so name a host (-name x@127.0.0.1)", evidence)
 	}
 	if at, err = leadsHere(ctx, full); err != nil {
-		return found(Warn, "%s; long names (NAME@%s): %v", evidence, full, err).with(hostCommand(full+" "+short), "")
+		return withHost(found(Warn, "%s; long names (NAME@%s): %v", evidence, full, err), full, short)
 	}
 	return ok("%s; long names: %s is %s", evidence, full, at)
 }
 
-// hostCommand puts the names before all else that is said of them.
-func hostCommand(names string) string {
-	return asRoot(fmt.Sprintf("sed -i '1i 127.0.1.1 %s' /etc/hosts", names))
+// withHost adds the command that puts the names before all else that the hosts file has of them: the
+// first line of a name counts. It writes into the file, which in a container is a mount, so that no
+// other file can take its place.
+func withHost(c Check, names ...string) Check {
+	if slices.ContainsFunc(names, func(s string) bool { return !isHostName(s) }) {
+		return c.advise("no node can have a host of that name; give this host another: letters, digits, - and dots")
+	}
+	if runtime.GOOS == "windows" {
+		return c.advise("add an address of this host, and the name, to the file hosts of Windows")
+	}
+	return c.run(asRoot(shell.New("sh", "-c",
+		`'h=$(cat /etc/hosts) && printf "%s\n" "127.0.1.1 $*" "$h" >/etc/hosts'`, "sh").Args(names...)))
+}
+
+// isHostName reports whether a text can be a host's name, in a hosts file, in a command and in the
+// arguments of getent(1). DHCP, or who made the container, may have set any.
+func isHostName(s string) bool {
+	const allowed = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ._-"
+	return s != "" && len(s) <= 253 && s[0] != '-' && s[0] != '.' && strings.Trim(s, allowed) == ""
 }
 
 // leadsHere returns the first address of a name, which has to be one of this host.
@@ -69,6 +88,9 @@ func leadsHere(ctx context.Context, name string) (netip.Addr, error) {
 // resolve returns the first address of a name. What the C library knows beyond /etc/hosts and DNS (nss-myhostname, LDAP), and so Erlang,
 // getent(1) does.
 func resolve(ctx context.Context, name string) (netip.Addr, error) {
+	if !isHostName(name) {
+		return netip.Addr{}, fmt.Errorf("%q is not a host name", name)
+	}
 	addrs, err := net.DefaultResolver.LookupHost(ctx, name)
 	if err != nil {
 		out, gerr := exec.CommandContext(ctx, "getent", "ahosts", name).Output()

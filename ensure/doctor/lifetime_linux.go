@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/beamrun/beamrun/ensure/internal/owner"
 	"github.com/beamrun/beamrun/ensure/internal/systemd"
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // lifetime: where the epmd lives, and what would end it.
@@ -19,7 +19,7 @@ func (p *patient) lifetime(ctx context.Context) Check {
 		return Check{}
 	}
 	if o.Terminal() {
-		return found(Warn, "it runs at a terminal, and ends with it").with(p.moved(o, "ensure"), "")
+		return found(Warn, "it runs at a terminal, and ends with it").run(p.moved(o, p.beamrun().Words("ensure")))
 	}
 	if _, err := systemd.Here(); err != nil {
 		return ok("a session of its own, and nothing that would end it is seen")
@@ -31,7 +31,7 @@ func (p *patient) lifetime(ctx context.Context) Check {
 	if in.IsEpmds() {
 		if in.User != "" && systemd.EndsAtLogout(ctx, in.User) {
 			return found(Warn, "%s of the manager of user %s, which ends at that user's last logout", in.Name, userNamed(in.User)).
-				with(asRoot("loginctl enable-linger "+in.User), "")
+				run(asRoot(shell.New("loginctl", "enable-linger").Arg(in.User)))
 		}
 		return ok("%s runs it", in.Name)
 	}
@@ -40,7 +40,8 @@ func (p *patient) lifetime(ctx context.Context) Check {
 		return ok("in %s, whose KillMode=%s leaves it alone", in.Name, mode)
 	}
 	return found(Warn, "it ends with %s, in which it was started, and every node of this host loses its name then", in.Name).
-		with(p.moved(o, "--detach systemd ensure"), "that it does not come to this again: "+systemd.Remedy(in.Name, p.port()))
+		run(p.moved(o, p.beamrun().Words("--detach", "systemd", "ensure"))).
+		advise("that it does not come to this again: %s", systemd.Remedy(in.Name, p.port()))
 }
 
 // inSession is for an epmd in no service.
@@ -53,14 +54,15 @@ func (p *patient) inSession(ctx context.Context, o owner.Process) Check {
 	if kills != "b true" {
 		return ok("in %s, whose end leaves it alone (KillUserProcesses=no)", session)
 	}
-	return found(Warn, "it ends with the login %s (KillUserProcesses=yes)", session).with(p.moved(o, "--detach systemd ensure"), "")
+	return found(Warn, "it ends with the login %s (KillUserProcesses=yes)", session).
+		run(p.moved(o, p.beamrun().Words("--detach", "systemd", "ensure")))
 }
 
 // moved ends the epmd and starts one elsewhere. Nodes from OTP 23.3 on come back by themselves within 2 s; the others are helped.
-func (p *patient) moved(o owner.Process, ensure string) string {
-	c := fmt.Sprintf("kill %d && sleep 0.1 && %s", o.PID, p.beamrun(ensure))
-	if len(p.names) > 0 {
-		c += " && " + p.beamrun("repair")
+func (p *patient) moved(o owner.Process, ensure shell.Command) shell.Command {
+	c := shell.New("kill").Int(o.PID).And(shell.New("sleep", "0.1")).And(ensure)
+	if p.mayHaveNodes() {
+		c = c.And(p.beamrun().Words("repair"))
 	}
 	return c
 }
@@ -89,7 +91,8 @@ func (p *patient) units(ctx context.Context) Check {
 		return ok("%s", evidence)
 	}
 	return found(Warn, "%s", evidence).
-		with(asRoot("systemctl reset-failed "+strings.Join(failed, " ")), "why it failed: journalctl -u epmd.socket -u epmd.service; another epmd that had the port first, most often")
+		run(asRoot(shell.New("systemctl", "reset-failed").Args(failed...))).
+		advise("why it failed: journalctl -u epmd.socket -u epmd.service; another epmd that had the port first, most often")
 }
 
 func userNamed(number string) string {

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/internal/owner"
 	"github.com/beamrun/beamrun/ensure/orphan"
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // comeBack is how long a node may take to register with a new epmd by itself.
@@ -22,19 +24,39 @@ const askTimeout = time.Second
 
 // registered: names whose port nobody listens on, or another process has.
 func (p *patient) registered(ctx context.Context) Check {
-	if p.err != nil || len(p.sockets) == 0 {
+	switch {
+	case p.unnamed != nil:
+		return found(Warn, "names could not be read: %v", p.unnamed)
+	case p.err != nil, len(p.sockets) == 0:
 		return Check{}
+	case !p.isOfHere():
+		return ok("%s; who listens is not seen, for this epmd is in another network", count(len(p.names), "name"))
 	}
 	var wrong []string
-	nodes := map[int]bool{} // the pids of those that have their names rightly
+	unseen := map[string][]string{} // names by why they were not looked at
+	nodes := map[int]bool{}         // the pids of those that have their names rightly
 	for _, n := range p.names {
-		if why := p.mistake(ctx, n); why != "" {
+		switch why, reason := p.mistake(ctx, n); {
+		case why != "":
 			wrong = append(wrong, why)
-		} else {
+		case reason != "":
+			unseen[reason] = append(unseen[reason], shell.Quote(n.Name))
+		default:
 			nodes[p.on[n.Port].PID] = true
 		}
 	}
-	if len(wrong) == 0 {
+	rest := ""
+	for _, reason := range []string{processUnseen, speaksTLS, notInTime} {
+		if names := unseen[reason]; len(names) > 0 {
+			rest += "; " + reason + ": " + shortList(names)
+		}
+	}
+	switch {
+	case len(wrong) == 0 && len(unseen[notInTime]) > 0:
+		return found(Warn, "%s%s", count(len(p.names), "name"), rest)
+	case len(wrong) == 0 && rest != "":
+		return ok("%s, each at a port where something listens%s", count(len(p.names), "name"), rest)
+	case len(wrong) == 0:
 		return ok("%s, each of a node that listens", count(len(p.names), "name"))
 	}
 	c := found(Fail, "%s", strings.Join(wrong, "; "))
@@ -45,29 +67,55 @@ func (p *patient) registered(ctx context.Context) Check {
 	}
 	switch {
 	case len(holders) == 0:
-		return c.with("", fmt.Sprintf("it is held by a connection to epmd; see as root whose: ss -tnp 'dport = :%d'", p.port()))
+		who := shell.New("ss", "-tnp").Option("dport = :", strconv.Itoa(p.port()))
+		c = c.advise("it is held by a connection to epmd; see as root by which process: %v", who)
 	case len(holders) > len(wrong), slices.ContainsFunc(holders, isVM):
-		return c.with("", "start anew, or end, who holds it by a connection to epmd: "+list(holders))
+		c = c.advise("start anew, or end, who holds it by a connection to epmd: %s", list(holders))
+	default:
+		kill := shell.New("kill")
+		for _, h := range holders {
+			kill = kill.Int(h.PID)
+		}
+		c.Evidence += "; held by " + list(holders)
+		c = c.run(kill)
 	}
-	pids := ""
-	for _, h := range holders {
-		pids += fmt.Sprintf(" %d", h.PID)
-	}
-	c.Evidence += "; held by " + list(holders)
-	return c.with("kill"+pids, "")
+	c.Evidence += rest
+	return c
 }
 
-// mistake says what is wrong with a name, "" if nothing is. A node is asked for its name only where the system does not tell.
-func (p *patient) mistake(ctx context.Context, n epmd.Node) string {
+// Why a name was not looked at.
+const (
+	processUnseen = "not seen is which process listens (root sees it)"
+	speaksTLS     = "not asked, for they speak TLS"
+	notInTime     = "not looked at, for the time was up"
+)
+
+// shortList names the first of many.
+func shortList(names []string) string {
+	const most = 20
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}
+
+// mistake returns what is wrong with a name, or else why that is not known. A node is asked for its
+// name only where the system does not show it.
+func (p *patient) mistake(ctx context.Context, n epmd.Node) (wrong, unseen string) {
+	name := shell.Quote(n.Name) // anybody may register any
 	if !p.listens(n.Port) {
-		if now, err := epmd.Lookup(ctx, p.result.Address.String(), n.Name); err != nil || now.Port != n.Port {
-			return "" // it has ended meanwhile
+		now, err := epmd.Lookup(ctx, p.result.Address.String(), n.Name)
+		switch {
+		case errors.Is(err, epmd.ErrNotRegistered), err == nil && now.Port != n.Port:
+			return "", "" // it has ended meanwhile
+		case err != nil:
+			return "", notInTime
 		}
-		return fmt.Sprintf("%s is stale: nobody listens on its port %d", n.Name, n.Port)
+		return fmt.Sprintf("%s is stale: nobody listens on its port %d", name, n.Port), ""
 	}
 	o, known := p.on[n.Port]
 	if !known {
-		return "" // another user's, and only root sees whose
+		return "", processUnseen
 	}
 	for _, vm := range p.vms {
 		if vm.PID != o.PID {
@@ -75,24 +123,26 @@ func (p *patient) mistake(ctx context.Context, n epmd.Node) string {
 		}
 		switch name := orphan.NameOf(vm.Args); {
 		case name == n.Name, name == "" && p.isConnected(vm.PID) && p.isAlone(n):
-			return "" // it was given that name, or took one later and registered it itself
+			return "", "" // it was given that name, or took one later and registered it itself
 		}
 	}
 	soon, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	name, _, err := orphan.Ask(soon, netip.AddrPortFrom(p.result.Address.Addr(), n.Port))
-	short, _, _ := strings.Cut(name, "@")
+	full, _, err := orphan.Ask(soon, netip.AddrPortFrom(p.result.Address.Addr(), n.Port))
+	short, _, _ := strings.Cut(full, "@")
 	switch {
-	case orphan.IsTLS(err), ctx.Err() != nil:
-		return ""
+	case orphan.IsTLS(err):
+		return "", speaksTLS
+	case ctx.Err() != nil:
+		return "", notInTime
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("%s has port %d, where %v listens, which does not say its name", n.Name, n.Port, o)
+		return fmt.Sprintf("%s has port %d, where %v listens, which does not say its name", name, n.Port, o), ""
 	case err != nil:
-		return fmt.Sprintf("%s has port %d, where %v listens, which is no node (%v)", n.Name, n.Port, o, err)
+		return fmt.Sprintf("%s has port %d, where %v listens, which is no node (%v)", name, n.Port, o, err), ""
 	case short != n.Name:
-		return fmt.Sprintf("%s has port %d, where %v listens, which is node %s", n.Name, n.Port, o, name)
+		return fmt.Sprintf("%s has port %d, where %v listens, which is node %s", name, n.Port, o, shell.Quote(full)), ""
 	}
-	return ""
+	return "", ""
 }
 
 // isConnected says that the process has a connection to epmd.
@@ -125,7 +175,9 @@ func (p *patient) lost(ctx context.Context) Check {
 		default:
 			lost = append(lost, n.String())
 		}
-		can = append(can, n.Name)
+		if shell.IsArg(n.Name) { // any user's process may have any name
+			can = append(can, n.Name)
+		}
 	}
 	c := ok("none: epmd knows every node of this host that could be seen")
 	if epmdless > 0 {
@@ -149,10 +201,10 @@ func (p *patient) lost(ctx context.Context) Check {
 		said = append(said, problems...)
 	}
 	if len(said) > 0 {
-		c.Evidence = strings.Join(said, "; ")
+		c.Evidence = shell.Line(strings.Join(said, "; "))
 	}
 	if len(can) > 0 {
-		c.Command = p.beamrun("repair " + strings.Join(can, " "))
+		c = c.run(p.beamrun().Words("repair").Args(can...))
 	}
 	return c
 }
@@ -176,5 +228,5 @@ func (p *patient) cookiesInPS(context.Context) Check {
 		return ok("none in the arguments of %s", count(len(p.vms), "Erlang VM"))
 	}
 	return found(Warn, "every user of this host can read the cookie of %s (-setcookie)", strings.Join(shown, ", ")).
-		with("", "start it without -setcookie, by beamrun; for releases see SECURITY.md of beamrun; then: beamrun cookie rotate")
+		advise("start it without -setcookie, by beamrun; for releases see SECURITY.md of beamrun; then: beamrun cookie rotate")
 }

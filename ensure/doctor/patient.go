@@ -9,14 +9,13 @@ import (
 	"os/user"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
-	"unicode"
 
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/internal/owner"
 	"github.com/beamrun/beamrun/ensure/orphan"
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // patient is what several checks look at, asked for once.
@@ -27,6 +26,7 @@ type patient struct {
 	result  ensure.Result
 	err     *ensure.Error // why no epmd answers
 	names   []epmd.Node
+	unnamed error                    // why the names could not be read
 	sockets []owner.Socket           // all that listen
 	on      map[uint16]owner.Process // who has the ports of epmd and of the names
 	vms     []owner.Program
@@ -41,7 +41,7 @@ func admit(ctx context.Context, c ensure.Config) *patient {
 	p.result, err = ensure.Probe(ctx, c)
 	errors.As(err, &p.err)
 	if err == nil {
-		p.names, _ = epmd.Names(ctx, p.result.Address.String()) // it answered a moment ago
+		p.names, p.unnamed = epmd.Names(ctx, p.result.Address.String())
 	}
 	p.sockets = owner.Listening(0)
 	wanted := map[uint16]bool{uint16(p.port()): true}
@@ -83,7 +83,20 @@ func admitEpmdless(ctx context.Context) *patient {
 
 func (p *patient) port() int { return p.result.Endpoint.Port }
 
-// listens says whether something listens on the port.
+// mayHaveNodes reports whether nodes are registered, or it is not known.
+func (p *patient) mayHaveNodes() bool { return len(p.names) > 0 || p.unnamed != nil }
+
+// isOfHere reports whether the epmd is one of the sockets that the system shows. Of another host or
+// another network namespace it does not show who listens.
+func (p *patient) isOfHere() bool {
+	at := p.result.Address.Addr().Unmap()
+	return slices.ContainsFunc(p.sockets, func(s owner.Socket) bool {
+		addr := s.Addr.Addr().Unmap()
+		return int(s.Addr.Port()) == p.port() && (addr.IsUnspecified() || addr == at)
+	})
+}
+
+// listens reports whether something listens on the port.
 func (p *patient) listens(port uint16) bool {
 	for _, s := range p.sockets {
 		if s.Addr.Port() == port {
@@ -99,37 +112,27 @@ func (p *patient) owner() (owner.Process, bool) {
 	return o, ok
 }
 
-// beamrun is a command of beamrun's for the same endpoint.
-func (p *patient) beamrun(words string) string {
-	c := "beamrun"
+// beamrun is the beginning of a command of beamrun's for the same endpoint.
+func (p *patient) beamrun() shell.Command {
+	c := shell.New("beamrun")
 	if p.config.Port != 0 {
-		c += " --port " + strconv.Itoa(p.config.Port)
+		c = c.Words("--port").Int(p.config.Port)
 	}
 	if p.config.Address != "" {
-		c += " --address " + quoted(p.config.Address)
+		c = c.Words("--address").Arg(p.config.Address)
 	}
 	if p.config.Local {
-		c += " --local"
+		c = c.Words("--local")
 	}
-	return c + " " + words
-}
-
-// quoted makes one word of a shell from s.
-func quoted(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-./:@%+=,~", r)
-	}) < 0 {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return c
 }
 
 // asRoot is a command that needs root's rights.
-func asRoot(command string) string {
+func asRoot(c shell.Command) shell.Command {
 	if os.Geteuid() == 0 {
-		return command
+		return c
 	}
-	return "sudo " + command
+	return c.Sudo()
 }
 
 // userName is the name of a user, else the number.
@@ -158,11 +161,17 @@ func (p *patient) lostNodes(ctx context.Context) (found []orphan.Node, epmdless 
 func ok(format string, args ...any) Check { return found(OK, format, args...) }
 
 func found(s Status, format string, args ...any) Check {
-	return Check{Status: s, Evidence: fmt.Sprintf(format, args...)}
+	return Check{Status: s, Evidence: shell.Line(fmt.Sprintf(format, args...))}
 }
 
-// with adds what mends it.
-func (c Check) with(command, advice string) Check {
-	c.Command, c.Advice = cmp.Or(command, c.Command), cmp.Or(advice, c.Advice)
+// run adds the command that is the fix, with that is none nothing.
+func (c Check) run(command shell.Command) Check {
+	c.Command = cmp.Or(command.String(), c.Command)
+	return c
+}
+
+// advise adds words.
+func (c Check) advise(format string, args ...any) Check {
+	c.Advice = cmp.Or(shell.Line(fmt.Sprintf(format, args...)), c.Advice)
 	return c
 }

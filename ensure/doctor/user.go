@@ -9,11 +9,16 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/internal/ours"
+	"github.com/beamrun/beamrun/internal/safepath"
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // This file is about what belongs to the user: the cookie, the environment, the home folder and the folder of the lock.
@@ -24,25 +29,49 @@ func (p *patient) cookie(context.Context) Check {
 	if home, herr := os.UserHomeDir(); err != nil || herr != nil || !isFolder(home) {
 		return Check{} // home says it
 	}
+	if unsafe := othersPath(path); unsafe != nil {
+		return found(Warn, "%v, so another user can change which cookie root's nodes have", unsafe).
+			advise("use root's own home: sudo -H, or HOME=/root")
+	}
 	c, err := cookie.Load(path)
 	var file *cookie.FileError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return found(Warn, "there is no %s; the next node makes one that can be guessed (CVE-2018-1279)", path).with("beamrun cookie rotate", "")
+		return found(Warn, "there is no %s; the next node makes one that can be guessed (CVE-2018-1279)", path).run(rotate)
 	case errors.As(err, &file):
-		c := found(Fail, "%s", file.Message()).with(file.Command(), "")
-		if c.Command == "" {
-			c.Advice = file.Hint
+		c := found(Fail, "%s", file.Message())
+		if c.Command = file.Command(); c.Command == "" { // built by package cookie, of quoted words
+			c = c.advise("%s", file.Hint)
 		}
 		return c
 	case err != nil:
 		return found(Fail, "%v", err)
 	}
+	if info, err := os.Stat(path); err != nil {
+		return found(Fail, "%v", err)
+	} else if !ours.Is(info) {
+		return found(Warn, "%s is a file of user %s, not of this one", path, userName(ours.UID(info)))
+	}
 	if why := cookie.Weak(c); why != "" {
-		return found(Warn, "%s holds a weak cookie: %s", path, why).
-			with("beamrun cookie rotate", "nodes that run keep the old one until they start again; every host of a cluster needs the same")
+		return found(Warn, "%s holds a weak cookie: %s", path, why).run(rotate).
+			advise("nodes that run keep the old one until they start again; every host of a cluster needs the same")
 	}
 	return ok("%s, for this user alone, and not easily guessed", path)
+}
+
+var rotate = shell.New("beamrun", "cookie", "rotate")
+
+// othersPath returns why another user can change what is at the path, and nil if none can, or if
+// this user is not root: as root no command is shown about such a path.
+func othersPath(path string) *safepath.Error {
+	var unsafe *safepath.Error
+	if os.Geteuid() != 0 || !errors.As(safepath.Check(path, 0), &unsafe) {
+		return nil
+	}
+	if info, err := os.Lstat(unsafe.At); err == nil && info.Mode().IsRegular() && unsafe.Owner == 0 {
+		return nil // root's own file with a wrong mode: chmod is the fix
+	}
+	return unsafe
 }
 
 // environment: whether ERL_EPMD_PORT means the epmd that runs.
@@ -50,9 +79,9 @@ func (p *patient) environment(context.Context) Check {
 	const key = "ERL_EPMD_PORT"
 	if p.err != nil && p.err.Kind == ensure.KindConfig {
 		variable, _, _ := strings.Cut(p.err.Err.Error(), ":")
-		c := found(Fail, "%s", p.err.Message()).with("", p.err.Hint)
-		if os.Getenv(variable) != "" {
-			c = c.with("unset "+variable, "")
+		c := found(Fail, "%s", p.err.Message()).advise("%s", p.err.Hint)
+		if slices.Contains([]string{key, "ERL_EPMD_ADDRESS", "BEAMRUN_DETACH"}, variable) {
+			c = c.run(shell.New("unset").Arg(variable))
 		}
 		return c
 	}
@@ -64,9 +93,9 @@ func (p *patient) environment(context.Context) Check {
 	if port := p.elsewhere(); port != 0 {
 		c := found(Fail, "%s, and none answers on port %d, but there is one on port %d", evidence, p.port(), port)
 		if os.Getenv(key) != "" && port == epmd.DefaultPort {
-			return c.with("unset "+key, "")
+			return c.run(shell.New("unset", key))
 		}
-		return c.with(fmt.Sprintf("export %s=%d", key, port), "")
+		return c.run(shell.New("export").Option(key+"=", strconv.Itoa(port)))
 	}
 	return ok("%s", evidence)
 }
@@ -89,12 +118,16 @@ func (p *patient) home(context.Context) Check {
 	if err != nil {
 		c := found(Fail, "%v: a node with a name does not boot without it", err)
 		if u, err := user.Current(); err == nil && u.HomeDir != "" {
-			return c.with("export HOME="+quoted(u.HomeDir), "")
+			return c.run(shell.New("export").Option("HOME=", u.HomeDir))
 		}
-		return c.with("", "set it to a folder with a cookie file, or where one can be made")
+		return c.advise("set it to a directory with a cookie file, or where one can be made")
 	}
 	if !isFolder(home) {
-		return found(Fail, "HOME is %s, which is no folder: a node with a name does not boot", home).with("mkdir -p -m 700 "+quoted(home), "")
+		c := found(Fail, "HOME is %s, which is no folder: a node with a name does not boot", home)
+		if unsafe := othersPath(home); unsafe != nil {
+			return c.advise("use root's own home (sudo -H): %v", unsafe)
+		}
+		return c.run(shell.New("mkdir", "-p", "-m", "700").Path(home))
 	}
 	return ok("%s", home)
 }
@@ -109,7 +142,7 @@ func (p *patient) stateFolder(context.Context) Check {
 	dir, err := ensure.StateDir()
 	if err != nil {
 		return found(Warn, "no folder for the lock and epmd's log: %s", strings.ReplaceAll(err.Error(), "\n", "; ")).
-			with("", "set XDG_RUNTIME_DIR, HOME or TMPDIR to a folder of this user")
+			advise("set XDG_RUNTIME_DIR, HOME or TMPDIR to a folder of this user")
 	}
 	for _, name := range []string{ensure.LockName(p.port()), ensure.LogName(p.port())} {
 		path := filepath.Join(dir, name)
@@ -127,7 +160,11 @@ func (p *patient) stateFolder(context.Context) Check {
 		if err == nil {
 			err = fmt.Errorf("%s is no regular file", path)
 		}
-		return found(Warn, "%v", err).with("rm -r "+quoted(path), "")
+		c := found(Warn, "%v", err)
+		if unsafe := othersPath(dir); unsafe != nil {
+			return c.advise("set XDG_RUNTIME_DIR, HOME or TMPDIR to a directory of root's: %v", unsafe)
+		}
+		return c.run(shell.New("rm", "-r").Path(path))
 	}
 	return ok("%s", dir)
 }

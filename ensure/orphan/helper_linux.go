@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // registerByHelper has a helper register another user's node. What the helper says is that user's word; that the name is there, the epmd
@@ -86,8 +87,7 @@ func talk(ctx context.Context, helper []string, text []byte) (said reply, err er
 // clip shortens a text of another user's to what a message may hold, on one line.
 func clip(s string) string {
 	const most = 400
-	quoted := strconv.Quote(strings.ToValidUTF8(s[:min(len(s), most)], "?"))
-	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+	return shell.Line(s[:min(len(s), most)])
 }
 
 // Helper is the helper of [Node.RegisterItself]: it reads what to do from in, becomes the node's user for good, has the node register itself

@@ -7,6 +7,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // This file is as much of the External Term Format (ERTS User's Guide) as one call and its reply take.
@@ -181,11 +183,10 @@ func show(term any) string {
 	return fmt.Sprint(term)
 }
 
-// plain is a text from outside as it is, if it can do no harm in a message; else quoted.
+// plain is a text from outside as a part of a message: on one line, and no longer than a name.
 func plain(s string) string {
-	const most = 255
-	if quoted := strconv.Quote(s); quoted[1:len(quoted)-1] != s || len(s) > most {
-		return strconv.Quote(s[:min(len(s), most)])
+	if len(s) > maxName {
+		s = s[:maxName] + "…"
 	}
-	return s
+	return shell.Line(s)
 }

@@ -1,12 +1,15 @@
 // Package shell builds the commands that beamrun shows to a person: in a hint, or behind a $.
 //
-// A host name, a path, a node's name or the name of a systemd unit may come from another user of the host. In a [Command] it is one
-// word and nothing else: it cannot end a quotation, begin a new line, become an option or start a program of its own. Commands are
-// therefore built from words, and quoted in this package alone.
+// A host name, a path, a node's name or the name of a systemd unit may come from another user of
+// the host. In a [Command] it is one word and nothing else: it cannot end a quotation, begin a new
+// line, become an option or start a program of its own. Commands are therefore built from words,
+// and quoted in this package alone.
 //
 //	shell.New("kill", "-CONT").Int(pid)
 //	shell.New("chmod", "400").Path(path)
 //	shell.New("beamrun", "--port").Int(port).Words("repair").Arg(node)
+//
+// [Line] is for such a text in a sentence.
 package shell
 
 import (
@@ -14,18 +17,18 @@ import (
 	"strings"
 )
 
-// literal is a constant of the program: only an untyped constant can be passed as one from another package, so no text from outside
-// gets in without being quoted.
+// literal is a constant of the program. Another package can pass only an untyped constant as one,
+// so no text from outside gets in without being quoted.
 type literal string
 
-// Command is a command line. The zero value is none: what could not be a safe command is none too, so a caller has to have words for
-// that case.
+// Command is a command line. The zero value is none. What cannot be a safe command becomes none
+// too, so a caller needs words for that case.
 type Command struct {
 	text string
 	bad  bool // a part of it could not be a word, so nothing is shown
 }
 
-// New returns the command of these words, which are taken as they are: they have to be constants.
+// New returns the command of these words. They are constants, and are taken as they are.
 func New(words ...literal) Command { return Command{}.Words(words...) }
 
 // Words adds constants, as they are.
@@ -36,14 +39,19 @@ func (c Command) Words(words ...literal) Command {
 	return c
 }
 
-// Arg adds one word from outside. One that a program would take for an option, and an empty one, make it no command at all: see
-// [Command.Path] for paths.
+// Arg adds a word from outside. With one that [IsArg] refuses, c becomes no command at all.
+// For a path, see [Command.Path].
 func (c Command) Arg(word string) Command {
-	if word == "" || strings.HasPrefix(word, "-") {
+	if !IsArg(word) {
 		c.bad = true
-		return c
 	}
 	return c.add(Quote(word))
+}
+
+// IsArg reports whether a word can be an argument: it is not empty, programs do not take it for an
+// option, and the kernel can pass it on.
+func IsArg(word string) bool {
+	return word != "" && word[0] != '-' && !strings.Contains(word, "\x00")
 }
 
 // Args adds words from outside, each as [Command.Arg] does.
@@ -54,8 +62,19 @@ func (c Command) Args(words ...string) Command {
 	return c
 }
 
-// Option adds one word made of a constant, such as "--address=" or "file:", and a text from outside.
+// Option adds one word made of a constant and a text from outside. A constant that ends with = is a
+// variable's name, or a flag, and stays outside of the quotation: "HOME=" is then also right before
+// a program. Others, such as "file:", are quoted with the text.
 func (c Command) Option(begin literal, rest string) Command {
+	c.bad = c.bad || strings.Contains(rest, "\x00")
+	switch {
+	case begin == "":
+		return c.Arg(rest)
+	case strings.HasSuffix(string(begin), "=") && rest != "":
+		return c.add(string(begin) + Quote(rest))
+	case strings.HasSuffix(string(begin), "="):
+		return c.add(string(begin))
+	}
 	return c.add(Quote(string(begin) + rest))
 }
 
@@ -68,7 +87,10 @@ func (c Command) Path(path string) Command {
 }
 
 // Int adds a number: a port, a pid, a uid.
-func (c Command) Int(n int) Command { return c.add(strconv.Itoa(n)) }
+func (c Command) Int(n int) Command {
+	c.bad = c.bad || n < 0 // it would be an option, and kill(1) takes a negative pid for a group
+	return c.add(strconv.Itoa(n))
+}
 
 // And returns the command that runs next if c succeeds.
 func (c Command) And(next Command) Command { return c.join(" && ", next) }
@@ -76,13 +98,19 @@ func (c Command) And(next Command) Command { return c.join(" && ", next) }
 // Then returns the command that runs next whatever c does.
 func (c Command) Then(next Command) Command { return c.join("; ", next) }
 
-// Sudo returns the command run by root.
-func (c Command) Sudo() Command { return c.before("sudo ") }
+// Sudo returns the command run by root. It is for one program: what follows by And is not.
+func (c Command) Sudo() Command {
+	if c.text != "" {
+		c.text = "sudo " + c.text
+	}
+	return c
+}
 
 // IsZero reports whether there is no command.
 func (c Command) IsZero() bool { return c.text == "" || c.bad }
 
-// String returns the command line for a POSIX shell; on Windows for cmd and PowerShell. It is "" if there is none.
+// String returns the command line for a POSIX shell; on Windows for cmd and PowerShell. It is "" if
+// there is none.
 func (c Command) String() string {
 	if c.bad {
 		return ""
@@ -98,7 +126,7 @@ func (c Command) add(word string) Command {
 	return c
 }
 
-// join does without a side that is no command at all, but not without one that could not be one.
+// join does without a side that is empty, but not without one that could not be a command.
 func (c Command) join(by string, next Command) Command {
 	bad := c.bad || next.bad
 	switch {
@@ -108,12 +136,5 @@ func (c Command) join(by string, next Command) Command {
 		c.text += by + next.text
 	}
 	c.bad = bad
-	return c
-}
-
-func (c Command) before(words string) Command {
-	if c.text != "" {
-		c.text = words + c.text
-	}
 	return c
 }

@@ -11,25 +11,20 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // Process is a process that has something.
 type Process struct {
 	PID  int
-	Name string // what ps calls it
+	Name string // what ps calls it: any bytes, as the process likes
 }
 
-// String names the process in messages. A process chooses its own name, which may hold anything, line ends too.
-func (p Process) String() string {
-	name := strconv.Quote(p.Name)
-	if inner := name[1 : len(name)-1]; inner == p.Name {
-		name = p.Name
-	}
-	return fmt.Sprintf("%s (pid %d)", name, p.PID)
-}
+// String names the process in messages, on one line.
+func (p Process) String() string { return fmt.Sprintf("%s (pid %d)", shell.Line(p.Name), p.PID) }
 
 // Session returns the pid of the process that leads its session, see setsid(2); 0 on every system but Linux.
 func (p Process) Session() int { return session(p.PID) }

@@ -3,6 +3,7 @@ package systemd
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 )
 
@@ -17,13 +18,22 @@ func (s Service) IsEpmds() bool {
 	return s.Name == "epmd.service" || strings.HasPrefix(s.Name, "epmd@") || strings.HasPrefix(s.Name, "beamrun-epmd-")
 }
 
+// IsUnit reports whether systemd could have a unit of that name, see systemd.unit(5). A text that
+// comes from elsewhere, such as a cgroup's name, is a word for systemctl only if it is one.
+func IsUnit(name string) bool {
+	const allowed = `0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ:_.@-\`
+	dot := strings.LastIndexByte(name, '.')
+	return len(name) <= 255 && dot > 0 && dot < len(name)-1 && name[0] != '-' && name[0] != '.' &&
+		strings.Trim(name, allowed) == ""
+}
+
 // Of returns the service that a process is in.
 func Of(pid int) Service { return serviceOf(cgroupOf(pid)) }
 
 // Session returns the login session that a process is in, session-2.scope, or "".
 func Session(pid int) string {
 	for _, group := range strings.Split(path(cgroupOf(pid)), "/") {
-		if strings.HasPrefix(group, "session-") && strings.HasSuffix(group, ".scope") {
+		if strings.HasPrefix(group, "session-") && strings.HasSuffix(group, ".scope") && IsUnit(group) {
 			return group
 		}
 	}
@@ -45,13 +55,14 @@ func cgroupOf(pid int) string {
 //
 // The line 0:: is that of cgroup v2, name=systemd that of v1. A host with both has systemd's tree in either.
 func serviceOf(cgroup string) Service {
-	// the innermost unit; a service may have made more folders below its own (Delegate=yes)
+	// The innermost unit. A service may have made more directories below its own (Delegate=yes), of
+	// any name: one that is no unit's name is passed over.
 	groups := strings.Split(path(cgroup), "/")
 	for i := len(groups) - 1; i > 0; i-- {
 		if strings.HasSuffix(groups[i], ".scope") {
 			break
 		}
-		if strings.HasSuffix(groups[i], ".service") {
+		if strings.HasSuffix(groups[i], ".service") && IsUnit(groups[i]) {
 			return Service{groups[i], managerOf(groups[:i])}
 		}
 	}
@@ -72,8 +83,10 @@ func path(cgroup string) (path string) {
 // managerOf returns the user whose manager has the units below those folders, "" if it is the system's.
 func managerOf(groups []string) string {
 	for _, g := range groups {
-		if id, ok := strings.CutPrefix(g, "user@"); ok {
-			return strings.TrimSuffix(id, ".service")
+		id, isUsers := strings.CutPrefix(g, "user@")
+		id, isService := strings.CutSuffix(id, ".service")
+		if _, err := strconv.ParseUint(id, 10, 32); err == nil && isUsers && isService {
+			return id
 		}
 	}
 	return ""

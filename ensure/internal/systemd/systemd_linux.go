@@ -62,15 +62,29 @@ func Run(ctx context.Context, runtimeDir string, command ...string) (out []byte,
 		cmd.Args = slices.Insert(cmd.Args, 1, "--user")
 		cmd.Env = append(cmd.Env, "XDG_RUNTIME_DIR="+runtimeDir)
 	}
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	switch out, err = cmd.Output(); {
+	// what a user's manager has to say is that user's
+	said, answer := bounded{most: 1 << 12}, bounded{most: 1 << 20}
+	cmd.Stdout, cmd.Stderr = &answer, &said
+	err = cmd.Run()
+	switch out = answer.text; {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("%s: %w", command[0], ctx.Err())
 	case err != nil:
-		return out, fmt.Errorf("%s: %w: %s", command[0], err, bytes.TrimSpace(said.Bytes()))
+		lines := bytes.ReplaceAll(bytes.TrimSpace(said.text), []byte("\n"), []byte("; "))
+		return out, fmt.Errorf("%s: %w: %s", command[0], err, lines)
 	}
 	return out, nil
+}
+
+// bounded keeps the first bytes of what is written to it.
+type bounded struct {
+	text []byte
+	most int
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	b.text = append(b.text, p[:min(len(p), b.most-len(b.text))]...)
+	return len(p), nil
 }
 
 // HasUnitFile looks where systemd.unit(5) says. It is so much faster than to ask systemd.

@@ -1,0 +1,194 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/beamrun/beamrun/ensure"
+	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/shell/shelltest"
+)
+
+// inert sees that a check is three lines at most, and that its command starts only what it names.
+func inert(t *testing.T, c Check) {
+	t.Helper()
+	for _, s := range []string{c.Evidence, c.Command, c.Advice} {
+		if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("%q is not one printable line", s)
+		}
+	}
+	if err := shelltest.Inert(c.Command); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whatever a neighbour's process, name, file or host is called, what is shown of it is inert.
+func TestHostileWords(t *testing.T) {
+	for _, s := range shelltest.Hostile {
+		program := func(pid int, args ...string) owner.Program {
+			return owner.Program{Process: owner.Process{PID: pid, Name: s}, Args: args, UID: os.Geteuid(),
+				Sockets: []owner.Socket{{Addr: netip.MustParseAddrPort("127.0.0.1:7")}}}
+		}
+		process := owner.Process{PID: 1<<22 + 1, Name: s} // no such pid can be
+		p := &patient{
+			config: ensure.Config{Port: 4369, Address: s, Local: true},
+			result: ensure.Result{Endpoint: ensure.Endpoint{Port: 4369}, Address: netip.MustParseAddrPort("127.0.0.1:4369")},
+			names:  []epmd.Node{{Name: s, Port: 7}},
+			sockets: []owner.Socket{{Addr: netip.MustParseAddrPort("0.0.0.0:4369")},
+				{Addr: netip.MustParseAddrPort("0.0.0.0:7")}},
+			on:        map[uint16]owner.Process{4369: process, 7: process},
+			vms:       []owner.Program{program(1<<22+2, "beam", "-name", s, "-home", s, "-epmd_module", "beamrun_epmd", "-beamrun_nodes", s, "-setcookie", "x")},
+			epmds:     []owner.Program{program(1<<22+3, "epmd", s)},
+			connected: func() []owner.Process { return []owner.Process{process} },
+		}
+		for _, run := range []func(*patient, context.Context) Check{(*patient).process, (*patient).addresses, (*patient).others,
+			(*patient).registered, (*patient).cookiesInPS, (*patient).epmdlessNodes} {
+			inert(t, run(p, t.Context()))
+		}
+		for _, kind := range []ensure.Kind{ensure.KindDown, ensure.KindHung, ensure.KindForeign, ensure.KindConfig} {
+			p.err = &ensure.Error{Kind: kind, Err: errors.New(s), Hint: "h " + s}
+			inert(t, p.answers(t.Context()))
+			inert(t, p.environment(t.Context()))
+		}
+		if c := (Check{}).run(p.moved(process, p.beamrun().Words("ensure"))); c.Command != "" {
+			inert(t, c)
+		}
+		c := withHost(found(Fail, "%s", s), s)
+		inert(t, c)
+		if (c.Command == "") == isHostName(s) {
+			t.Errorf("%q: %s", s, c.Command)
+		}
+		inert(t, withHost(found(Fail, "%s", s), "vm."+s, "vm"))
+		t.Setenv("HOME", "/nowhere/"+s)
+		inert(t, (&patient{}).home(t.Context()))
+		t.Setenv("ERL_EPMD_PORT", s)
+		t.Setenv("ERL_EPMD_ADDRESS", s)
+		t.Setenv("BEAMRUN_DETACH", s)
+		_, err := ensure.Probe(t.Context(), ensure.Config{})
+		p = &patient{}
+		if !errors.As(err, &p.err) {
+			continue // the text is blank
+		}
+		inert(t, p.environment(t.Context()))
+		os.Unsetenv("ERL_EPMD_PORT")
+		_, err = ensure.Probe(t.Context(), ensure.Config{})
+		if errors.As(err, &p.err) {
+			inert(t, p.environment(t.Context()))
+		}
+	}
+}
+
+// Entries of the nodes' directory are removed, each by its own name, and nothing else.
+func TestHostileEntries(t *testing.T) {
+	folder := t.TempDir()
+	var entries []string
+	for _, s := range shelltest.Hostile {
+		path := filepath.Join(folder, strings.ReplaceAll(s, "/", "_"))
+		if s == "" || s == "." || s == ".." {
+			continue
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, path)
+		inert(t, foreign(folder, []string{path}))
+	}
+	c := foreign(folder, entries)
+	inert(t, c)
+	removes(t, c, folder)
+}
+
+// A reply that ends too early is said, and its names are not called none.
+func TestNamesUnread(t *testing.T) {
+	server := epmdtest.New(t)
+	server.Register("alice", server.Port())
+	server.SetFaults(epmdtest.Cut(8)) // the port is whole, and all that a probe reads
+	p := admit(t.Context(), ensure.Config{Port: server.Port()})
+	if p.err != nil || p.unnamed == nil {
+		t.Fatalf("%v, %v", p.err, p.unnamed)
+	}
+	c := p.registered(t.Context())
+	if c.Status != Warn || !strings.HasPrefix(c.Evidence, "names could not be read: ") {
+		t.Errorf("%+v", c)
+	}
+	if c := p.answers(t.Context()); !strings.Contains(c.Evidence, "names that could not be read") {
+		t.Errorf("%+v", c)
+	}
+}
+
+// A name is stale only where the system shows who listens at all.
+func TestNamesUnseen(t *testing.T) {
+	server := epmdtest.New(t)
+	server.Register("alice", 1)
+	p := admit(t.Context(), ensure.Config{Port: server.Port()})
+	if c := p.registered(t.Context()); c.Status != Fail || !strings.HasPrefix(c.Evidence, "alice is stale: ") {
+		t.Errorf("%+v", c)
+	}
+	p.sockets = []owner.Socket{{Addr: netip.MustParseAddrPort("127.0.0.1:1234")}} // of another network
+	if c := p.registered(t.Context()); c.Status != OK || !strings.Contains(c.Evidence, "who listens is not seen") {
+		t.Errorf("%+v", c)
+	}
+	p.sockets = []owner.Socket{{Addr: netip.MustParseAddrPort("127.0.0.1:1")}, {Addr: p.result.Address}}
+	p.on = nil // another user's process
+	if c := p.registered(t.Context()); c.Status != OK || !strings.Contains(c.Evidence, "; "+processUnseen+": alice") {
+		t.Errorf("%+v", c)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	p.sockets = p.sockets[1:]
+	if c := p.registered(ctx); c.Status != Warn || !strings.Contains(c.Evidence, "; "+notInTime+": alice") {
+		t.Errorf("%+v", c)
+	}
+}
+
+// A cookie file that is another user's is not called this user's, and root is shown no command
+// about one that another user can change.
+func TestCookieOfAnother(t *testing.T) {
+	if os.Getuid() != 0 {
+		epmdtest.Skip(t, "only root can have the files of another user")
+	}
+	const other = 54321
+	for name, plant := range map[string]func(home string) error{
+		"his directory, without a file": func(home string) error { return os.Chown(home, other, other) },
+		"his file": func(home string) error {
+			path := filepath.Join(home, ".erlang.cookie")
+			return errors.Join(os.WriteFile(path, []byte(strings.Repeat("a1", 32)), 0o400), os.Chown(path, other, other))
+		},
+		"his file, open to all": func(home string) error {
+			path := filepath.Join(home, ".erlang.cookie")
+			return errors.Join(os.WriteFile(path, []byte("x"), 0o644), os.Chown(path, other, other))
+		},
+		"a link to his": func(home string) error {
+			path := filepath.Join(home, "theirs")
+			return errors.Join(os.WriteFile(path, []byte("x"), 0o400), os.Chown(path, other, other), os.Symlink("theirs", filepath.Join(home, ".erlang.cookie")))
+		},
+		"a directory for all": func(home string) error { return os.Chmod(home, 0o777) },
+	} {
+		home := t.TempDir()
+		if err := plant(home); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("HOME", home)
+		t.Setenv("XDG_CONFIG_HOME", "")
+		c := (&patient{}).cookie(t.Context())
+		if c.Status == OK || c.Command != "" || !strings.Contains(c.Evidence, "uid 54321") && !strings.Contains(c.Evidence, "writable by others") {
+			t.Errorf("%s: %+v", name, c)
+		}
+		t.Setenv("HOME", filepath.Join(home, "none"))
+		if c := (&patient{}).home(t.Context()); strings.HasPrefix(name, "his directory") && (c.Command != "" || c.Advice == "") {
+			t.Errorf("%s: %+v", name, c)
+		}
+	}
+	t.Setenv("HOME", t.TempDir())
+	if c := (&patient{}).cookie(t.Context()); c.Command != "beamrun cookie rotate" {
+		t.Errorf("root's own: %+v", c)
+	}
+}
