@@ -15,9 +15,11 @@ import "fmt"
 // Error is a path that another user can change. It is never safe to act on as root.
 type Error struct {
 	Path  string // what was asked for
-	At    string // the directory, link or file that another user can change
+	At    string // the directory, link or file that another user can change, without links
 	Owner int    // its owner; the owner may be right, and the mode not
 	Why   string // "belongs to uid 1000", "is writable by others (mode 0777)"
+
+	Shared bool // it would be safe in another directory: see the package comment
 }
 
 func (e *Error) Error() string {

@@ -203,7 +203,14 @@ type walker struct {
 // push goes down into a directory.
 func (w *walker) push(fd int, st *unix.Stat_t) {
 	w.dirs = append(w.dirs, fd)
-	w.shared = append(w.shared, st.Mode&0o022 != 0)
+	w.shared = append(w.shared, st.Mode&0o022 != 0 && !isReadOnly(fd))
+}
+
+// isReadOnly reports whether nobody can make an entry in the directory, as in a volume of Kubernetes secrets, which
+// is sticky and for everyone by its mode.
+func isReadOnly(fd int) bool {
+	var st unix.Statfs_t
+	return unix.Fstatfs(fd, &st) == nil && st.Flags&unix.ST_RDONLY != 0
 }
 
 // up goes up to the n-th directory below the root.
@@ -350,7 +357,7 @@ func (w *walker) judge(st *unix.Stat_t, names []string, inShared bool) error {
 	owner, kind := int(st.Uid), st.Mode&unix.S_IFMT
 	isDir := kind == unix.S_IFDIR
 	refuse := func(format string, args ...any) error {
-		return &Error{w.path, "/" + strings.Join(names, "/"), owner, fmt.Sprintf(format, args...)}
+		return &Error{w.path, "/" + strings.Join(names, "/"), owner, fmt.Sprintf(format, args...), inShared && !isDir}
 	}
 	switch {
 	case owner != 0 && owner != w.uid && !(isSystem(names) && isUnmapped(owner)):

@@ -2,7 +2,6 @@ package safepath_test
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -406,5 +405,5 @@ func TestRace(t *testing.T) {
 	if secrets == 0 || hers == 0 {
 		t.Errorf("no race: a plain open read the secret %d times, ours a file of hers %d times", secrets, hers)
 	}
-	t.Log(fmt.Sprintf("a plain open read the secret %d times, ours a file of hers %d times", secrets, hers))
+	t.Logf("a plain open read the secret %d times, ours a file of hers %d times", secrets, hers)
 }
