@@ -7,19 +7,23 @@ import (
 	"strings"
 )
 
-// systemPath is where root looks for a program that no safe directory of PATH has.
-const systemPath = "/usr/bin:/bin:/usr/sbin:/sbin"
+// SystemPath is where root looks for a program that no safe directory of PATH has.
+const SystemPath = "/usr/bin:/bin:/usr/sbin:/sbin"
 
-// LookPath returns the path of the program of that name, a word without a slash. For uid 0 it is the first on
-// PATH, else in the system's directories, that root alone can change; the error may be an *[Error]. For everyone
-// else it is that of [exec.LookPath].
+// LookPath returns the path of the program of that name, a word without a slash. For uid 0 it is the first on PATH
+// that root alone can change; where no directory of PATH is safe, [SystemPath] is searched. The error may be
+// an *[Error]. For everyone else it is that of [exec.LookPath].
 func LookPath(name string, uid int) (string, error) {
 	if uid != 0 {
 		return exec.LookPath(name)
 	}
+	list := os.Getenv("PATH")
+	if Trusted(list, uid) == "" {
+		list += ":" + SystemPath
+	}
 	var refused error = &exec.Error{Name: name, Err: exec.ErrNotFound}
-	for _, dir := range filepath.SplitList(os.Getenv("PATH") + ":" + systemPath) {
-		path := dir + "/" + name
+	for _, dir := range filepath.SplitList(list) {
+		path := filepath.Join(dir, name)
 		if !filepath.IsAbs(dir) {
 			continue
 		}
