@@ -56,13 +56,20 @@ func (p place) other() int { return nobodyUID + 1 }
 type fileCase struct {
 	name   string
 	make   func(p place)
-	other  bool // needs another user's files
+	other  bool // needs another user's files: root takes none, unlike Erlang
 	text   bool // is only about the text: the same for every user
+	large  bool // is more than beamrun reads, unlike Erlang
 	config bool // is about the configuration folder, where older ones do not look
 }
 
 func text(name, s string) fileCase {
 	return fileCase{name: name, text: true, make: func(p place) { p.put(fileName, s, 0o400, p.uid) }}
+}
+
+func large(name, s string) fileCase {
+	c := text(name, s)
+	c.large = true
+	return c
 }
 
 func mode(bits uint32, name string) fileCase {
@@ -75,14 +82,15 @@ var fileCases = []fileCase{
 	text("CRLF", secret+"\r\n"),
 	text("line ends and spaces after it", secret+"  \r\n \n\r "),
 	text("64 KiB of line ends after it", secret+strings.Repeat("\n", 64<<10)),
-	text("10 MB of line ends after it", secret+strings.Repeat("\n", 10<<20)),
+	text("1 MiB with the line ends after it", secret+strings.Repeat("\n", maxFile-len(secret))),
+	large("10 MB of line ends after it", secret+strings.Repeat("\n", 10<<20)),
 	text("64 KiB of line ends, then a letter", secret+strings.Repeat("\n", 64<<10)+"x"),
 	text("spaces around and in it (they count)", "  "+secret+" b  \n"),
 	text("spaces only", "   "),
 	text("leading -", "-"+secret),
 	text("255 characters", strings.Repeat(secret, 26)[:255]+"\n"),
 	text("256 characters", strings.Repeat(secret, 26)[:256]+"\n"),
-	text("10 MB of letters", strings.Repeat(secret, 1<<20)),
+	large("10 MB of letters", strings.Repeat(secret, 1<<20)),
 	text("empty", ""),
 	text("only a line end", "\n"),
 	text("a line end first", "\n"+secret),
@@ -144,6 +152,9 @@ var fileCases = []fileCase{
 	{name: "missing, folder of another user", other: true, make: func(p place) { p.must(os.Chown(p.home, p.other(), p.other())) }},
 	{name: "no folder, nor the right to make it", other: true, make: func(p place) {
 		p.must(os.Remove(p.home), os.Chown(filepath.Dir(p.home), p.other(), p.other()))
+	}},
+	{name: "no folder, in a folder of root's", other: true, make: func(p place) {
+		p.must(os.Remove(p.home), os.Chown(filepath.Dir(p.home), 0, 0))
 	}},
 	{name: "closed folder of another user", other: true, make: func(p place) {
 		p.must(os.Chown(p.home, p.other(), p.other()), os.Chmod(p.home, 0o700))

@@ -41,7 +41,7 @@ func init() {
 			}
 		}
 		old, made, full := filepath.Join(d.Dir, "old"), filepath.Join(d.Dir, fileName), filepath.Join(d.Dir, "full")
-		must(unix.Mount("none", d.Dir, "tmpfs", 0, d.Options))
+		must(unix.Mount("none", d.Dir, "tmpfs", 0, strings.TrimPrefix(d.Options+",mode=755", ",")))
 		must(os.WriteFile(old, []byte(secret), 0o400))
 		if d.Fill {
 			for os.WriteFile(full, []byte("x"), 0o600) == nil {

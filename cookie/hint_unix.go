@@ -10,112 +10,96 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/beamrun/beamrun/internal/safepath"
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
-// chain makes one command of two, of which the second needs the first.
-func chain(first, next string) string { return first + " && " + next }
-
-// quote makes one word of a shell from s, and no option.
-func quote(s string) string {
-	if strings.HasPrefix(s, "-") {
-		s = "./" + s
-	}
-	if strings.IndexFunc(s, notPlain) < 0 && s != "" {
-		return s
-	}
-	if utf8.ValidString(s) && strings.IndexFunc(s, isControl) < 0 {
-		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-	}
-	// what a terminal would act on: every shell but dash knows this form
-	var b strings.Builder
-	for _, c := range []byte(s) {
-		if c == '\'' || c == '\\' || notPrintable(rune(c)) {
-			fmt.Fprintf(&b, `\%03o`, c)
-		} else {
-			b.WriteByte(c)
-		}
-	}
-	return "$'" + b.String() + "'"
-}
-
-func isControl(r rune) bool { return !unicode.IsPrint(r) }
-
-func notPlain(r rune) bool {
-	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("_-./:@%+=,", r))
-}
+// both makes one command of two, of which the second needs the first.
+func both(first, next shell.Command) shell.Command { return first.And(next) }
 
 // moveCommand asks before it overwrites.
-func moveCommand(path string) string { return "mv -i " + quote(path) + " " + quote(path+".old") }
-
-// replaceHint puts a new cookie in the place of a text that is none, whatever else it is: that one keeps a second name.
-// Unlike cp and mv, ln overwrites nothing, and a name that is taken stops the command.
-func replaceHint(path string) string {
-	return chain("ln -L "+quote(path)+" "+quote(path+".old"), rotateCommand(path))
+func moveCommand(path string) shell.Command {
+	return shell.New("mv", "-i").Path(path).Path(path + ".old")
 }
 
-// isSystem says whether path names no place for files, such as the /dev/fd/63 of a shell's <(…).
+// replaceCommand puts a new cookie in the place of a text that is none, whatever else it is: that one keeps a
+// second name. Unlike cp and mv, ln overwrites nothing, and a name that is taken stops the command.
+func replaceCommand(path string) shell.Command {
+	return shell.New("ln", "-L").Path(path).Path(path + ".old").And(rotateCommand(path))
+}
+
+// isSystem reports whether path names no place for files, such as the /dev/fd/63 of a shell's <(…).
 func isSystem(path string) bool {
 	return strings.HasPrefix(path, "/dev/") || strings.HasPrefix(path, "/proc/")
 }
 
 // privateHint is for a file that may not be read, or that others may.
-func privateHint(path string, info fs.FileInfo) string {
-	if isMine(info) || os.Geteuid() == 0 {
-		return "chmod 400 " + quote(path)
+func privateHint(path string, info fs.FileInfo) hint {
+	chmod := shell.New("chmod", "400").Path(path)
+	if isMine(info) {
+		return hint{command: chmod}
 	}
-	uid, _ := owner(info)
-	if dir, err := os.Stat(folder(follow(path))); err == nil && isMine(dir) {
+	me, dir := os.Geteuid(), dirOf(follow(path))
+	above, err := os.Stat(dir)
+	if me != 0 && err == nil && isMine(above) && safepath.Check(dir, me) == nil {
 		// root's, most often: a program of ours ran under sudo
-		chown := fmt.Sprintf("sudo chown %d %s", os.Geteuid(), quote(path))
+		chown := shell.New("chown").Int(me).Path(path).Sudo()
 		if isPrivate(info) {
-			return chown
+			return hint{command: chown}
 		}
-		return chain(chown, "chmod 400 "+quote(path))
+		return hint{command: chown.And(chmod)}
 	}
-	return fmt.Sprintf("the file is another user's: become that one, with sudo -H -u '#%d', or name a file of your own", uid)
+	return hint{words: fmt.Sprintf("the file is another user's: become that one, with sudo -H -u '#%d', or name a file of your own", owner(info))}
 }
 
 // reachHint is for a path that can't be followed to its end.
-func reachHint(path string, err error) string {
-	dir := folder(follow(path))
+func reachHint(path string, err error) hint {
+	dir := dirOf(follow(path))
 	switch {
 	case errors.Is(err, syscall.ELOOP):
-		return moveCommand(path)
+		return hint{command: moveCommand(path)}
 	case errors.Is(err, syscall.ENOTDIR):
-		return folderHint(dir)
+		return dirHint(dir)
 	case errors.Is(err, fs.ErrPermission):
-		// Only a folder that can be entered shows what is in it.
+		// Only a directory that can be entered shows what is in it.
 		closed, info := nearest(dir)
 		if info != nil && isMine(info) {
-			return "chmod u+x " + quote(closed)
+			return hint{command: shell.New("chmod", "u+x").Path(closed)}
 		}
-		return fmt.Sprintf("folder %s is another user's, and closed: is HOME yours? or name a file of your own", quote(closed))
+		return theirs(closed)
 	}
-	return ""
+	return hint{}
 }
 
-// folderHint makes the folder dir, and is empty when it is there.
-func folderHint(dir string) string {
+// theirs is for a directory in which this user has no rights.
+func theirs(dir string) hint {
+	return hint{words: fmt.Sprintf("directory %s is another user's: is HOME yours? or name a file of your own", shell.Quote(dir))}
+}
+
+// dirHint makes the directory dir, and is nothing when it is there.
+func dirHint(dir string) hint {
 	above, info := nearest(dir)
+	mkdir := shell.New("mkdir", "-p", "-m", "700").Path(dir)
 	switch {
 	case info == nil:
-		return ""
+		return hint{}
 	case !info.IsDir():
-		return chain(moveCommand(above), "mkdir -p -m 700 "+quote(dir))
+		return hint{command: both(moveCommand(above), mkdir)}
 	case above == dir:
-		return ""
+		return hint{}
 	}
 	switch err := unix.Access(above, unix.W_OK|unix.X_OK); {
 	case errors.Is(err, syscall.EROFS):
-		return "df " + quote(above)
-	case err != nil:
-		return fmt.Sprintf("sudo install -d -o %d -m 700 %s", os.Geteuid(), quote(dir))
+		return hint{command: shell.New("df").Path(above)}
+	case err != nil && safepath.Check(above, 0) == nil:
+		return hint{command: shell.New("install", "-d", "-o").Int(os.Geteuid()).Words("-m", "700").Path(dir).Sudo()}
+	case err != nil: // whoever can change it could have root give away what they like
+		return theirs(above)
 	}
-	return "mkdir -p -m 700 " + quote(dir)
+	return hint{command: mkdir}
 }
 
 // nearest returns dir, or the lowest thing above it that is there and can be seen.
@@ -133,29 +117,25 @@ func nearest(dir string) (string, fs.FileInfo) {
 	}
 }
 
-// storeHint is for a file, at the end of path's links, that could not be made.
-func storeHint(path, file string, err error) string {
-	dir := folder(file)
+// storeHint is for a file that could not be made.
+func storeHint(file string, err error) hint {
+	dir := dirOf(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
-		return folderHint(dir)
+		return dirHint(dir)
 	case errors.Is(err, syscall.EROFS):
-		return "df " + quote(dir)
+		return hint{command: shell.New("df").Path(dir)}
 	case errors.Is(err, syscall.ENOSPC): // of bytes, or of inodes
-		return chain("df -h "+quote(dir), "df -i "+quote(dir))
+		return hint{command: shell.New("df", "-h").Path(dir).And(shell.New("df", "-i").Path(dir))}
 	case errors.Is(err, syscall.EDQUOT):
-		return "quota"
+		return hint{command: shell.New("quota")}
 	case errors.Is(err, syscall.EFBIG):
-		return "ulimit -f unlimited"
+		return hint{command: shell.New("ulimit", "-f", "unlimited")}
 	case !errors.Is(err, fs.ErrPermission) || os.Geteuid() == 0:
-		return ""
+		return hint{}
 	}
 	if info, err := os.Stat(dir); err == nil && isMine(info) && unix.Access(dir, unix.W_OK|unix.X_OK) != nil {
-		return "chmod u+wx " + quote(dir)
+		return hint{command: shell.New("chmod", "u+wx").Path(dir)}
 	}
-	hint := "sudo " + rotateCommand(path)
-	if isMissing(path) { // else it keeps its owner
-		return chain(hint, fmt.Sprintf("sudo chown %d %s", os.Geteuid(), quote(path)))
-	}
-	return hint
+	return theirs(dir)
 }

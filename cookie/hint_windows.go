@@ -3,40 +3,40 @@ package cookie
 import (
 	"errors"
 	"io/fs"
-	"strings"
+
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
-// chain gives the first of two commands, for cmd and PowerShell 5 share no &&. The next call says the second.
-func chain(first, _ string) string { return first }
-
-// quote makes one word of cmd or PowerShell from s. A path holds no ".
-func quote(s string) string {
-	if strings.ContainsAny(s, " &()[]{}^=;!'+,`~$@#%") {
-		return `"` + s + `"`
+// both gives the first of two commands, for cmd and PowerShell 5 share no &&. The next call says the second.
+func both(first, next shell.Command) shell.Command {
+	if first.IsZero() {
+		return next
 	}
-	return s
+	return first
 }
 
-func moveCommand(path string) string { return "move " + quote(path) + " " + quote(path+".old") }
+func moveCommand(path string) shell.Command { return shell.New("move").Path(path).Path(path + ".old") }
 
-func replaceHint(path string) string { return chain(moveCommand(path), rotateCommand(path)) }
+func replaceCommand(path string) shell.Command { return moveCommand(path) }
 
 func isSystem(string) bool { return false }
 
-func privateHint(path string, _ fs.FileInfo) string { return "icacls " + quote(path) }
-
-func reachHint(string, error) string { return "" }
-
-func folderHint(dir string) string {
-	if isMissing(dir) {
-		return "mkdir " + quote(dir)
-	}
-	return ""
+func privateHint(path string, _ fs.FileInfo) hint {
+	return hint{command: shell.New("icacls").Path(path)}
 }
 
-func storeHint(_, file string, err error) string {
-	if errors.Is(err, fs.ErrNotExist) {
-		return folderHint(folder(file))
+func reachHint(string, error) hint { return hint{} }
+
+func dirHint(dir string) hint {
+	if isMissing(dir) {
+		return hint{command: shell.New("mkdir").Path(dir)}
 	}
-	return ""
+	return hint{}
+}
+
+func storeHint(file string, err error) hint {
+	if errors.Is(err, fs.ErrNotExist) {
+		return dirHint(dirOf(file))
+	}
+	return hint{}
 }

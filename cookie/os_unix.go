@@ -5,30 +5,27 @@ package cookie
 import (
 	"io/fs"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
 )
 
-// nonblock keeps an open from waiting at a pipe.
+// nonblock keeps an open from waiting at a pipe, or for whoever holds a lease.
 const nonblock = syscall.O_NONBLOCK
 
 func isPrivate(info fs.FileInfo) bool { return info.Mode().Perm()&0o077 == 0 }
 
-func replace(from, to string) error { return os.Rename(from, to) }
+func isMine(info fs.FileInfo) bool { return owner(info) == os.Geteuid() }
 
-// keepOwner gives f to the owner of old, if there is one.
-func keepOwner(f *os.File, old fs.FileInfo) error {
-	if old == nil || isMine(old) {
-		return nil
+func owner(info fs.FileInfo) (uid int) { return int(info.Sys().(*syscall.Stat_t).Uid) }
+
+// isDescriptor reports whether path is a descriptor of this process, as a shell's <(…) passes one. What it means
+// nobody else can change, and the kernel alone can follow it.
+func isDescriptor(path string) bool {
+	number, ok := strings.CutPrefix(path, "/dev/fd/")
+	if !ok {
+		number, ok = strings.CutPrefix(path, "/proc/self/fd/")
 	}
-	return f.Chown(owner(old))
-}
-
-func isMine(info fs.FileInfo) bool {
-	uid, _ := owner(info)
-	return uid == os.Geteuid()
-}
-
-func owner(info fs.FileInfo) (uid, gid int) {
-	stat := info.Sys().(*syscall.Stat_t)
-	return int(stat.Uid), int(stat.Gid)
+	_, err := strconv.ParseUint(number, 10, 31)
+	return ok && err == nil
 }

@@ -20,9 +20,11 @@ type docTable struct {
 func newTable() *docTable { return &docTable{index: map[string]int{}} }
 
 // add writes down a case. A user's outcome that is not root's has a row of its own.
-func (d *docTable) add(name string, uid int, erl verdict, isNew bool, refused reading) {
+func (d *docTable) add(name string, uid int, erl verdict, stricter, isNew bool, refused reading) {
 	outcome := "accepted"
-	if isNew {
+	if stricter {
+		outcome = "refused, but not by Erlang"
+	} else if isNew {
 		outcome = "made (this is Load's)"
 	} else if !erl.OK {
 		outcome = "refused"

@@ -15,6 +15,7 @@ func (e *textError) Error() string { return e.words }
 var (
 	errEmpty = &textError{"it is empty"}
 	errMore  = &textError{"it has more than one line"}
+	errLarge = &textError{"it is larger than 1 MiB, and beamrun reads no more"}
 )
 
 func errLong(n int) error {

@@ -1,8 +1,11 @@
 package cookie
 
 import (
+	"errors"
 	"strings"
 	"testing"
+
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 func TestWeak(t *testing.T) {
@@ -28,17 +31,18 @@ func TestWeak(t *testing.T) {
 	}
 }
 
-// A hint of words is no command.
+// A hint of words is no command, whatever it begins with, and neither is one that was put in its place.
 func TestHintCommand(t *testing.T) {
-	for hint, command := range map[string]bool{
-		"chmod 400 /home/a/.erlang.cookie": true, "beamrun --cookie file:/x cookie rotate": true, "": true,
-		"the file is another user's: become that one, with sudo -H -u '#7', or name a file of your own": false,
-		"folder /root is another user's, and closed: is HOME yours? or name a file of your own":         false,
-		"name a file in it: --cookie file:/x/.erlang.cookie":                                            false,
-	} {
-		e := &FileError{Hint: hint}
-		if got := e.Command(); got != hint && command || got != "" && !command {
-			t.Errorf("%q: %q", hint, got)
-		}
+	command := shell.New("chmod", "400").Path("/home/a/.erlang.cookie")
+	var e *FileError
+	if !errors.As(fail("/x", errEmpty, hint{command: command}), &e) || e.Command() != command.String() || e.Hint != command.String() {
+		t.Errorf("%+v", e)
+	}
+	e.Hint = "say where its cookie is"
+	if e.Command() != "" {
+		t.Errorf("%+v", e)
+	}
+	if !errors.As(fail("/x", errEmpty, hint{words: "chmod is not what helps"}), &e) || e.Command() != "" || e.Hint == "" {
+		t.Errorf("%+v", e)
 	}
 }

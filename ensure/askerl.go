@@ -13,16 +13,24 @@ import (
 	"time"
 )
 
-// askErl returns the folder that an erl has its epmd in. It is for an erl that is no link into its installation, but a
-// script of the user's or a shim of a manager that isShims does not know. It runs a whole VM, and a shim that
-// may do anything, so all other places come first.
+// askErl returns the directory that an erl has its epmd in. It is for an erl that is no link into its installation, but a script of the
+// user's or a shim of a manager that isShims does not know. It runs a whole VM, and a shim that may do anything, so all other places come
+// first.
+//
+// It runs in /, for erl looks for its modules in the current directory first, inet_config already while it boots: code of whoever can write
+// there. Nor does it get any variable that names code or options for erl.
 func askErl(ctx context.Context, erl string) (dir string, err error) {
 	cmd := exec.CommandContext(ctx, erl, "-noinput", "-boot", "no_dot_erlang", "+fnu", "-eval",
 		`io:setopts([{encoding,unicode}]),io:put_chars(os:getenv("BINDIR")),halt().`)
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
+	cmd.Dir = "/"
+	env := os.Environ()
+	if os.Geteuid() == 0 {
+		env = daemonEnv() // what else root has may be another user's, as after sudo -E
+	}
+	cmd.Env = slices.DeleteFunc(env, func(v string) bool {
 		key, _, _ := strings.Cut(v, "=")
-		// with a -sname in one of these it would start an epmd itself
-		return key == "ERL_AFLAGS" || key == "ERL_FLAGS" || key == "ERL_ZFLAGS"
+		// ERL_LIBS, ERL_INETRC, ERL_COMPILER_OPTIONS, and ERL_FLAGS: with a -sname in it, it would start an epmd itself
+		return strings.HasPrefix(key, "ERL_") || slices.Contains([]string{"BINDIR", "ROOTDIR", "EMU", "PROGNAME", "PWD"}, key)
 	})
 	cmd.Env = append(cmd.Env, "ERL_CRASH_DUMP_SECONDS=0")
 	cmd.WaitDelay = time.Second

@@ -2,6 +2,7 @@ package ensure
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,9 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/safepath"
 )
 
 // daemon is an epmd that we started and that does not answer yet.
@@ -85,16 +88,36 @@ func openLog(path string) (log *os.File, size int64, err error) {
 }
 
 // daemonEnv is what epmd, or a script around it, needs to run. Nothing else goes in: the daemon outlives us, and a
-// cookie or token that it inherits would too.
+// cookie or token that it inherits would too. As root nothing goes in that leads to what another user can change.
 func daemonEnv() []string {
 	var env []string
 	for _, key := range []string{"PATH", "HOME", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
 		"SystemRoot", "ERL_EPMD_RELAXED_COMMAND_CHECK"} {
-		if value, ok := os.LookupEnv(key); ok {
+		value, ok := os.LookupEnv(key)
+		if ok && os.Geteuid() == 0 {
+			value, ok = forRoot(key, value)
+		}
+		if ok {
 			env = append(env, key+"="+value)
 		}
 	}
 	return env
+}
+
+// forRoot returns what is left of a variable for root's daemon.
+func forRoot(key, value string) (left string, ok bool) {
+	switch key {
+	case "PATH":
+		return cmp.Or(safepath.Trusted(value, 0), safepath.SystemPath), true
+	case "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH":
+		left = safepath.Trusted(value, 0)
+		return left, left != "" // an empty one would mean the current directory
+	case "HOME":
+		return value, safepath.Check(value, 0) == nil
+	case "TZ": // may name a file
+		return value, !strings.Contains(value, "..") && !strings.HasPrefix(strings.TrimPrefix(value, ":"), "/")
+	}
+	return value, true
 }
 
 // awaitReady waits until an epmd answers at the endpoint, this one or another that was faster. When none does, ours

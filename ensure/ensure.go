@@ -31,6 +31,7 @@ package ensure
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -148,10 +149,13 @@ func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
 		err.Endpoint = e
 		return err
 	}
-	dir, dirErr := StateDir()
+	dir, unsafe, dirErr := stateDir()
 	if dirErr != nil {
-		res.warn("no lock and no log of epmd, for there is no folder for them: %v", dirErr)
+		res.warn("no lock and no log of epmd, for there is no directory for them: %v", dirErr)
 	} else {
+		if len(unsafe) > 0 {
+			res.warn("the lock and the log of epmd are in %s, for another user can change %v", dir, errors.Join(unsafe...))
+		}
 		lock := lockFile(dir, e.Port)
 		defer lock.Unlock()
 		if up, err := acquire(ctx, lock, res); up || err != nil {

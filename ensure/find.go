@@ -9,10 +9,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/beamrun/beamrun/internal/safepath"
 )
 
 // Find returns the epmd that [Epmd] would start, an absolute path. The error is an *[Error] of [KindNotFound] or [KindSpawn].
+//
+// As root it is one that root alone can change, with every directory and link on the way, unless Program names it.
 func (c Config) Find(ctx context.Context) (string, error) {
 	path, err := c.find(ctx)
 	if err != nil {
@@ -31,18 +36,24 @@ func (c Config) find(ctx context.Context) (string, *Error) {
 
 func findIn(ctx context.Context, places []func() []string) (string, *Error) {
 	var dirs []string
+	var refused refusals
 	for _, place := range places {
 		here := place()
 		for _, dir := range here {
-			if path := filepath.Join(dir, epmdName); isProgram(path) {
+			if path := filepath.Join(dir, epmdName); refused.mayRun(path) && isProgram(path) {
 				return path, nil
 			}
 		}
 		dirs = append(dirs, here...)
 	}
-	missing := errors.New("no epmd program in " + strings.Join(dirs, ", ") + ", nor in the other usual folders of Erlang")
+	missing := errors.New("no epmd program in " + strings.Join(dirs, ", ") + ", nor in the other usual directories of Erlang")
 	hint := "or name an epmd with --epmd PATH"
-	erl, err := exec.LookPath("erl")
+	erl, err := safepath.LookPath("erl", os.Geteuid())
+	refused.add(err)
+	if len(refused) > 0 {
+		missing = fmt.Errorf("%w; %w", missing, refused)
+		hint += ", which root then runs from anywhere"
+	}
 	if err != nil {
 		return "", &Error{Kind: KindNotFound, Err: missing, Hint: "install Erlang (" + installHint + "), " + hint}
 	}
@@ -52,13 +63,49 @@ func findIn(ctx context.Context, places []func() []string) (string, *Error) {
 	}
 	if err == nil {
 		path := filepath.Join(dir, epmdName)
-		if isProgram(path) {
+		var refused refusals
+		if refused.mayRun(path) && isProgram(path) {
 			return path, nil
 		}
-		err = fmt.Errorf("it has none in %s", dir)
+		if err = fmt.Errorf("it has none in %s", dir); len(refused) > 0 {
+			err = refused
+		}
 	}
 	return "", &Error{Kind: KindNotFound, Err: fmt.Errorf("%w; %s was asked where its own is: %w", missing, erl, err),
 		Hint: "see that this works here: erl -noinput -s erlang halt; " + hint}
+}
+
+// refusals are what root does not run, for another user can change it: each place once.
+type refusals []*safepath.Error
+
+// mayRun reports whether this user may run what path leads to. Root runs only what root alone can change: a program of another user's would
+// be that user's way to become root.
+func (r *refusals) mayRun(path string) bool {
+	if os.Geteuid() != 0 {
+		return true
+	}
+	err := safepath.Check(path, 0)
+	r.add(err)
+	return err == nil
+}
+
+func (r *refusals) add(err error) {
+	unsafe := new(safepath.Error)
+	if errors.As(err, &unsafe) && !slices.ContainsFunc(*r, func(e *safepath.Error) bool { return e.At == unsafe.At }) {
+		*r = append(*r, unsafe)
+	}
+}
+
+func (r refusals) Error() string {
+	const most = 5
+	var all []string
+	for _, e := range r[:min(most, len(r))] {
+		all = append(all, e.Error())
+	}
+	if more := len(r) - most; more > 0 {
+		all = append(all, fmt.Sprintf("%d more", more))
+	}
+	return "root runs none that another user can change: " + strings.Join(all, ", ")
 }
 
 func findNamed(program string) (string, *Error) {
@@ -102,7 +149,7 @@ func onPath() (dirs []string) {
 
 // besideErl are where erl on PATH leads, which is often a link into the installation.
 func besideErl() []string {
-	erl, err := exec.LookPath("erl")
+	erl, err := safepath.LookPath("erl", os.Geteuid())
 	if err == nil {
 		erl, err = filepath.EvalSymlinks(erl)
 	}
@@ -115,8 +162,7 @@ func besideErl() []string {
 
 func installed() (dirs []string) {
 	for _, pattern := range installDirs() {
-		found, _ := filepath.Glob(pattern)
-		dirs = append(dirs, found...)
+		dirs = append(dirs, glob(pattern)...)
 	}
 	return dirs
 }
@@ -138,6 +184,37 @@ func ertsDirs(root string) []string {
 	if !filepath.IsAbs(root) {
 		return nil
 	}
-	found, _ := filepath.Glob(filepath.Join(root, "erts-*", "bin"))
-	return found
+	return glob(filepath.Join(root, "erts-*", "bin"))
+}
+
+// glob is [filepath.Glob]. Root lists no directory that another user can change: there it returns the pattern itself, which leads to
+// nothing, and the search then tells why.
+func glob(pattern string) []string {
+	if os.Geteuid() != 0 {
+		found, _ := filepath.Glob(pattern)
+		return found
+	}
+	paths := []string{"/"}
+	parts := strings.Split(strings.Trim(pattern, "/"), "/")
+	for i, part := range parts {
+		var next []string
+		for _, path := range paths {
+			if !strings.Contains(part, "*") {
+				next = append(next, filepath.Join(path, part))
+				continue
+			}
+			err := safepath.Check(path, 0)
+			if errors.As(err, new(*safepath.Error)) {
+				return []string{filepath.Join(append([]string{path}, parts[i:]...)...)}
+			}
+			entries, _ := os.ReadDir(path) // none where it is missing
+			for _, e := range entries {
+				if match, _ := filepath.Match(part, e.Name()); match {
+					next = append(next, filepath.Join(path, e.Name()))
+				}
+			}
+		}
+		paths = next
+	}
+	return slices.DeleteFunc(paths, func(path string) bool { return errors.Is(safepath.Check(path, 0), fs.ErrNotExist) })
 }

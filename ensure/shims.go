@@ -11,6 +11,5 @@ func isShims(dir string) bool { return filepath.Base(dir) == "shims" }
 
 // shimmed lists the folders of the epmds that shims stand for, as asdf and mise lay them out.
 func shimmed(shims string) []string {
-	found, _ := filepath.Glob(filepath.Join(filepath.Dir(shims), "installs", "erlang", "*", "erts-*", "bin"))
-	return found
+	return glob(filepath.Join(filepath.Dir(shims), "installs", "erlang", "*", "erts-*", "bin"))
 }

@@ -45,14 +45,14 @@ func TestAskErl(t *testing.T) {
 		return findIn(ctx, []func() []string{func() []string { return []string{"/nowhere"} }})
 	}
 
-	erl(`[ -e here ] || { echo "No version is set for command erl" >&2; exit 126; }; exec '` + real + `' "$@"`)
+	erl(`[ -e '` + dir + `/here' ] || { echo "No version is set for command erl" >&2; exit 126; }; exec '` + real + `' "$@"`)
 	_, ferr := find()
-	want := "no epmd program in /nowhere, nor in the other usual folders of Erlang; " + dir + "/erl was asked where its own is: " +
+	want := "no epmd program in /nowhere, nor in the other usual directories of Erlang; " + dir + "/erl was asked where its own is: " +
 		"exit status 126: No version is set for command erl"
 	if ferr == nil || ferr.Kind != KindNotFound || ferr.Err.Error() != want || !strings.Contains(ferr.Hint, "works here") {
 		t.Errorf("%v, %q; want %s", ferr, ferr.Hint, want)
 	}
-	if err := os.WriteFile("here", nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "here"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	program, ferr := find()
@@ -77,7 +77,7 @@ func TestAskErl(t *testing.T) {
 	}
 
 	// one that hangs, and waits for a program of its own, is ended with it
-	erl("sleep 61 & echo $! >pid; wait")
+	erl("sleep 61 & echo $! >'" + dir + "/pid'; wait")
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	begin := time.Now()
@@ -86,7 +86,7 @@ func TestAskErl(t *testing.T) {
 		!strings.Contains(ferr.Err.Error(), dir+"/erl was asked") {
 		t.Errorf("%v after %v", ferr, time.Since(begin))
 	}
-	pid, err := os.ReadFile("pid")
+	pid, err := os.ReadFile(filepath.Join(dir, "pid"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,6 +110,45 @@ func TestAskErl(t *testing.T) {
 	t.Setenv("PATH", dir)
 	if _, err := find(); err == nil || err.Kind != KindNotFound || !strings.HasPrefix(err.Hint, "install Erlang") {
 		t.Error(err)
+	}
+}
+
+// Attack H3: to ask an erl for its root ran inet_config.beam out of the current directory, as root. Neither that nor a variable makes it run
+// code of somebody else's.
+func TestAskErlRunsNothingElse(t *testing.T) {
+	epmdtest.Need(t, "erl", "erlc")
+	erl, err := exec.LookPath("erl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	marker := filepath.Join(dir, "marker")
+	trap := fmt.Sprintf("-module(inet_config).\n-compile(export_all).\n-on_load(trap/0).\ntrap() -> prim_file:write_file(%q, <<>>).\ninit() -> ok.\n", marker)
+	lib := filepath.Join(dir, "trap", "ebin")
+	err = errors.Join(os.MkdirAll(lib, 0o755), os.WriteFile(filepath.Join(dir, "inet_config.erl"), []byte(trap), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	if out, err := exec.Command("erlc", "inet_config.erl").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	// erl itself does run it
+	exec.CommandContext(ctx, erl, "-noinput", "-eval", "halt().").Run()
+	if err := os.Remove(marker); err != nil {
+		t.Fatalf("the trap does not work: %v", err)
+	}
+	for _, v := range []string{"ERL_LIBS=" + dir, "ERL_FLAGS=-pa " + dir, "ERL_INETRC=" + marker, "ERL_COMPILER_OPTIONS=trap", "ERL_ZFLAGS=-pa ."} {
+		key, value, _ := strings.Cut(v, "=")
+		t.Setenv(key, value)
+	}
+	if got, err := askErl(ctx, erl); err != nil || !filepath.IsAbs(got) {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := os.Stat(marker); err == nil {
+		t.Error("code of the current directory was run")
 	}
 }
 

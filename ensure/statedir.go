@@ -3,67 +3,113 @@ package ensure
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 
-	"github.com/beamrun/beamrun/ensure/internal/ours"
+	"github.com/beamrun/beamrun/internal/safepath"
 )
 
-// StateDir returns the folder for the lock and the daemon's log, and what else is kept for this user on this host until the
-// last logout: beamrun in $XDG_RUNTIME_DIR, else that of [CacheDir]. It makes it when it is missing, mode 0700, and takes none
-// that others can enter. A parent that is somebody else's (sudo keeps HOME and XDG_RUNTIME_DIR) is passed over, for what
-// root leaves there the user could not use.
+// StateDir returns the directory for the lock and the daemon's log, and what else is kept for this user on this host until the last logout:
+// beamrun in $XDG_RUNTIME_DIR, else that of [CacheDir]. It makes it when it is missing, mode 0700, and takes none that others can enter.
+//
+// Nobody else can change what is in it, or what its path leads to: every directory above it is this user's or root's, and not writable by
+// others unless it is sticky, as /tmp is. A place where that is not so is passed over, and so is a parent that is somebody else's (sudo
+// keeps HOME and XDG_RUNTIME_DIR), for what root leaves there the user could not use. Where all that root's environment names is another
+// user's, it is /run/beamrun (/var/run/beamrun on other systems than Linux), where only root can make one.
 func StateDir() (string, error) {
-	var errs []error
-	if runtime := os.Getenv("XDG_RUNTIME_DIR"); runtime != "" && isOurs(runtime) {
-		dir := filepath.Join(runtime, "beamrun")
-		err := makePrivate(dir)
-		if err == nil {
-			return dir, nil
-		}
-		errs = append(errs, err)
-	}
-	dir, err := cacheDir()
-	if err == nil {
-		return dir, nil
-	}
-	return "", errors.Join(append(errs, err)...)
+	dir, _, err := stateDir()
+	return dir, err
 }
 
-// CacheDir returns a folder, of that name, for what outlives a login and is the same in every session and service of this user
-// that has the same HOME: in the folder beamrun of the user's cache folder, else in one of the temp folder. Both are made and
-// taken as StateDir does.
+// stateDir also returns why places were passed over that another user can change.
+func stateDir() (dir string, unsafe []error, _ error) {
+	var s search
+	found := false
+	if at := os.Getenv("XDG_RUNTIME_DIR"); at != "" {
+		dir, found = s.try(at, "beamrun", true)
+	}
+	if !found {
+		dir, found = s.cache()
+	}
+	if !found {
+		return "", nil, errors.Join(s.errs...)
+	}
+	return dir, s.unsafe(), nil
+}
+
+// CacheDir returns a directory, of that name, for what outlives a login and is the same in every session and service of this user that has
+// the same HOME: in the directory beamrun of the user's cache directory, else in one of the temp directory, else in root's of [StateDir].
+// Each is made and taken as StateDir does.
 func CacheDir(name string) (string, error) {
-	dir, err := cacheDir()
-	if err != nil {
-		return "", err
+	var s search
+	dir, found := s.cache()
+	if !found {
+		return "", errors.Join(s.errs...)
 	}
 	dir = filepath.Join(dir, name)
-	return dir, makePrivate(dir)
+	return dir, safepath.MakePrivate(dir, os.Geteuid())
 }
 
-func cacheDir() (string, error) {
-	var errs []error
-	try := func(dir string) bool {
-		err := makePrivate(dir)
-		if err != nil {
+// search is what one search for a directory has seen.
+type search struct{ errs []error }
+
+func (s *search) cache() (dir string, found bool) {
+	if cache, err := os.UserCacheDir(); err == nil {
+		found = true
+		if f, err := safepath.Find(nil, cache, os.Geteuid(), true); err == nil {
+			if f.Close(); f.Err != nil {
+				_, found = s.try(filepath.Dir(cache), filepath.Base(cache), true)
+			}
+		}
+		if found {
+			dir, found = s.try(cache, "beamrun", true)
+		}
+		if found {
+			return dir, true
+		}
+	}
+	if dir, found = s.try(os.TempDir(), "beamrun-"+strconv.Itoa(os.Getuid()), false); found {
+		return dir, true
+	}
+	if os.Geteuid() != 0 || len(s.unsafe()) == 0 {
+		return "", false
+	}
+	own := "/run"
+	if runtime.GOOS != "linux" {
+		own = "/var/run"
+	}
+	return s.try(own, "beamrun", true)
+}
+
+// try makes a private directory in another, or takes the one that is there. isOurs: the other has to be this user's.
+func (s *search) try(in, name string, isOurs bool) (dir string, found bool) {
+	dir, uid := filepath.Join(in, name), os.Geteuid()
+	above, err := safepath.Find(nil, in, uid, true)
+	if err == nil {
+		above.Close()
+		if err = above.Err; err == nil && isOurs && above.Owner() != uid {
+			err = fmt.Errorf("%s belongs to uid %d", in, above.Owner())
+		}
+	}
+	if err == nil {
+		err = safepath.MakePrivate(dir, uid)
+	}
+	if err != nil {
+		s.errs = append(s.errs, err)
+	}
+	return dir, err == nil
+}
+
+// unsafe are the errors of places that another user can change.
+func (s *search) unsafe() (errs []error) {
+	for _, err := range s.errs {
+		if errors.As(err, new(*safepath.Error)) {
 			errs = append(errs, err)
 		}
-		return err == nil
 	}
-	if cache, err := os.UserCacheDir(); err == nil && isOurs(filepath.Dir(cache)) {
-		if err := os.Mkdir(cache, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			errs = append(errs, err)
-		} else if dir := filepath.Join(cache, "beamrun"); isOurs(cache) && try(dir) {
-			return dir, nil
-		}
-	}
-	if dir := filepath.Join(os.TempDir(), "beamrun-"+strconv.Itoa(os.Getuid())); try(dir) {
-		return dir, nil
-	}
-	return "", errors.Join(errs...)
+	return errs
 }
 
 // LockName is the name of the lock, in the folder of [StateDir], of those who start an epmd on the port.
@@ -71,24 +117,3 @@ func LockName(port int) string { return "epmd-" + strconv.Itoa(port) + ".lock" }
 
 // LogName is the name of that epmd's log.
 func LogName(port int) string { return "epmd-" + strconv.Itoa(port) + ".log" }
-
-// makePrivate makes dir, or makes sure that what stands there is a folder of ours that nobody else can enter.
-func makePrivate(dir string) error {
-	err := os.Mkdir(dir, 0o700)
-	if err == nil || !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	info, err := os.Lstat(dir) // a link there is somebody's trap
-	if err != nil {
-		return err
-	}
-	if !info.IsDir() || !ours.Is(info) || !isPrivate(info) {
-		return fmt.Errorf("%s is not a folder of this user alone (mode 0700)", dir)
-	}
-	return nil
-}
-
-func isOurs(dir string) bool {
-	info, err := os.Stat(dir)
-	return err == nil && info.IsDir() && ours.Is(info)
-}

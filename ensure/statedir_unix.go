@@ -2,12 +2,7 @@
 
 package ensure
 
-import (
-	"io/fs"
-	"syscall"
-)
+import "syscall"
 
 // openSafely makes opening a symlink fail, and opening a pipe return at once.
 const openSafely = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
-
-func isPrivate(info fs.FileInfo) bool { return info.Mode().Perm() == 0o700 }

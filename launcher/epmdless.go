@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/beamrun/beamrun/ensure/epmdless"
+	"github.com/beamrun/beamrun/internal/safepath"
 )
 
 // withEpmdless returns env with what makes nodes do without epmd: all on one port, which OTP can by itself, or each on its own, found by
@@ -108,11 +109,14 @@ func (c Config) scriptReads(variable string) bool {
 // flags -erl_epmd_port and -epmd_module. Those are deprecated, and still work on OTP 29: so they are used where nobody can tell. Together,
 // OTP takes neither.
 func (c Config) hasKernelParameters() bool {
-	for _, program := range []string{c.Program, "erl"} {
-		path, err := exec.LookPath(program)
-		if err != nil {
-			continue
-		}
+	var paths []string
+	if path, err := exec.LookPath(c.Program); err == nil {
+		paths = append(paths, path)
+	}
+	if path, err := safepath.LookPath("erl", os.Geteuid()); err == nil {
+		paths = append(paths, path)
+	}
+	for _, path := range paths {
 		root := rootOf(path)
 		if found, _ := filepath.Glob(filepath.Join(root, "erts-*")); root != "" && len(found) == 1 {
 			var major, minor int

@@ -10,6 +10,7 @@ import (
 
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure"
+	"github.com/beamrun/beamrun/internal/safepath"
 )
 
 const cookieFile = ".erlang.cookie"
@@ -40,7 +41,7 @@ func escape(s string) string {
 		"\v", "\\\v", "\f", "\\\f", "\r", "\\\r").Replace(s)
 }
 
-// shellHome returns a home folder with the cookie's file. It is the same one for the same home and cookie, so that they
+// shellHome returns a home directory with the cookie's file. It is the same one for the same home and cookie, so that they
 // don't pile up. Erlang puts its name into the argument list: it is made with a key, or a weak cookie could be guessed
 // from it.
 func shellHome(home, c string) (string, error) {
@@ -57,7 +58,7 @@ func shellHome(home, c string) (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(state, "remsh-"+name[:16])
-	// what stands there is ours: nobody else can enter the folder around it
+	// what stands there is ours: nobody else can enter the directory around it, or change what its path leads to
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}
@@ -65,11 +66,15 @@ func shellHome(home, c string) (string, error) {
 	return dir, putCookie(filepath.Join(dir, cookieFile), c)
 }
 
-// linkSettings makes links to what programs look for in a home folder (.erlang, .cache, a version manager's .tool-versions),
-// as far as it can.
+// linkSettings makes links to what programs look for in a home directory (.erlang, .cache, a version manager's
+// .tool-versions), as far as it can. For root it makes none into one that another user can change, as sudo -E leaves
+// it: whoever can change .erlang has it run by root's shell.
 func linkSettings(dir, home string) {
 	if abs, err := filepath.Abs(home); err == nil {
 		home = abs
+	}
+	if os.Geteuid() == 0 && safepath.Check(home, 0) != nil {
+		return
 	}
 	entries, _ := os.ReadDir(home)
 	for _, e := range entries {

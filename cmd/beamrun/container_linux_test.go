@@ -198,7 +198,7 @@ var upNode = []string{"-noinput", "-sname", "a", "-eval", `io:format("up: ~s ~s~
 // In an image without a shell, without ps and without a name for the user, on a root that can't be written to, beamrun
 // becomes the node as PID 1. What it can't do is a warning; TERM (docker stop) ends the node in order.
 func TestContainer(t *testing.T) {
-	const noFolder = "no lock and no log of epmd, for there is no folder for them: "
+	const noFolder = "no lock and no log of epmd, for there is no directory for them: "
 	derived, _ := cookie.Derive([]byte("secret"), "x")
 	for _, test := range []struct {
 		name   string
@@ -218,7 +218,7 @@ func TestContainer(t *testing.T) {
 		{name: "HOME unset", uid: alice, tmpfs: []string{"/tmp"}, args: []string{"-setcookie", "known"}, cookie: "known"},
 		{name: "HOME missing", uid: alice, env: []string{"HOME=/nowhere"}, args: []string{"-setcookie", "known"}, cookie: "known",
 			warned: []string{noFolder}},
-		{name: "no cookie, HOME unset", uid: alice, warned: []string{"cookie: no home folder to keep it in: ", noFolder}},
+		{name: "no cookie, HOME unset", uid: alice, warned: []string{"cookie: no home directory to keep it in: ", noFolder}},
 		{name: "derived, HOME missing", uid: alice, env: []string{"HOME=/nowhere", "BEAMRUN_SECRET=secret"},
 			flags: []string{"--cookie", "derive:x"}, warned: []string{"cookie file /nowhere/.erlang.cookie: ", noFolder}},
 	} {

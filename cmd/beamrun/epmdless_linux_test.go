@@ -362,7 +362,7 @@ func TestEpmdlessOtherUser(t *testing.T) {
 	}
 	cmd := planted.command("beamrun", append([]string{"--epmdless"}, erl("-sname", "x@localhost", "-eval", "halt().")...)...)
 	cmd.Env = append(cmd.Env, "TMPDIR=/dev/null")
-	if r := planted.result(cmd); r.code != 1 || !strings.Contains(r.stderr, "is not a folder of this user alone") || !strings.Contains(r.stderr, "hint: ") {
+	if r := planted.result(cmd); r.code != 1 || !strings.Contains(r.stderr, "is not a directory of this user alone") || !strings.Contains(r.stderr, "hint: ") {
 		t.Errorf("another user's folder: %+v", r)
 	}
 	// and the module by itself, as when the folder is exchanged while the node runs

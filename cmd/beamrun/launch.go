@@ -111,7 +111,7 @@ func (a *app) launchEpmd(ctx context.Context, flags []string, program string) (e
 		}
 		return res.Endpoint, err
 	}
-	self, err := os.Executable()
+	self, err := ownProgram()
 	if err != nil {
 		return res.Endpoint, fmt.Errorf("where this program's own file is: %w", err)
 	}
@@ -137,6 +137,15 @@ func (a *app) launchEpmd(ctx context.Context, flags []string, program string) (e
 		a.say("%s", bytes.TrimSpace(out.Bytes()))
 	}
 	return res.Endpoint, err
+}
+
+// ownProgram returns a path that leads to this very program: on Linux whatever stands at its path by now.
+func ownProgram() (string, error) {
+	const exe = "/proc/self/exe"
+	if _, err := os.Readlink(exe); err == nil {
+		return exe, nil
+	}
+	return os.Executable()
 }
 
 // withoutDashes returns the flags less the -- that ended them.

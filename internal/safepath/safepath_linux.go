@@ -17,41 +17,147 @@ const (
 	maxPath  = 4096
 )
 
-// Found is what a path leads to: its last element after all links, in a directory that is held open, so that what was looked at is what is
-// used.
+// Found is what a path leads to: its last element after all links, in a directory that is held
+// open, so that what was looked at is what is used.
 type Found struct {
-	Dir  *os.File // the directory that it is in, opened with O_PATH
-	Name string   // its name there; "." if it is the root
-	Info unix.Stat_t
-	Err  error // why there is nothing: it wraps fs.ErrNotExist; nil: Info is valid
+	Dir    *os.File // the directory that it is in, opened with O_PATH
+	Name   string   // its name there; "." if it is the root
+	Shared bool     // other users may make entries there, as in /tmp
+	Info   unix.Stat_t
+	Err    error // why there is nothing: it wraps fs.ErrNotExist; nil: Info is valid
 }
 
 // Close closes the directory.
 func (f *Found) Close() error { return f.Dir.Close() }
 
-// Open opens what was found, if it still is that file, with the flags of open(2).
+// Path returns the path of what was found, without links.
+func (f *Found) Path() string { return filepath.Join(f.Dir.Name(), f.Name) }
+
+// Open opens what was found, if it still is that file, with the flags of open(2). With O_NONBLOCK it
+// never waits.
 func (f *Found) Open(flags int) (*os.File, error) {
 	if f.Err != nil {
 		return nil, f.Err
 	}
-	fd, err := unix.Openat(int(f.Dir.Fd()), f.Name, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := openat(int(f.Dir.Fd()), f.Name, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: f.Name, Err: err}
+		return nil, &fs.PathError{Op: "open", Path: f.Path(), Err: err}
 	}
 	var now unix.Stat_t
-	if err := unix.Fstat(fd, &now); err != nil || now.Ino != f.Info.Ino || now.Dev != f.Info.Dev {
-		unix.Close(fd)
-		return nil, &fs.PathError{Op: "open", Path: f.Name, Err: errors.Join(err, errors.New("it was replaced just now"))}
+	err = unix.Fstat(fd, &now)
+	if err == nil && (now.Ino != f.Info.Ino || now.Dev != f.Info.Dev) {
+		err = errReplaced
 	}
-	return os.NewFile(uintptr(fd), f.Name), nil
+	if err != nil {
+		unix.Close(fd)
+		return nil, &fs.PathError{Op: "open", Path: f.Path(), Err: err}
+	}
+	return os.NewFile(uintptr(fd), f.Path()), nil
 }
 
-// Find walks path, element by element, from descriptors. With strict it returns an *[Error] where another user than root and uid can change
-// what path leads to; uid 0 is root alone. Where only the last element is missing there is no error but Found.Err.
+var errReplaced = errors.New("it was replaced just now")
+
+// Stat describes what was found. It opens nothing: no pipe waits, and no device is set off.
+func (f *Found) Stat() (fs.FileInfo, error) {
+	file, err := f.Open(unix.O_PATH)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return file.Stat()
+}
+
+// Owner returns the uid of what was found.
+func (f *Found) Owner() int { return int(f.Info.Uid) }
+
+// Create makes a new file beside what was found, to write to. It fails where that name is taken.
+func (f *Found) Create(name string, mode fs.FileMode) (*os.File, error) {
+	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	path := filepath.Join(f.Dir.Name(), name)
+	fd, err := openat(int(f.Dir.Fd()), name, flags, uint32(mode.Perm()))
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// Replace renames a file of that directory to what was found, or was missing.
+func (f *Found) Replace(name string) error {
+	dir := int(f.Dir.Fd())
+	return f.failed("rename", unix.Renameat(dir, name, dir, f.Name))
+}
+
+// Link gives a file of that directory a second name, the one that was missing. It fails where somebody
+// was faster, with [fs.ErrExist].
+func (f *Found) Link(name string) error {
+	dir := int(f.Dir.Fd())
+	return f.failed("link", unix.Linkat(dir, name, dir, f.Name, 0))
+}
+
+// Remove removes a file of that directory.
+func (f *Found) Remove(name string) error {
+	return f.failed("remove", unix.Unlinkat(int(f.Dir.Fd()), name, 0))
+}
+
+func (f *Found) failed(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fs.PathError{Op: op, Path: f.Path(), Err: err}
+}
+
+// openat is openat(2), again when a signal interrupts it, as on a FUSE file system.
+func openat(dir int, name string, flags int, mode uint32) (fd int, err error) {
+	for {
+		fd, err = unix.Openat(dir, name, flags, mode)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+// MakePrivate makes the directory dir with mode 0700, or makes sure that what stands there is a
+// directory, and no link, of uid alone. The one above it has to be there, and nobody but root and uid may be
+// able to change what leads to it.
+func MakePrivate(dir string, uid int) error {
+	above, err := Find(nil, filepath.Dir(dir), uid, true)
+	if err != nil {
+		return err
+	}
+	defer above.Close()
+	in, err := above.Open(unix.O_PATH | unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	name := filepath.Base(dir)
+	err = unix.Mkdirat(int(in.Fd()), name, 0o700)
+	if err != nil && err != unix.EEXIST {
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: err}
+	}
+	// also where it was made: in a directory that others can write to, any of them may have been faster to remove it
+	var st unix.Stat_t
+	if err := unix.Fstatat(int(in.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return &fs.PathError{Op: "stat", Path: dir, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != uid || st.Mode&0o777 != 0o700 {
+		return notPrivate(dir)
+	}
+	return nil
+}
+
+// Find walks path, element by element, from descriptors. With strict it returns an *[Error] where
+// another user than root and uid can change what path leads to, and looks no further; uid 0 is root alone.
+// Where only the last element is missing there is no error but Found.Err. A link of /proc is followed by its
+// text, as any other: where that names no file (a pipe, a file of another mount namespace) there is nothing.
 //
-// A root that is not nil is what "/" and ".." end at: the root directory of another process, [os.OpenFile] of /proc/PID/root with O_PATH.
+// A root that is not nil is what "/" and ".." end at: the root directory of another process, [os.OpenFile]
+// of /proc/PID/root with O_PATH. A relative path is then one of that directory.
 func Find(root *os.File, path string, uid int, strict bool) (*Found, error) {
-	if !filepath.IsAbs(path) {
+	if path == "" {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: unix.ENOENT}
+	}
+	if !filepath.IsAbs(path) && root == nil {
 		wd, err := os.Getwd()
 		if err != nil {
 			return nil, err
@@ -90,7 +196,29 @@ type walker struct {
 	uid    int
 	strict bool
 	dirs   []int    // open directories, from the root down
+	shared []bool   // others may make entries in it
 	names  []string // of the directories below the root
+}
+
+// push goes down into a directory.
+func (w *walker) push(fd int, st *unix.Stat_t) {
+	w.dirs = append(w.dirs, fd)
+	w.shared = append(w.shared, st.Mode&0o022 != 0 && !isReadOnly(fd))
+}
+
+// isReadOnly reports whether nobody can make an entry in the directory, as in a volume of Kubernetes secrets, which
+// is sticky and for everyone by its mode.
+func isReadOnly(fd int) bool {
+	var st unix.Statfs_t
+	return unix.Fstatfs(fd, &st) == nil && st.Flags&unix.ST_RDONLY != 0
+}
+
+// up goes up to the n-th directory below the root.
+func (w *walker) up(n int) {
+	for _, fd := range w.dirs[n+1:] {
+		unix.Close(fd)
+	}
+	w.dirs, w.shared, w.names = w.dirs[:n+1], w.shared[:n+1], w.names[:n]
 }
 
 func (w *walker) close() {
@@ -104,19 +232,20 @@ func (w *walker) begin(root *os.File) error {
 	var fd int
 	var err error
 	if root == nil {
-		fd, err = unix.Open("/", flags, 0)
+		fd, err = openat(unix.AT_FDCWD, "/", flags, 0)
 	} else {
-		fd, err = unix.Openat(int(root.Fd()), ".", flags, 0)
+		fd, err = openat(int(root.Fd()), ".", flags, 0)
 	}
 	if err != nil {
 		return w.failed("open", err)
 	}
-	w.dirs = append(w.dirs, fd)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
 		return w.failed("stat", err)
 	}
-	return w.judge(&st, "/", 0, false)
+	w.push(fd, &st)
+	return w.judge(&st, nil, false)
 }
 
 func (w *walker) walk(rest []string) (*Found, error) {
@@ -127,59 +256,51 @@ func (w *walker) walk(rest []string) (*Found, error) {
 		}
 		name := rest[0]
 		rest = rest[1:]
+		last := len(w.dirs) - 1
 		if name == ".." {
-			if last := len(w.dirs) - 1; last > 0 {
-				unix.Close(w.dirs[last])
-				w.dirs, w.names = w.dirs[:last], w.names[:last-1]
-			}
+			w.up(max(0, last-1))
 			continue
 		}
-		dir := w.dirs[len(w.dirs)-1]
-		fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		fd, err := openat(w.dirs[last], name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		if err == unix.ENOENT && len(rest) == 0 {
-			return w.found(name, &fs.PathError{Op: "open", Path: w.path, Err: err})
+			return w.found(name, w.failed("open", err))
 		}
 		if err != nil {
 			return nil, w.failed("open", err)
 		}
 		var st unix.Stat_t
 		err = unix.Fstat(fd, &st)
-		at := "/" + strings.Join(append(w.names[:len(w.names):len(w.names)], name), "/")
-		isDir := st.Mode&unix.S_IFMT == unix.S_IFDIR
 		if err == nil {
-			err = w.judge(&st, at, len(w.names)+1, st.Mode&unix.S_IFMT == unix.S_IFLNK)
+			err = w.judge(&st, append(w.names[:len(w.names):len(w.names)], name), w.shared[last])
 		}
-		switch {
-		case err != nil:
+		if err != nil {
 			unix.Close(fd)
 			return nil, err
-		case st.Mode&unix.S_IFMT == unix.S_IFLNK:
-			var target [maxPath]byte
-			n, err := unix.Readlinkat(fd, "", target[:])
+		}
+		switch st.Mode & unix.S_IFMT {
+		case unix.S_IFDIR:
+			w.push(fd, &st)
+			w.names = append(w.names, name)
+		case unix.S_IFLNK:
+			to, err := readlink(fd)
 			unix.Close(fd)
-			if links++; err == nil && (links > maxLinks || n == maxPath) {
+			if links++; err == nil && links > maxLinks {
 				err = unix.ELOOP
 			}
 			if err != nil {
 				return nil, w.failed("readlink", err)
 			}
-			to := string(target[:n])
 			if strings.HasPrefix(to, "/") {
-				for _, fd := range w.dirs[1:] {
-					unix.Close(fd)
-				}
-				w.dirs, w.names = w.dirs[:1], nil
+				w.up(0)
 			}
 			rest = append(elements(to), rest...)
-		case isDir:
-			w.dirs, w.names = append(w.dirs, fd), append(w.names, name)
-		case len(rest) > 0:
-			unix.Close(fd)
-			return nil, w.failed("open", unix.ENOTDIR)
 		default:
 			unix.Close(fd)
+			if len(rest) > 0 {
+				return nil, w.failed("open", unix.ENOTDIR)
+			}
 			f, err := w.found(name, nil)
-			if f != nil {
+			if err == nil {
 				f.Info = st
 			}
 			return f, err
@@ -187,7 +308,21 @@ func (w *walker) walk(rest []string) (*Found, error) {
 	}
 }
 
-// found returns the element of the directory that was reached last, which may be that directory itself.
+// readlink returns the text of the link that is open.
+func readlink(fd int) (string, error) {
+	var text [maxPath]byte
+	n, err := unix.Readlinkat(fd, "", text[:])
+	if n == maxPath {
+		err = unix.ENAMETOOLONG
+	}
+	if err != nil {
+		return "", err
+	}
+	return string(text[:n]), nil
+}
+
+// found returns the element of the directory that was reached last, which may be that directory
+// itself.
 func (w *walker) found(name string, missing error) (*Found, error) {
 	last := len(w.dirs) - 1
 	f := &Found{Name: name, Err: missing}
@@ -204,6 +339,7 @@ func (w *walker) found(name string, missing error) (*Found, error) {
 	if err != nil {
 		return nil, w.failed("open", err)
 	}
+	f.Shared = w.shared[last]
 	f.Dir = os.NewFile(uintptr(fd), "/"+strings.Join(w.names[:last], "/"))
 	return f, nil
 }
@@ -212,24 +348,40 @@ func (w *walker) failed(op string, err error) error {
 	return &fs.PathError{Op: op, Path: w.path, Err: err}
 }
 
-// judge returns an error if another user can change what stands there. depth is how far below the root it is.
-func (w *walker) judge(st *unix.Stat_t, at string, depth int, isLink bool) error {
+// judge returns an error if another user can change what stands there. names are those from the root down;
+// inShared: in a directory where other users may make entries.
+func (w *walker) judge(st *unix.Stat_t, names []string, inShared bool) error {
 	if !w.strict {
 		return nil
 	}
-	owner := int(st.Uid)
-	if owner != 0 && owner != w.uid && !(depth <= 1 && isUnmapped(owner)) {
-		return &Error{w.path, at, owner, fmt.Sprintf("belongs to uid %d", owner)}
+	owner, kind := int(st.Uid), st.Mode&unix.S_IFMT
+	isDir := kind == unix.S_IFDIR
+	refuse := func(format string, args ...any) error {
+		return &Error{w.path, "/" + strings.Join(names, "/"), owner, fmt.Sprintf(format, args...), inShared && !isDir}
 	}
-	isSticky := st.Mode&unix.S_IFMT == unix.S_IFDIR && st.Mode&unix.S_ISVTX != 0
-	if mode := st.Mode & 0o7777; !isLink && !isSticky && mode&0o022 != 0 && st.Mode&unix.S_IFMT != unix.S_IFCHR {
-		return &Error{w.path, at, owner, fmt.Sprintf("is writable by others (mode %#o)", mode)}
+	switch {
+	case owner != 0 && owner != w.uid && !(isSystem(names) && isUnmapped(owner)):
+		return refuse("belongs to uid %d", owner)
+	case inShared && !isDir:
+		// Sticky or not, anyone may have moved root's file there out of a directory of theirs, or linked it.
+		return refuse("is in a directory where every user can make files")
+	case kind == unix.S_IFLNK: // its mode says nothing
+	case isDir && st.Mode&unix.S_ISVTX != 0: // only an entry's owner can change it
+	case st.Mode&0o022 != 0 && kind != unix.S_IFCHR:
+		return refuse("is writable by others (mode %04o)", st.Mode&0o7777)
 	}
 	return nil
 }
 
-// isUnmapped reports whether the owner has no number in this user namespace. That is so of root's directories in a container without
-// root, and of any other user's: so it is taken for root only of / and what is in it, which nobody but root can have made.
+// isSystem reports whether root alone makes what has these names: / and what is in it, all of /usr, and what is
+// in /var and /run.
+func isSystem(names []string) bool {
+	return len(names) <= 1 || names[0] == "usr" ||
+		len(names) == 2 && (names[0] == "var" || names[0] == "run")
+}
+
+// isUnmapped reports whether the owner has no number in this user namespace. That is so of root's directories
+// in a container without root, and of any other user's: so it is taken for root only where isSystem.
 func isUnmapped(owner int) bool {
 	overflow, err := os.ReadFile("/proc/sys/kernel/overflowuid")
 	if err != nil || strings.TrimSpace(string(overflow)) != fmt.Sprint(owner) {

@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// Check returns an *[Error] if another user than root and uid can change what path leads to, or another error if path leads nowhere. Here
-// it looks at one path after the other, without descriptors.
+// Check returns an *[Error] if another user than root and uid can change what path leads to, or another error if
+// path leads nowhere. Here it looks at one path after the other, without descriptors.
 func Check(path string, uid int) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -28,10 +28,17 @@ func Check(path string, uid int) error {
 				return err
 			}
 			if why := writable(info, uid); why != "" {
-				return &Error{path, at, int(info.Sys().(*syscall.Stat_t).Uid), why}
+				return &Error{path, at, int(info.Sys().(*syscall.Stat_t).Uid), why, false}
 			}
 			if at == filepath.Dir(at) {
 				break
+			}
+			above, err := os.Lstat(filepath.Dir(at))
+			if err != nil {
+				return err
+			}
+			if above.Mode().Perm()&0o022 != 0 && !info.IsDir() && above.Mode()&fs.ModeSymlink == 0 {
+				return &Error{path, at, int(info.Sys().(*syscall.Stat_t).Uid), "is in a directory where every user can make files", true}
 			}
 		}
 	}
@@ -43,8 +50,30 @@ func writable(info fs.FileInfo, uid int) string {
 	switch {
 	case owner != 0 && owner != uid:
 		return fmt.Sprintf("belongs to uid %d", owner)
-	case mode&fs.ModeSymlink == 0 && mode.Perm()&0o022 != 0 && !(mode.IsDir() && mode&fs.ModeSticky != 0):
-		return fmt.Sprintf("is writable by others (mode %#o)", mode.Perm())
+	case mode&(fs.ModeSymlink|fs.ModeCharDevice) == 0 && mode.Perm()&0o022 != 0 && !(mode.IsDir() && mode&fs.ModeSticky != 0):
+		return fmt.Sprintf("is writable by others (mode %04o)", mode.Perm())
 	}
 	return ""
+}
+
+// Owner returns the uid of what was found.
+func (f *Found) Owner() int { return int(f.info.Sys().(*syscall.Stat_t).Uid) }
+
+// MakePrivate makes the directory dir with mode 0700, or makes sure that what stands there is a directory, and no
+// link, of uid alone, where nobody but root and uid can change what leads to it.
+func MakePrivate(dir string, uid int) error {
+	if err := Check(filepath.Dir(dir), uid); err != nil {
+		return err
+	}
+	if err := mkdir(dir); err != nil {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() || int(info.Sys().(*syscall.Stat_t).Uid) != uid || info.Mode().Perm() != 0o700 {
+		return notPrivate(dir)
+	}
+	return nil
 }

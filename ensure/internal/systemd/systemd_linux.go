@@ -12,6 +12,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/beamrun/beamrun/internal/safepath"
 )
 
 // Here returns the service that this process is in; it has no name if it is in none. The error says why systemd can't
@@ -43,21 +45,34 @@ func UserManager() (dir string, err error) {
 	return "", fmt.Errorf("only root may start its units, and this user has no manager that runs: %w", err)
 }
 
-// Run runs a program of systemd's, for the user's manager if there is a runtimeDir. The error holds what it said. It gets
-// a third of the time that is left, for there are other ways than a manager that hangs.
+// Run runs a program of systemd's, for the user's manager if there is a runtimeDir. The error holds what it
+// said. It gets a third of the time that is left, for there are other ways than a manager that hangs. As root it
+// is a program that root alone can change, and asks no other user's manager: what is in that user's runtimeDir
+// is theirs to replace.
 func Run(ctx context.Context, runtimeDir string, command ...string) (out []byte, err error) {
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/3)
 		defer cancel()
 	}
-	path, err := exec.LookPath(command[0])
+	uid, searched := os.Geteuid(), os.Getenv("PATH")
+	path, err := safepath.LookPath(command[0], uid)
 	if err != nil {
 		path = "/usr/bin/" + command[0] // a service may have any PATH
 	}
+	if uid == 0 {
+		searched = safepath.SystemPath
+		err := safepath.Check(path, 0)
+		if err == nil && runtimeDir != "" {
+			err = safepath.Check(runtimeDir, 0)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", command[0], err)
+		}
+	}
 	cmd := exec.CommandContext(ctx, path, command[1:]...)
 	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+	cmd.Env = []string{"PATH=" + searched}
 	if runtimeDir != "" {
 		cmd.Args = slices.Insert(cmd.Args, 1, "--user")
 		cmd.Env = append(cmd.Env, "XDG_RUNTIME_DIR="+runtimeDir)
