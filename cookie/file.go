@@ -3,7 +3,6 @@ package cookie
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -113,18 +112,7 @@ func Load(path string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	if info.Size() > maxFile {
-		return "", fail(path, errLarge, textHint(path, errLarge))
-	}
-	// Erlang reads as much as the file says it has: nothing from most files of /proc.
-	c, err := parse(io.LimitReader(f, info.Size()))
-	if errors.As(err, new(*textError)) {
-		return "", fail(path, err, textHint(path, err))
-	}
-	if err != nil {
-		return "", fail(path, err, hint{})
-	}
-	return c, nil
+	return read(f, info.Size(), path)
 }
 
 // open opens the file that path leads to, if its attributes are a cookie file's.

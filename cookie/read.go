@@ -1,26 +1,35 @@
 package cookie
 
 import (
+	"errors"
 	"io"
 	"os"
 )
 
-// MaxFile is the most bytes that a cookie file may have. A cookie has 255 characters; line ends and spaces may follow.
-const MaxFile = 64 << 10
-
-// Read reads an open cookie file, as [Load] does. Path is what the error names. The error is a *[FileError].
+// Read reads an open cookie file as [Load] does. Path is what the error names. The error is a *[FileError].
 func Read(f *os.File, path string) (string, error) {
-	fail := func(err error, hint string) (string, error) { return "", &FileError{path, cause(err), hint} }
 	info, err := f.Stat()
 	if err != nil {
-		return fail(err, "")
+		return "", fail(path, err, hint{})
 	}
-	if hint, err := attributes(path, info); err != nil {
-		return fail(err, hint)
+	if err := attributes(path, info); err != nil {
+		return "", err
 	}
-	c, err := parse(io.LimitReader(f, min(info.Size(), MaxFile)))
-	if err != nil {
-		return fail(err, "")
+	return read(f, info.Size(), path)
+}
+
+// read reads what an open file of that size holds.
+func read(f io.Reader, size int64, path string) (string, error) {
+	if size > maxFile {
+		return "", fail(path, errLarge, textHint(path, errLarge))
+	}
+	// Erlang reads as much as the file says it has: nothing from most files of /proc.
+	c, err := parse(io.LimitReader(f, size))
+	switch {
+	case errors.As(err, new(*textError)):
+		return "", fail(path, err, textHint(path, err))
+	case err != nil:
+		return "", fail(path, err, hint{})
 	}
 	return c, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"os"
-	"runtime"
 
 	"github.com/beamrun/beamrun/ensure/orphan"
 )
@@ -16,15 +15,4 @@ func (a *app) helper(_ context.Context, args []string) error {
 		return &usageError{helperCommand + " is for beamrun itself", "beamrun help repair"}
 	}
 	return orphan.Helper(os.Stdin, a.stdout)
-}
-
-// ownProgram is the path of this very program, whatever stands by now where it was started from.
-func ownProgram() (string, error) {
-	const self = "/proc/self/exe"
-	if runtime.GOOS == "linux" {
-		if _, err := os.Stat(self); err == nil {
-			return self, nil
-		}
-	}
-	return os.Executable()
 }

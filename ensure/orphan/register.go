@@ -5,11 +5,9 @@ import (
 	"errors"
 	"net/netip"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // Register has a node of this user's register itself with the epmd at addr, and returns when that epmd has its name. That the node is
@@ -121,11 +119,6 @@ func (n Node) registered(ctx context.Context, addr netip.AddrPort) *Error {
 
 func (n Node) notOurs(hint string) *Error {
 	return n.problem(KindUser, hint, "it belongs to uid %d (pid %d), and a cookie of this user is not shown to it", n.UID, n.PID)
-}
-
-// asUser is the command that repairs the node as the user to whom it belongs. It is none where the name cannot be part of one.
-func (n Node) asUser() string {
-	return shell.New("sudo", "-H", "-u").Option("#", strconv.Itoa(n.UID)).Words("beamrun", "repair").Arg(n.Short()).String()
 }
 
 // isTuple says whether the term is a tuple that begins with these atoms.
