@@ -22,7 +22,8 @@ func askErl(ctx context.Context, erl string) (dir string, err error) {
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
 		key, _, _ := strings.Cut(v, "=")
 		// with a -sname in one of these it would start an epmd itself
-		return key == "ERL_AFLAGS" || key == "ERL_FLAGS" || key == "ERL_ZFLAGS"
+		return key == "ERL_AFLAGS" || key == "ERL_FLAGS" || key == "ERL_ZFLAGS" ||
+			key == "BEAMRUN_SECRET" // cookie.SecretVar, which is for beamrun alone
 	})
 	cmd.Env = append(cmd.Env, "ERL_CRASH_DUMP_SECONDS=0")
 	cmd.WaitDelay = time.Second
