@@ -156,10 +156,16 @@ type watch struct {
 	repairs    chan repair        // has the one that ran
 }
 
-// follow finds out which process it is, beside all else: on a host with many processes that takes a while.
-func (s *watch) follow() {
+// follow finds out which process it is. On a host with many processes that takes a while, and nothing waits for the rest of it.
+func (s *watch) follow(ctx context.Context) {
 	s.following = make(chan *owner.Followed, 1)
 	go func(found chan<- *owner.Followed, port int) { found <- owner.Follow(port) }(s.following, int(s.addr.Port()))
+	select {
+	case <-ctx.Done():
+	case <-time.After(naming):
+	case s.epmd = <-s.following:
+		s.following = nil
+	}
 }
 
 // forget ends the wait for the end of that epmd.
@@ -301,13 +307,16 @@ func (s *watch) ensure(ctx context.Context) bool {
 		c.patience = gonePatience // else it is there, and may only be slow
 	}
 	s.woken = false
-	s.forget()
+	if s.hasEnded() || s.epmd == nil || s.epmd.Name != "epmd" { // else it is the same one
+		s.forget()
+	}
 	res, err := Epmd(ctx, c)
 	if ctx.Err() != nil {
 		return false
 	}
 	var e *Error
 	if errors.As(err, &e) {
+		s.forget() // there may be another one, until it answers
 		if e.Kind != s.failed {
 			s.notify(Event{Result: res, Err: err})
 		}
@@ -318,12 +327,14 @@ func (s *watch) ensure(ctx context.Context) bool {
 	if res.Started {
 		s.started = time.Now()
 	}
+	if s.epmd == nil {
+		s.follow(ctx)
+	}
 	if res.Started || wasAway { // else it was only slow
 		s.stopRepair()
 		s.names.restart()
 		s.notify(Event{Result: res})
 	}
-	s.follow()
 	return true
 }
 
