@@ -26,6 +26,9 @@ const (
 	lookBlind    = 400 * time.Millisecond
 	gonePatience = 400 * time.Millisecond
 
+	// lookAgain is when it looks at one that was just started: somebody may have all of its connections by then.
+	lookAgain = 200 * time.Millisecond
+
 	// namesEvery is how often it asks for the names. That costs epmd a packet for each: on a host where every node has a
 	// Watch the cost grows with the square of their number.
 	namesEvery = 5 * time.Second
@@ -97,6 +100,9 @@ func (w Watch) Run(ctx context.Context) {
 		if s.hasEnded() || !s.look(ctx) {
 			if s.ensure(ctx) {
 				waits.Reset()
+				if time.Since(s.started) < lookEvery {
+					wait = lookAgain
+				}
 			} else {
 				wait = waits.NextBackOff()
 			}
@@ -303,7 +309,7 @@ var errUnseen = errors.New("nobody tells which process it is")
 func (s *watch) ensure(ctx context.Context) bool {
 	wasAway := s.failed != "" || s.woken || s.hasEnded()
 	c := s.Config
-	if s.hasEnded() || s.failed != "" || s.epmd == nil && s.addr.IsValid() {
+	if s.hasEnded() || s.failed != "" || s.epmd == nil && s.addr.IsValid() || time.Since(s.started) < lookEvery {
 		c.patience = gonePatience // else it is there, and may only be slow
 	}
 	s.woken = false
