@@ -68,14 +68,14 @@ func dropping() (port int, err error) {
 	return port, nil
 }
 
-// attackRegister has 400 names for a port that drops SYNs, and drops them all at its end: register DURATION.
+// attackRegister has 400 names for a port that drops SYNs, then none, and keeps the port: register DURATION.
 func attackRegister(args []string) error {
 	port, err := dropping()
 	if err != nil {
 		return err
 	}
 	held := map[int]net.Conn{}
-	return attackFor(args, func(ctx context.Context) {
+	err = attackFor(args, func(ctx context.Context) {
 		for i := range 400 {
 			if held[i] != nil {
 				held[i].SetReadDeadline(time.Now().Add(time.Microsecond))
@@ -94,6 +94,11 @@ func attackRegister(args []string) error {
 		}
 		time.Sleep(20 * time.Millisecond)
 	})
+	for _, c := range held {
+		c.Close()
+	}
+	time.Sleep(time.Minute) // the port stays
+	return err
 }
 
 // attackHold has as many connections as epmd may have, and makes each anew when it is lost: hold DURATION.
@@ -170,12 +175,12 @@ func TestAttackWatch(t *testing.T) {
 			during string // how long the program runs, in s
 		}{
 			"names": {`
-				mallory "$ATTACK" register 7s
-				sleep 5.3 # from now on the names are looked for
-				kills 5`, 5, "20"},
+				mallory "$ATTACK" register 7s &
+				sleep 18 # until who listens there is looked for
+				kills 5`, 5, "24"},
 			"names and kills": {`
 				mallory "$ATTACK" register 9s &
-				sleep 2; kills 5; wait $!`, 5, "11"},
+				sleep 2; kills 5`, 5, "11"},
 			"connections": {`
 				for i in 1 2 3; do
 					mallory "$ATTACK" hold 2s &
