@@ -9,8 +9,8 @@
 %%
 %% Much of it runs while kernel boots, before there is a file server: hence raw files and prim_file.
 %%
-%% It is compiled by OTP 23 and loaded by all later versions, which no longer know three instructions of that compiler's: allocate_zero and
-%% kill, which it emits where a function keeps the result of one call during the next but not from its beginning to its end, and
+%% It is compiled by OTP 23 and loaded by all later versions, which no longer know four instructions of that compiler's: allocate_zero,
+%% init and kill, which it emits where a function keeps the result of one call during the next but not from its beginning to its end, and
 %% make_fun2. So such a result is handed to a function of its own, and there is no fun.
 -module(beamrun_epmd).
 -behaviour(gen_server).
@@ -177,7 +177,9 @@ remove(_, _) -> ok.
 
 %% --- registration
 
-claim(Name, Line) -> claim(folder(), Name, Line, 50, deadline()).
+claim(Name, Line) -> claim(folder(), Name, Line).
+
+claim(Folder, Name, Line) -> claim(Folder, Name, Line, 50, deadline()).
 
 claim(_, _, _, 0, _) -> {error, duplicate_name};
 claim({ok, Folder, Uid}, Name, Line, Tries, Deadline) ->
@@ -287,11 +289,16 @@ follow_to(To, At, Names, Uid, Links) -> walk(At, To ++ Names, Uid, Links).
 %% An owner that this user namespace does not map, 65534, is taken for root of / and of what is in it: nobody else can have made that.
 is_trusted(0, _, _) -> true;
 is_trusted(Uid, _, Uid) -> true;
-is_trusted(Owner, Path, _) -> integer_to_list(Owner) =:= string:trim(read("/proc/sys/kernel/overflowuid", ?MAX_LINE)) andalso
-    length(filename:split(Path)) =< 2 andalso is_mapped(string:lexemes(read("/proc/self/uid_map", ?MAX_LINE), " \n")).
+is_trusted(Owner, Path, _) -> is_roots(filename:split(Path), Owner).
 
-is_mapped(["0", "0", "4294967295"]) -> false;
-is_mapped(Map) -> Map =/= [].
+is_roots([_ | Below], Owner) when length(Below) < 2 -> is_unmapped(string:trim(read("/proc/sys/kernel/overflowuid", ?MAX_LINE)), Owner);
+is_roots(_, _) -> false.
+
+is_unmapped(Overflow, Owner) ->
+    integer_to_list(Owner) =:= Overflow andalso is_apart(string:lexemes(read("/proc/self/uid_map", ?MAX_LINE), " \n")).
+
+is_apart(["0", "0", "4294967295"]) -> false;
+is_apart(Map) -> Map =/= [].
 
 make_folder(Folder) ->
     case make_dir(Folder) of
@@ -370,16 +377,20 @@ living(_, false) -> dead.
 young(Age) when abs(Age) < ?UNFINISHED -> unfinished;
 young(_) -> dead.
 
-parse([Name, Port, Address, Pid, Started, Boot, Space]) ->
-    node_of(is_name(Name) andalso not lists:member($%, Address), Name, string:to_integer(Port), inet:parse_strict_address(Address),
-            Pid, Started, Boot, string:split(Space, "\n"));
+parse([Name, Port, Address, Pid, Started, Boot, Space]) -> parse(is_plain(Name, Address), Name, Port, Address, Pid, Started, Boot, Space);
 parse(_) -> none.
 
-node_of(true, Name, {Port, ""}, {ok, Ip}, Pid, Started, Boot, [Space, ""]) when Port > 0, Port < 65536 ->
-    #{name => Name, port => Port, address => Ip, pid => Pid, started => Started, boot => Boot, space => Space};
-node_of(_, _, _, _, _, _, _, _) -> none.
+parse(true, Name, Port, Address, Pid, Started, Boot, Space) ->
+    node_of(Name, string:to_integer(Port), inet:parse_strict_address(Address), Pid, Started, Boot, string:split(Space, "\n"));
+parse(false, _, _, _, _, _, _, _) -> none.
 
-%% As net_kernel has it.
+node_of(Name, {Port, ""}, {ok, Ip}, Pid, Started, Boot, [Space, ""]) when Port > 0, Port < 65536 ->
+    #{name => Name, port => Port, address => Ip, pid => Pid, started => Started, boot => Boot, space => Space};
+node_of(_, _, _, _, _, _, _) -> none.
+
+%% No interface is meant, as in fe80::1%lo; and the name is one that net_kernel takes.
+is_plain(Name, Address) -> is_name(Name) andalso not lists:member($%, Address).
+
 is_name(Name) -> Name =/= "" andalso length(Name) =< 255 andalso [] =:= [C || C <- Name, not is_of_name(C)].
 
 is_of_name(C) -> C >= $a andalso C =< $z orelse C >= $A andalso C =< $Z orelse C >= $0 andalso C =< $9 orelse C =:= $_ orelse C =:= $-.
