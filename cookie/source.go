@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// SecretVar is the environment variable with the secret of a derive:LABEL source.
+// SecretVar is the environment variable with the secret of a derive:LABEL source. Whoever has the secret can derive the cookie of
+// every label: package launcher passes it on to no program.
 const SecretVar = "BEAMRUN_SECRET"
 
 // ErrSource says that a text names no source. The text is not part of the message: it may be a cookie.

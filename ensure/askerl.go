@@ -29,8 +29,9 @@ func askErl(ctx context.Context, erl string) (dir string, err error) {
 	}
 	cmd.Env = slices.DeleteFunc(env, func(v string) bool {
 		key, _, _ := strings.Cut(v, "=")
-		// ERL_LIBS, ERL_INETRC, ERL_COMPILER_OPTIONS, and ERL_FLAGS: with a -sname in it, it would start an epmd itself
-		return strings.HasPrefix(key, "ERL_") || slices.Contains([]string{"BINDIR", "ROOTDIR", "EMU", "PROGNAME", "PWD"}, key)
+		// ERL_LIBS, ERL_INETRC, ERL_COMPILER_OPTIONS, and ERL_FLAGS: with a -sname in it, it would start an epmd itself;
+		// and cookie.SecretVar, which is for beamrun alone
+		return strings.HasPrefix(key, "ERL_") || slices.Contains([]string{"BINDIR", "ROOTDIR", "EMU", "PROGNAME", "PWD", "BEAMRUN_SECRET"}, key)
 	})
 	cmd.Env = append(cmd.Env, "ERL_CRASH_DUMP_SECONDS=0")
 	cmd.WaitDelay = time.Second

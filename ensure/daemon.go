@@ -159,7 +159,7 @@ func (d *daemon) lost(port int) bool {
 	if owner.HasPort(d.proc.pid, port) {
 		return false
 	}
-	if p, ok := owner.OfPort(port); ok {
+	if p, ok := ownerOf(port); ok {
 		return p.Session() != d.proc.pid // a script around epmd does not listen itself, and does not end
 	}
 	select { // another user's, or nobody tells
@@ -178,7 +178,7 @@ func (d *daemon) death(e Endpoint) *Error {
 		return err
 	}
 	// so it does when it finds the port taken (epmd's EADDRINUSE ends it with status 0)
-	if p, ok := owner.OfPort(e.Port); ok && p.Name != "epmd" {
+	if p, ok := ownerOf(e.Port); ok && p.Name != "epmd" {
 		err.Kind, err.Hint = KindForeign, foreignHint
 		err.Err = fmt.Errorf("%v has the port on another address, and epmd needs it on all of its own: %w", p, err.Err)
 	} else {

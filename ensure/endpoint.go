@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
 )
@@ -26,6 +27,8 @@ type Endpoint struct {
 	// Addresses are those that the daemon is limited to; epmd adds 127.0.0.1 by itself. Empty, and epmd listens on
 	// every address of the host, as the one that `erl -sname` starts does.
 	Addresses []netip.Addr
+
+	patience time.Duration // of each probe, if it is less than the caller's; 0: the caller's
 }
 
 // Resolve returns the endpoint that the Config means: its own fields, else ERL_EPMD_PORT and ERL_EPMD_ADDRESS, else
@@ -39,7 +42,7 @@ func (c Config) Resolve() (Endpoint, error) {
 }
 
 func (c *Config) resolve() (Endpoint, *Error) {
-	e := Endpoint{Port: c.Port}
+	e := Endpoint{Port: c.Port, patience: c.patience}
 	if v := os.Getenv(envPort); e.Port == 0 && v != "" {
 		port, err := ParsePort(v)
 		if err != nil {

@@ -66,6 +66,8 @@ type Config struct {
 
 	// Timeout bounds the whole call; an earlier deadline of the context wins. 0: [DefaultTimeout].
 	Timeout time.Duration
+
+	patience time.Duration // of each probe, for Watch; 0: probeTimeout
 }
 
 // Result says what was found or done.

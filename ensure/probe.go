@@ -20,6 +20,9 @@ const probeTimeout = 2 * time.Second
 // KindDown when nothing listens, else what the first address said that did not refuse.
 func probe(ctx context.Context, e Endpoint, timeout time.Duration) (netip.AddrPort, *Error) {
 	var down, absent error
+	if e.patience > 0 {
+		timeout = min(timeout, e.patience)
+	}
 	targets := e.targets()
 	for _, target := range targets {
 		err := probeOne(ctx, e, target, timeout)

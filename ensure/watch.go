@@ -3,11 +3,9 @@ package ensure
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"os"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -23,6 +21,14 @@ const (
 	lookEvery    = 800 * time.Millisecond
 	lookPatience = 100 * time.Millisecond
 
+	// lookBlind is lookEvery where the system does not tell its end, and gonePatience how long a probe waits for one that is known to
+	// be gone: with lookPatience they stay below a second, in which it is back, or it is told who has its port.
+	lookBlind    = 400 * time.Millisecond
+	gonePatience = 400 * time.Millisecond
+
+	// lookAgain is when it looks at one that was just started: somebody may have all of its connections by then.
+	lookAgain = 200 * time.Millisecond
+
 	// namesEvery is how often it asks for the names. That costs epmd a packet for each: on a host where every node has a
 	// Watch the cost grows with the square of their number.
 	namesEvery = 5 * time.Second
@@ -31,7 +37,7 @@ const (
 	// the first time.
 	comeBack = 5 * time.Second
 
-	// repairTimeout bounds the time in which the lost nodes are told to register: nothing is watched meanwhile.
+	// repairTimeout bounds the time in which the lost nodes are told to register.
 	repairTimeout = 3 * time.Second
 
 	// maxRetry is the longest wait after a failure to have an epmd; they grow from lookEvery.
@@ -54,13 +60,16 @@ type Event struct {
 	// started one.
 	Result Result
 
-	// Err says why there is no working epmd, as that of [Epmd]. The Watch tries again, and tells of the next error when it
-	// is of another Kind.
+	// Err says why there is no working epmd, as that of [Epmd], also if its list of names is not as epmd writes it. The Watch
+	// tries again, and tells of the next error when it is of another Kind.
 	Err error
 
-	// Lost are nodes that run (something listens where they did) and that epmd did not know any more: they were
-	// registered while this Watch looked, and have not come back by themselves within 5 s. Before 23.3 OTP never
+	// Lost are nodes of this user that run (something listens where they did) and that epmd did not know any more: they
+	// were registered while this Watch looked, and have not come back by themselves within 5 s. Before 23.3 OTP never
 	// registers a node again. Each has been told to, see package orphan, and is told of once.
+	//
+	// Names whose port is another user's are not remembered, on Linux, whoever this user is; elsewhere no system tells whose
+	// a port is. At most 4,096 names are remembered, and 16 of one port.
 	Lost []LostNode
 }
 
@@ -72,30 +81,56 @@ type LostNode struct {
 
 // Run keeps the epmd alive until the context ends. When it is gone Run calls [Epmd]: at once on Linux where it is this user's
 // or this user is root, else within a second. There, too, one that is stopped (SIGSTOP) is woken within a second. No other
-// epmd is touched: one that hangs for another reason is an error, as for [Epmd], seen within five seconds (where Run can't
-// tell its end, within one), and Run waits for its end or its answer.
+// epmd is touched: one that hangs for another reason is an error, as for [Epmd], seen within seven seconds, and Run waits for
+// its end or its answer. If another program takes the port of one that has ended, or all of the connections of the next one,
+// that is an error within a second.
+//
+// Lost nodes are repaired beside that, and their repair ends when epmd does.
 func (w Watch) Run(ctx context.Context) {
-	s := watch{Watch: w, names: nameBook{known: map[string]knownName{}}}
+	s := watch{Watch: w, names: nameBook{known: map[string]knownName{}}, repairs: make(chan repair, 1), stopRepair: func() {}}
 	defer s.forget()
+	defer func() { s.stopRepair() }()
 	waits := backoff.NewExponentialBackOff(backoff.WithInitialInterval(lookEvery), backoff.WithRandomizationFactor(0),
 		backoff.WithMaxInterval(maxRetry), backoff.WithMaxElapsedTime(0))
 	for {
 		wait := lookEvery
+		if s.epmd == nil {
+			wait = lookBlind
+		}
 		if s.hasEnded() || !s.look(ctx) {
 			if s.ensure(ctx) {
 				waits.Reset()
+				if time.Since(s.started) < lookEvery {
+					wait = lookAgain
+				}
 			} else {
 				wait = waits.NextBackOff()
 			}
 		}
+		s.wait(ctx, wait)
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// wait waits for the next look, or for a reason to look earlier.
+func (s *watch) wait(ctx context.Context, d time.Duration) {
+	next := time.After(d)
+	for {
 		select {
 		case <-ctx.Done():
-		case <-time.After(wait):
+			return
+		case <-next:
+			return
+		case s.epmd = <-s.following:
+			s.following = nil
+		case r := <-s.repairs:
+			s.repaired(r)
 		case <-s.gone():
+			s.stopRepair()
 			// one that ends again and again is not started much more often than once a second
 			sleep(ctx, time.Until(s.started.Add(lookEvery)))
-		}
-		if ctx.Err() != nil {
 			return
 		}
 	}
@@ -111,20 +146,47 @@ func sleep(ctx context.Context, d time.Duration) {
 // watch is the state of a Watch that runs.
 type watch struct {
 	Watch
-	addr    netip.AddrPort  // where it answered last; not valid: it does not answer
-	epmd    *owner.Followed // nil: nobody tells which process it is
-	failed  Kind            // of the error that was told last, "" when all is well
-	woken   bool            // it was stopped, and was woken
-	started time.Time       // when the last one was started here
+	result Result          // of the last call of Epmd that found it
+	addr   netip.AddrPort  // where it answered last; not valid: it does not answer
+	epmd   *owner.Followed // nil: it is not known which process it is, or not yet
+
+	following chan *owner.Followed // has it, once it is known; nil: nothing is waited for
+
+	failed  Kind      // of the error that was told last, "" when all is well
+	woken   bool      // it was stopped, and was woken
+	started time.Time // when the last one was started here
 	names   nameBook
+
+	repairing  bool
+	stopRepair context.CancelFunc // of the one that runs
+	repairs    chan repair        // has the one that ran
+}
+
+// follow finds out which process it is. On a host with many processes that takes a while, and nothing waits for the rest of it.
+func (s *watch) follow(ctx context.Context) {
+	s.following = make(chan *owner.Followed, 1)
+	go func(found chan<- *owner.Followed, port int) { found <- owner.Follow(port) }(s.following, int(s.addr.Port()))
+	select {
+	case <-ctx.Done():
+	case <-time.After(naming):
+	case s.epmd = <-s.following:
+		s.following = nil
+	}
 }
 
 // forget ends the wait for the end of that epmd.
 func (s *watch) forget() {
+	if s.following != nil {
+		go func(found <-chan *owner.Followed) {
+			if f := <-found; f != nil {
+				f.Close()
+			}
+		}(s.following)
+	}
 	if s.epmd != nil {
 		s.epmd.Close()
 	}
-	s.epmd = nil
+	s.epmd, s.following = nil, nil
 }
 
 // gone is closed when that epmd has ended.
@@ -154,36 +216,89 @@ func (s *watch) look(ctx context.Context) bool {
 		soon, cancel := context.WithTimeout(ctx, lookPatience)
 		nodes, err := epmd.Names(soon, s.addr.String())
 		cancel()
+		if errors.Is(err, epmd.ErrNotEpmd) {
+			return s.garbled(err)
+		}
 		if err != nil {
 			return false
 		}
-		if lost := s.names.update(nodes, s.addr.Addr()); len(lost) > 0 {
-			s.notify(Event{Lost: s.repair(ctx, lost)})
+		if s.failed != "" { // it was garbled
+			s.failed = ""
+			s.notify(Event{Result: s.result})
+		}
+		lost := s.names.update(nodes, lookForListeners(ctx, s.addr.Addr()), s.repairing)
+		if len(lost) > 0 {
+			s.beginRepair(ctx, lost, nodes)
 		}
 		return true
 	}
 	return s.epmd != nil || epmd.Alive(ctx, s.addr, lookPatience) == nil
 }
 
-// repair gives the nodes their names back, each with its own cookie.
-func (s *watch) repair(ctx context.Context, nodes []epmd.Node) (lost []LostNode) {
+// garbled tells of a list of names that no epmd sends, and looks at it again as late as at any other: [Epmd] would take it for up.
+func (s *watch) garbled(err error) bool {
+	s.names.asked, s.names.missing = time.Now(), false
+	v := &Error{Endpoint: s.result.Endpoint, Address: s.addr, Err: errors.Unwrap(err)}
+	foreign(v)
+	if s.failed != v.Kind {
+		s.failed = v.Kind
+		s.notify(Event{Result: s.result, Err: v})
+	}
+	return true
+}
+
+// repair is what becomes of lost nodes.
+type repair struct {
+	asked   []epmd.Node // those that were to be repaired
+	lost    []LostNode  // those of them that were lost indeed
+	stopped bool
+}
+
+// beginRepair gives the nodes their names back, beside all else that is done: it may take a while.
+func (s *watch) beginRepair(ctx context.Context, lost, registered []epmd.Node) {
 	ctx, cancel := context.WithTimeout(ctx, repairTimeout)
-	defer cancel()
-	found, _, err := orphan.Find(ctx, s.addr)
+	s.repairing, s.stopRepair = true, cancel
+	addr := s.addr
+	go func() {
+		defer cancel()
+		r := repair{asked: lost, lost: repairNodes(ctx, addr, lost, registered)}
+		r.stopped = errors.Is(ctx.Err(), context.Canceled)
+		s.repairs <- r
+	}()
+}
+
+func (s *watch) repaired(r repair) {
+	s.repairing = false
+	s.names.repaired(r)
+	if len(r.lost) > 0 && !r.stopped {
+		s.notify(Event{Lost: r.lost})
+	}
+}
+
+// repairNodes gives the nodes their names back, each with its own cookie. What a port's node calls itself counts, not the name that epmd
+// had for it: anybody can register a name for any port.
+func repairNodes(ctx context.Context, addr netip.AddrPort, nodes, registered []epmd.Node) []LostNode {
+	found, _, err := orphan.Find(ctx, addr)
 	if err == nil {
 		err = errUnseen
 	}
+	names, done := map[string]bool{}, map[uint16]bool{} // ports that have a name, or were looked at
+	for _, n := range registered {
+		names[n.Name], done[n.Port] = true, true
+	}
+	me := os.Geteuid()
+	var lost []LostNode
 	for _, n := range nodes {
-		l := LostNode{n, err}
-		for _, f := range found {
-			if f.Addr.Port() == n.Port && f.UID == os.Geteuid() {
-				l.Err = f.RegisterItself(ctx, s.addr)
-			}
+		i := slices.IndexFunc(found, func(f orphan.Node) bool {
+			return f.Addr.Port() == n.Port && f.Short() == n.Name && (me < 0 || f.UID == me) // Windows tells no user
+		})
+		switch {
+		case i >= 0:
+			lost = append(lost, LostNode{n, found[i].RegisterItself(ctx, addr)})
+		case !done[n.Port] && !names[n.Name]:
+			lost = append(lost, LostNode{n, err})
 		}
-		if l.Err == nil { // else it is told of once
-			s.names.known[n.Name] = knownName{port: n.Port}
-		}
-		lost = append(lost, l)
+		done[n.Port] = true
 	}
 	return lost
 }
@@ -193,26 +308,36 @@ var errUnseen = errors.New("nobody tells which process it is")
 // ensure makes sure of the epmd again.
 func (s *watch) ensure(ctx context.Context) bool {
 	wasAway := s.failed != "" || s.woken || s.hasEnded()
+	c := s.Config
+	if s.hasEnded() || s.failed != "" || s.epmd == nil && s.addr.IsValid() || time.Since(s.started) < lookEvery {
+		c.patience = gonePatience // else it is there, and may only be slow
+	}
 	s.woken = false
-	s.forget()
-	res, err := Epmd(ctx, s.Config)
+	if s.hasEnded() || s.epmd == nil || s.epmd.Name != "epmd" { // else it is the same one
+		s.forget()
+	}
+	res, err := Epmd(ctx, c)
 	if ctx.Err() != nil {
 		return false
 	}
 	var e *Error
 	if errors.As(err, &e) {
+		s.forget() // there may be another one, until it answers
 		if e.Kind != s.failed {
 			s.notify(Event{Result: res, Err: err})
 		}
 		s.addr, s.failed = netip.AddrPort{}, e.Kind
 		return false
 	}
-	s.epmd = owner.Follow(int(res.Address.Port()))
-	s.addr, s.failed = res.Address, ""
+	s.result, s.addr, s.failed = res, res.Address, ""
 	if res.Started {
 		s.started = time.Now()
 	}
+	if s.epmd == nil {
+		s.follow(ctx)
+	}
 	if res.Started || wasAway { // else it was only slow
+		s.stopRepair()
 		s.names.restart()
 		s.notify(Event{Result: res})
 	}
@@ -226,65 +351,4 @@ func (s *watch) hasEnded() bool {
 	default:
 		return false
 	}
-}
-
-// nameBook remembers which nodes were registered.
-type nameBook struct {
-	known   map[string]knownName
-	asked   time.Time // when update was called last
-	missing bool      // one of the known is not registered
-}
-
-type knownName struct {
-	port   uint16
-	missed time.Time // since when it is not registered; zero: it is
-}
-
-// restart is called for a new epmd: a node has to come back to that one.
-func (b *nameBook) restart() {
-	b.asked = time.Time{}
-	for name, k := range b.known {
-		b.known[name] = knownName{port: k.port}
-	}
-}
-
-func (b *nameBook) due() bool { return b.missing || time.Since(b.asked) >= namesEvery }
-
-// update takes what is registered now and returns the nodes that run and will not come back by themselves.
-func (b *nameBook) update(nodes []epmd.Node, addr netip.Addr) (lost []epmd.Node) {
-	now := time.Now()
-	b.asked, b.missing = now, false
-	registered := make(map[string]bool, len(nodes))
-	for _, n := range nodes {
-		registered[n.Name] = true
-		b.known[n.Name] = knownName{port: n.Port}
-	}
-	for name, k := range b.known {
-		switch {
-		case registered[name]:
-			continue
-		case k.missed.IsZero():
-			k.missed = now
-			b.known[name] = k
-		case now.Sub(k.missed) >= comeBack:
-			if listens(netip.AddrPortFrom(addr, k.port)) {
-				lost = append(lost, epmd.Node{Name: name, Port: k.port})
-			}
-			delete(b.known, name)
-			continue
-		}
-		b.missing = true
-	}
-	slices.SortFunc(lost, func(a, b epmd.Node) int { return int(a.Port) - int(b.Port) })
-	return lost
-}
-
-// listens says whether something accepts connections there.
-func listens(addr netip.AddrPort) bool {
-	conn, err := net.DialTimeout("tcp", net.JoinHostPort(addr.Addr().String(), strconv.Itoa(int(addr.Port()))), patience)
-	if err != nil {
-		return false
-	}
-	conn.Close()
-	return true
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"os/exec"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -213,5 +215,46 @@ func TestWatchEnds(t *testing.T) {
 	}
 	if after := settled(t, before); after.goroutines > before.goroutines || after.descriptors > before.descriptors {
 		t.Errorf("%+v became %+v", before, after)
+	}
+}
+
+// One that answers, but whose list of names is none, is told of once, and so is its return.
+func TestWatchGarbledNames(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := l.Addr().(*net.TCPAddr).Port
+	var fine atomic.Bool
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				var request [16]byte
+				if n, _ := c.Read(request[:]); n > 2 && request[2] != 'n' {
+					c.Write([]byte("w\x01"))
+					return
+				}
+				c.Write([]byte{0, 0, byte(port >> 8), byte(port)})
+				if !fine.Load() {
+					fmt.Fprintf(c, "name %s at port 1\n", strings.Repeat("x", 256))
+				}
+			}()
+		}
+	}()
+	events := startWatch(t, ensure.Config{Port: port})
+	var failed *ensure.Error
+	if e := next(t, events, 2*second); !errors.As(e.Err, &failed) || failed.Kind != ensure.KindForeign || !errors.Is(e.Err, epmd.ErrNotEpmd) {
+		t.Fatalf("%+v", e)
+	}
+	none(t, events, 6*time.Second)
+	fine.Store(true)
+	if e := next(t, events, 6*time.Second); e.Err != nil || e.Result.Address.Port() != uint16(port) {
+		t.Fatalf("%+v", e)
 	}
 }

@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,7 +15,7 @@ func (p Ports) last() int { return max(p.First, p.Last) }
 // IsOne says whether it is one port.
 func (p Ports) IsOne() bool { return p.First != 0 && p.First == p.last() }
 
-// ParsePorts reads "N" or "N-M", each from 1 to 65535.
+// ParsePorts reads "N" or "N-M", each from 1 to 65535. Its error does not repeat s, which may be a secret in the wrong place.
 func ParsePorts(s string) (Ports, error) {
 	first, last, isRange := strings.Cut(s, "-")
 	if !isRange {
@@ -23,7 +24,7 @@ func ParsePorts(s string) (Ports, error) {
 	a, errA := strconv.ParseUint(first, 10, 16)
 	b, errB := strconv.ParseUint(last, 10, 16)
 	if errA != nil || errB != nil || a == 0 || a > b {
-		return Ports{}, fmt.Errorf("%q is neither a port from 1 to 65535 nor a range of them such as 9100-9110", s)
+		return Ports{}, errors.New("it is neither a port from 1 to 65535 nor a range of them such as 9100-9110")
 	}
 	return Ports{int(a), int(b)}, nil
 }

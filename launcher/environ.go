@@ -1,8 +1,11 @@
 package launcher
 
 import (
+	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/beamrun/beamrun/cookie"
 )
 
 // with returns env with each KEY=VALUE of vars in place of all others of that KEY: of two, C programs take the first
@@ -32,6 +35,15 @@ func value(env []string, key string) string {
 		}
 	}
 	return ""
+}
+
+// withoutSecret returns env without the secret that cookies are derived from: with it, one node could derive the cookie of
+// every other label.
+func withoutSecret(env []string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(v string) bool {
+		key, _, _ := strings.Cut(v, "=")
+		return key == cookie.SecretVar || runtime.GOOS == "windows" && strings.EqualFold(key, cookie.SecretVar)
+	})
 }
 
 func without(env []string, key string) []string {

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/beamrun/beamrun/ensure/epmdless"
 	"github.com/beamrun/beamrun/internal/safepath"
@@ -127,36 +129,48 @@ func (c Config) hasKernelParameters() bool {
 	return false
 }
 
-// CheckPeer says whether s is NAME@HOST=PORT.
+// CheckPeer returns an error if s is not NAME@HOST=PORT. The error does not repeat s, which may be a secret in the wrong place.
 func CheckPeer(s string) error {
 	node, port, _ := strings.Cut(s, "=")
 	name, host, _ := strings.Cut(node, "@")
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || n == 0 || name == "" || host == "" || strings.ContainsAny(s, " \t\"'\\#") || strings.ContainsRune("-+", rune(name[0])) {
-		return fmt.Errorf("%q is not NAME@HOST=PORT", s)
+		return errors.New("it is not NAME@HOST=PORT")
 	}
 	return nil
 }
 
-// maxPeers is what the nodes read of a file of peers, in bytes.
-const maxPeers = 1 << 20
+const (
+	maxPeers     = 1 << 20 // bytes that the nodes read of a file of peers
+	maxBadPeers  = 10      // lines that an error names
+	ordinaryFile = "%s is no ordinary file of at most 1 MiB"
+)
 
-// CheckPeersFile says whether nodes can read the file: an ordinary one of at most 1 MiB, each line of which is NAME@HOST=PORT, or
-// empty, or a remark behind a #.
+// CheckPeersFile returns an error if nodes cannot read the file: it has to be an ordinary one of at most 1 MiB, each line of which is
+// NAME@HOST=PORT, or empty, or a remark behind a #. The error names lines by their numbers and never repeats them: the file may be another
+// one, with a secret in it.
 func CheckPeersFile(path string) error {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return err
-	case !info.Mode().IsRegular() || info.Size() > maxPeers:
-		return fmt.Errorf("%s is no ordinary file of at most 1 MiB", path)
-	}
-	text, err := os.ReadFile(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe without a writer must not keep us waiting
 	if err != nil {
 		return err
 	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf(ordinaryFile, path)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxPeers+1))
+	switch {
+	case err != nil:
+		return err
+	case len(text) > maxPeers:
+		return fmt.Errorf(ordinaryFile, path)
+	}
 	var errs []error
-	number := 0
+	number, bad := 0, 0
 	for line := range strings.Lines(string(text)) {
 		number++
 		line, _, _ = strings.Cut(line, "#")
@@ -164,9 +178,15 @@ func CheckPeersFile(path string) error {
 			continue
 		}
 		node, port, _ := strings.Cut(line, "=")
-		if err := CheckPeer(strings.TrimSpace(node) + "=" + strings.TrimSpace(port)); err != nil {
-			errs = append(errs, fmt.Errorf("%s, line %d: %w", path, number, err))
+		if CheckPeer(strings.TrimSpace(node)+"="+strings.TrimSpace(port)) == nil {
+			continue
 		}
+		if bad++; bad <= maxBadPeers {
+			errs = append(errs, fmt.Errorf("%s, line %d: it is not NAME@HOST=PORT", path, number))
+		}
+	}
+	if more := bad - maxBadPeers; more > 0 {
+		errs = append(errs, fmt.Errorf("%s: %d more such lines", path, more))
 	}
 	return errors.Join(errs...)
 }

@@ -199,6 +199,19 @@ func TestCheckPeer(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
+	// it may be a cookie file, given by mistake
+	const secret = "QWERTYUIOPASDFGHJKLZ"
+	for _, text := range []string{secret, "a@b=1\n" + secret + "\n", "a@b=" + secret, strings.Repeat(secret+"\n", 5000)} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := CheckPeersFile(file); err == nil || strings.Contains(err.Error(), secret) || len(err.Error()) > 20*(len(file)+50) {
+			t.Errorf("%.100q: %.5000v", text, err)
+		}
+	}
+	if err := CheckPeer(secret); err == nil || strings.Contains(err.Error(), secret) {
+		t.Error(err)
+	}
 	if err := os.WriteFile(file, make([]byte, maxPeers+1), 0o600); err != nil {
 		t.Fatal(err)
 	}

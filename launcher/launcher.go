@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"time"
 
 	"github.com/beamrun/beamrun/ensure"
 )
@@ -28,7 +29,8 @@ type Config struct {
 	// Dir is the working directory. Empty: the caller's. Exec ignores it.
 	Dir string
 
-	// Env is what the program gets beside what the launcher adds, as KEY=VALUE. Nil: the caller's environment.
+	// Env is what the program gets beside what the launcher adds, as KEY=VALUE. Nil: the caller's environment. The program never
+	// gets BEAMRUN_SECRET (cookie.SecretVar): with it a node could derive the cookie of every label.
 	Env []string
 
 	// Endpoint is the epmd that the program shall use, as ensure.Epmd returns it. The zero value leaves the
@@ -89,8 +91,8 @@ type Config struct {
 	// process ends before it, by SIGKILL. On Windows this process only ignores Ctrl-C.
 	Forward bool
 
-	// Watch makes [Run] keep an epmd alive while the program runs. The epmd has to be there before: see ensure.Epmd. Nil:
-	// nobody watches.
+	// Watch makes [Run] keep an epmd alive while the program runs. The epmd has to be there before: see ensure.Epmd. Run waits
+	// at most 50 ms for the end of the Watch, so a Notify that is slow may still run when Run has returned. Nil: nobody watches.
 	Watch *ensure.Watch
 
 	// Stdin, Stdout and Stderr are those of Command and Run. Nil: the caller's own.
@@ -165,8 +167,17 @@ func watch(ctx context.Context, w ensure.Watch) (stop func()) {
 		defer close(done)
 		w.Run(ctx)
 	}()
-	return func() { cancel(); <-done }
+	return func() {
+		cancel()
+		select {
+		case <-done:
+		case <-time.After(parting):
+		}
+	}
 }
+
+// parting is how long the end of a Watch is waited for once the program has ended. It may be in a system call then, or in its Notify.
+const parting = 50 * time.Millisecond
 
 // Exec turns this process into the program: the same pid, terminal, job and descriptors, and nothing of the caller is
 // left. It returns only when that fails. Windows has no such call: there the error is errors.ErrUnsupported, and
@@ -187,6 +198,7 @@ func (c Config) environ() (_ []string, err error) {
 	if env == nil {
 		env = os.Environ()
 	}
+	env = withoutSecret(env)
 	if c.Endpoint.Port != 0 {
 		env = with(env, c.Endpoint.Env()...)
 		if os.Getpid() == 1 {

@@ -207,3 +207,24 @@ func TestLocal(t *testing.T) {
 		}
 	}
 }
+
+// The secret that cookies are derived from is not for the program: with it a node could derive the cookie of every label.
+func TestNoSecret(t *testing.T) {
+	t.Setenv("BEAMRUN_SECRET", "s3cret")
+	own := []string{"BEAMRUN_SECRET=s3cret", "A=1", "BEAMRUN_SECRET=again", "BEAMRUN_SECRETS=x"}
+	for _, env := range [][]string{nil, own} {
+		cmd, err := Command(t.Context(), Config{Program: os.Args[0], Env: env, Cookie: "c"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(cmd.Env) == 0 || slices.ContainsFunc(cmd.Env, func(v string) bool { return strings.HasPrefix(v, "BEAMRUN_SECRET=") }) {
+			t.Errorf("%q", cmd.Env)
+		}
+		if env != nil && !(slices.Contains(cmd.Env, "A=1") && slices.Contains(cmd.Env, "BEAMRUN_SECRETS=x")) {
+			t.Errorf("%q", cmd.Env)
+		}
+	}
+	if own[0] != "BEAMRUN_SECRET=s3cret" || own[3] != "BEAMRUN_SECRETS=x" {
+		t.Errorf("the caller's own was changed: %q", own)
+	}
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -59,7 +60,7 @@ func (o *options) flagSet() *flag.FlagSet {
 	fs.Func("detach", "", func(s string) (err error) { o.detach, err = ensure.ParseDetach(s); return err })
 	fs.Func("timeout", "", func(s string) (err error) {
 		if o.timeout, err = time.ParseDuration(s); err != nil || o.timeout <= 0 {
-			return fmt.Errorf("%q is not a time such as 500ms, 10s or 1m", s)
+			return errors.New("it is not a time such as 500ms, 10s or 1m")
 		}
 		return nil
 	})
@@ -108,9 +109,15 @@ func (o *options) parseCommand(args []string) (rest []string, err error) {
 	}
 	fs := o.flagSet()
 	for len(args) > 0 {
+		if args[0] == "--" { // what follows is no flag, even if it begins with a -
+			return append(rest, args[1:]...), nil
+		}
 		if err := fs.Parse(args); err != nil {
 			o.json = o.json || slices.Contains(args, "--json")
 			return nil, flagError(err, false)
+		}
+		if n := len(args) - fs.NArg(); n > 0 && args[n-1] == "--" {
+			return append(rest, fs.Args()...), nil
 		}
 		if args = fs.Args(); len(args) > 0 {
 			rest, args = append(rest, args[0]), args[1:]

@@ -33,6 +33,7 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 	if c.Cookie, err = a.launchCookie(args); err != nil {
 		return 0, err
 	}
+	os.Unsetenv(cookie.SecretVar) // what is started from here on has no need of it
 	if a.epmdless {
 		c.Endpoint, err = a.withoutEpmd()
 	} else {

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -44,6 +47,9 @@ func (a *app) names(ctx context.Context, args []string) error {
 		err = folderErr
 	} else if e := new(ensure.Error); err != nil && !(errors.As(err, &e) && e.Kind == ensure.KindDown) {
 		return err
+	}
+	if folderErr != nil && (len(without) > 0 || a.epmdless && len(all) > 0) && !a.quiet {
+		a.say("warning: %v", folderErr) // not all of them could be looked at
 	}
 	ofEpmd := len(all)
 	all = append(all, without...)
@@ -108,53 +114,87 @@ func (a *app) printNames(ctx context.Context, all []orphan.Name, ofEpmd int) err
 	if a.json || a.verbose || len(all) <= fewNames {
 		orphan.Holders(ctx, all)
 	}
+	out := bufio.NewWriterSize(a.stdout, 1<<15)
+	write := columns
 	if a.json {
-		nodes := make([]any, len(all))
-		for i, n := range all {
-			nodes[i] = nameJSON(n, i >= ofEpmd)
-		}
-		return a.printJSON(map[string][]any{"nodes": nodes})
+		write = namesJSON
 	}
-	_, err := a.stdout.Write(columns(all, ofEpmd))
-	return err
+	if err := write(out, all, ofEpmd); err != nil {
+		return err
+	}
+	return out.Flush()
 }
 
-// columns are name, port, pid, program, alive or stale, as far as they are known, and "epmdless" behind the first.
-func columns(all []orphan.Name, ofEpmd int) []byte {
-	rows, widths := make([][6]string, len(all)), [6]int{}
-	for i, n := range all {
-		row := &rows[i]
-		row[0], row[1] = printable(n.Name), strconv.Itoa(int(n.Port))
-		if n.PID != 0 {
-			row[2], row[3] = strconv.Itoa(n.PID), printable(n.Program)
-		}
-		switch {
-		case n.Alive:
-			row[4] = "alive"
-		case n.Known:
-			row[4] = "stale"
-		}
-		if i >= ofEpmd {
-			row[5] = "epmdless"
-		}
-		for c, s := range row {
-			widths[c] = max(widths[c], utf8.RuneCountInString(s))
+// maxColumn is up to which width, in characters, a column is padded: a reply may hold 65,535 names, and one long name
+// must not make every row that wide.
+const maxColumn = 64
+
+// columns writes name, port, pid, program, alive or stale, as far as they are known, and "epmdless" behind the first.
+// Rows are made one at a time, twice: to keep all of them takes far more memory than the names.
+func columns(w io.Writer, all []orphan.Name, ofEpmd int) error {
+	var widths [6]int
+	for i := range all {
+		for c, s := range row(&all[i], i >= ofEpmd) {
+			widths[c] = max(widths[c], min(maxColumn, utf8.RuneCountInString(s)))
 		}
 	}
-	out := make([]byte, 0, 1<<15)
-	for _, row := range rows {
-		for c, s := range row {
+	var line []byte
+	for i := range all {
+		line = line[:0]
+		for c, s := range row(&all[i], i >= ofEpmd) {
 			if widths[c] == 0 { // nobody's is known
 				continue
 			}
-			out = append(out, s...)
-			for range widths[c] + 1 - utf8.RuneCountInString(s) {
-				out = append(out, ' ')
+			line = append(line, s...)
+			for range max(1, widths[c]+1-utf8.RuneCountInString(s)) {
+				line = append(line, ' ')
 			}
 		}
-		out = append(bytes.TrimRight(out, " "), '\n')
+		if _, err := w.Write(append(bytes.TrimRight(line, " "), '\n')); err != nil {
+			return err
+		}
 	}
-	return out
+	return nil
+}
+
+func row(n *orphan.Name, epmdless bool) (row [6]string) {
+	row[0], row[1] = printable(n.Name), strconv.Itoa(int(n.Port))
+	if n.PID != 0 {
+		row[2], row[3] = strconv.Itoa(n.PID), printable(n.Program)
+	}
+	switch {
+	case n.Alive:
+		row[4] = "alive"
+	case n.Known:
+		row[4] = "stale"
+	}
+	if epmdless {
+		row[5] = "epmdless"
+	}
+	return row
+}
+
+// namesJSON writes one object, one node after the other: encoding/json alone would hold the whole of it.
+func namesJSON(w io.Writer, all []orphan.Name, ofEpmd int) error {
+	var one bytes.Buffer
+	enc := json.NewEncoder(&one)
+	enc.SetEscapeHTML(false)
+	begin := `{"nodes":[`
+	for i := range all {
+		one.Reset()
+		if err := enc.Encode(nameJSON(all[i], i >= ofEpmd)); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(w, "%s%s", begin, bytes.TrimSuffix(one.Bytes(), []byte("\n"))); err != nil {
+			return err
+		}
+		begin = ","
+	}
+	if len(all) == 0 {
+		io.WriteString(w, begin)
+	}
+	_, err := io.WriteString(w, "]}\n")
+	return err
 }
 
 func nameJSON(n orphan.Name, epmdless bool) any {

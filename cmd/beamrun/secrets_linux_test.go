@@ -64,6 +64,8 @@ func (h *secretHost) commands() [][]string {
 		{"--cookie", file, "cookie"}, {"--cookie", "file:" + h.dir, "cookie"}, {"--cookie", "env:MY_COOKIE", "cookie"},
 		{"cookie", typed}, {"cookie", "check", typed}, {"--cookie", typed, "ensure"}, {"--cookie=" + typed, program}, {"--cookie", "cookie:" + typed, program},
 		{"--cookie", "env:MY_COOKIE", "no-such-program"}, {"--cookie", file, h.dir}, {program, "-setcookie", typed}, {"--local", "--address", "::1", program},
+		{"--epmdless", "--peers", h.secretFiles[0], program}, {"--peers", h.secretFiles[1], "names"}, {"--epmdless", "--peer", typed, program},
+		{"--timeout", typed, "ensure"}, {"--dist-port", typed, program},
 		{"--cookie", "env:NONE", program}, {"--cookie", "file:" + h.dir, program}, {program},
 	}
 	for _, source := range []string{"user", "fresh", file, "env:MY_COOKIE", "derive:x"} {
@@ -179,6 +181,7 @@ func (h *secretHost) run(derived string) {
 			continue
 		}
 		h.find("the program's arguments", args, append(stored, derived)...)
+		h.find("the program's environment", env, inSecret, cookie.SecretVar)
 		if _, own, ok := strings.Cut(env, "BEAMRUN_COOKIE="); ok { // a fresh one too
 			own, _, _ = strings.Cut(own, "\n")
 			secrets = append(secrets, own)

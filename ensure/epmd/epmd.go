@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -31,6 +32,14 @@ const (
 	// maxReply bounds the memory that a reply may take. epmd holds about 1,020 connections at most, each a name of
 	// up to 255 characters, so an honest reply stays far below it.
 	maxReply = 4 << 20
+
+	// maxNames is how many names a reply may have: more nodes than ports there cannot be.
+	maxNames = 65535
+
+	// maxName is how many characters a name may have, and maxBytes how many bytes a name, in UTF-8, or the extra
+	// field (MAXSYMLEN of OTP's epmd).
+	maxName  = 255
+	maxBytes = 4 * maxName
 )
 
 var (
@@ -54,7 +63,7 @@ type Info struct {
 	Protocol uint8  // 0: TCP/IP v4
 	Highest  uint16 // highest distribution version that the node speaks
 	Lowest   uint16 // lowest distribution version that the node speaks
-	Extra    []byte // free bytes that the node registered
+	Extra    []byte // free bytes that the node registered, at most 1,020
 }
 
 // request codes and replies of the protocol
@@ -68,7 +77,8 @@ const (
 
 // Names returns the nodes registered with the epmd at addr (host:port), in epmd's own order.
 //
-// Errors: [ErrNotEpmd]; [io.ErrUnexpectedEOF] when the reply ends too soon; the context's error; or the [net.OpError]
+// Errors: [ErrNotEpmd], also for a name of more than 255 characters, for more than 65,535 names, and for a reply of more
+// than 4 MiB; [io.ErrUnexpectedEOF] when the reply ends too soon; the context's error; or the [net.OpError]
 // of the connection.
 func Names(ctx context.Context, addr string) (nodes []Node, err error) {
 	err = exchange(ctx, addr, []byte{namesReq}, func(r io.Reader) (err error) {
@@ -83,7 +93,7 @@ func Names(ctx context.Context, addr string) (nodes []Node, err error) {
 // Errors: those of [Names], and [ErrNotRegistered].
 func Lookup(ctx context.Context, addr, name string) (info Info, err error) {
 	// the request's length, and epmd's own buffer, end far above any name that a node can have
-	if name == "" || len(name) > 4*255 {
+	if name == "" || len(name) > maxBytes {
 		return Info{}, fmt.Errorf("epmd: a node's name has 1 to 255 characters: %.40q", name)
 	}
 	err = exchange(ctx, addr, append([]byte{port2Req}, name...), func(r io.Reader) (err error) {
@@ -182,7 +192,11 @@ func readLines(r io.Reader) ([]Node, error) {
 		return nil, errTooLong()
 	}
 	rest := text.String()
-	nodes := make([]Node, 0, strings.Count(rest, "\n"))
+	lines := strings.Count(rest, "\n")
+	if lines > maxNames {
+		return nil, fmt.Errorf("%w: it has more than %d names", ErrNotEpmd, maxNames)
+	}
+	nodes := make([]Node, 0, lines)
 	for rest != "" {
 		line, after, whole := strings.Cut(rest, "\n")
 		if !whole {
@@ -205,11 +219,16 @@ func parseLine(line string) (Node, bool) {
 	const at = " at port "
 	line, ok := strings.CutPrefix(line, "name ")
 	i := strings.LastIndex(line, at) // the last one: a name may hold anything
-	if !ok || i < 1 {
+	if !ok || i < 1 || !isName(line[:i]) {
 		return Node{}, false
 	}
 	port, err := strconv.ParseUint(line[i+len(at):], 10, 16)
 	return Node{Name: line[:i], Port: uint16(port)}, err == nil
+}
+
+// isName reports whether epmd could have registered a name of that length.
+func isName(name string) bool {
+	return len(name) <= maxName || len(name) <= maxBytes && utf8.RuneCountInString(name) <= maxName
 }
 
 // readPort2 reads a PORT2_RESP: 119, result; and when the result is 0: port:2, type:1, protocol:1, highest:2,
@@ -237,6 +256,9 @@ func readPort2(r io.Reader) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
+	if !isName(string(name)) {
+		return Info{}, fmt.Errorf("%w: a name of more than %d characters", ErrNotEpmd, maxName)
+	}
 	return Info{
 		Node:     Node{Name: string(name), Port: binary.BigEndian.Uint16(fixed[0:])},
 		Hidden:   fixed[2] == nodeTypeHidden,
@@ -252,7 +274,11 @@ func readString(r io.Reader) ([]byte, error) {
 	if _, err := io.ReadFull(r, size[:]); err != nil {
 		return nil, noEOF(err)
 	}
-	b := make([]byte, binary.BigEndian.Uint16(size[:]))
+	n := binary.BigEndian.Uint16(size[:])
+	if n > maxBytes {
+		return nil, fmt.Errorf("%w: a field of %d bytes", ErrNotEpmd, n)
+	}
+	b := make([]byte, n)
 	_, err := io.ReadFull(r, b)
 	return b, noEOF(err)
 }

@@ -53,6 +53,8 @@ func TestNames(t *testing.T) {
 	for i := range 1000 {
 		fmt.Fprintf(&thousand, "name node%d at port %d\n", i, 30000+i)
 	}
+	line := func(name string) string { return "name " + name + " at port 1\n" }
+	longest, longer := strings.Repeat("𝔸", 255), strings.Repeat("x", 256)
 	for _, tt := range []struct {
 		name  string
 		reply string
@@ -73,6 +75,10 @@ func TestNames(t *testing.T) {
 		{"garbage lines", header + "hello\n", 99, nil, ErrNotEpmd},
 		{"port too large", header + "name a at port 65536\n", 99, nil, ErrNotEpmd},
 		{"endless", header + strings.Repeat("x", maxReply+1), 1 << 16, nil, ErrNotEpmd},
+		{"255 characters", header + line(longest), 99, []Node{{longest, 1}}, nil},
+		{"256 characters", header + line(longer), 99, nil, ErrNotEpmd},
+		{"2 MiB", header + line("a") + line(strings.Repeat("x", 2<<20)), 1 << 16, nil, ErrNotEpmd},
+		{"65,536 names", header + strings.Repeat(line("a"), 65536), 1 << 16, nil, ErrNotEpmd},
 		{"1,000 nodes", header + thousand.String(), 1000, nil, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -101,6 +107,8 @@ func TestLookup(t *testing.T) {
 		{"no bytes", "", io.ErrUnexpectedEOF},
 		{"cut", found[:len(found)-1], io.ErrUnexpectedEOF},
 		{"not epmd's", "HTTP", ErrNotEpmd},
+		{"a long name", found[:10] + "\x01\x00" + strings.Repeat("x", 256) + "\x00\x00", ErrNotEpmd},
+		{"a long extra", found[:15] + "\x04\x00" + strings.Repeat("x", 1024), ErrNotEpmd},
 	} {
 		for _, piece := range []int{1, 99} {
 			t.Run(fmt.Sprint(tt.name, "/", piece), func(t *testing.T) {

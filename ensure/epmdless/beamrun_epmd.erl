@@ -9,8 +9,8 @@
 %%
 %% Much of it runs while kernel boots, before there is a file server: hence raw files and prim_file.
 %%
-%% It is compiled by OTP 23 and loaded by all later versions, which no longer know three instructions of that compiler's: allocate_zero and
-%% kill, which it emits where a function keeps the result of one call during the next but not from its beginning to its end, and
+%% It is compiled by OTP 23 and loaded by all later versions, which no longer know four instructions of that compiler's: allocate_zero,
+%% init and kill, which it emits where a function keeps the result of one call during the next but not from its beginning to its end, and
 %% make_fun2. So such a result is handed to a function of its own, and there is no fun.
 -module(beamrun_epmd).
 -behaviour(gen_server).
@@ -27,6 +27,9 @@
 -define(CHECK, 2000).        % ms after which the node looks whether its file is still there
 -define(UNFINISHED, 10).     % s that a file may have no whole line yet
 -define(PATIENCE, 500).      % ms for a connection to a port
+-define(BUDGET, 1000).       % ms for all connections of one search
+-define(MAX_ENTRIES, 4096).  % of the folder, that are looked at
+-define(MAX_LINKS, 40).      % in the folder's path
 
 start_link() -> gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 
@@ -89,10 +92,11 @@ nodes_at({ok, Ip}, Name) ->
     end;
 nodes_at(_, _) -> [].
 
-nodes_in({ok, Folder, Uid}, Name) -> [Node || {_, #{} = Node} <- files(Folder, Uid, Name)];
+nodes_in({ok, Folder, Uid}, Name) -> [Node || {_, #{} = Node} <- files(Folder, Uid, Name, deadline())];
 nodes_in(_, _) -> [].
 
 is_local({127, _, _, _}) -> true;
+is_local({0, 0, 0, 0, 0, 0, 0, 1}) -> true;
 is_local(Ip) -> is_of(Ip, inet:getifaddrs()).
 
 is_of(Ip, {ok, Interfaces}) -> [] =/= [Ip || {_, Options} <- Interfaces, lists:member({addr, Ip}, Options)];
@@ -173,31 +177,33 @@ remove(_, _) -> ok.
 
 %% --- registration
 
-claim(Name, Line) -> claim(folder(), Name, Line, 50).
+claim(Name, Line) -> claim(folder(), Name, Line).
 
-claim(_, _, _, 0) -> {error, duplicate_name};
-claim({ok, Folder, Uid}, Name, Line, Tries) ->
-    case others(Folder, Uid, Name) of
-        [] -> settle(make(own(Folder, Name), Line), Folder, Uid, Name, Line, Tries);
+claim(Folder, Name, Line) -> claim(Folder, Name, Line, 50, deadline()).
+
+claim(_, _, _, 0, _) -> {error, duplicate_name};
+claim({ok, Folder, Uid}, Name, Line, Tries, Deadline) ->
+    case others(Folder, Uid, Name, Deadline) of
+        [] -> settle(make(own(Folder, Name), Line), Folder, Uid, Name, Line, Tries, Deadline);
         _ -> {error, duplicate_name}
     end;
-claim(Error, _, _, _) -> Error.
+claim(Error, _, _, _, _) -> Error.
 
-settle(ok, Folder, Uid, Name, Line, Tries) ->
-    case others(Folder, Uid, Name) of
+settle(ok, Folder, Uid, Name, Line, Tries, Deadline) ->
+    case others(Folder, Uid, Name, Deadline) of
         [] -> ok;
         _ ->
             prim_file:delete(own(Folder, Name)),
             timer:sleep(rand:uniform(20)),
-            claim({ok, Folder, Uid}, Name, Line, Tries - 1)
+            claim({ok, Folder, Uid}, Name, Line, Tries - 1, Deadline)
     end;
-settle(Error, Folder, _, Name, _, _) ->
+settle(Error, Folder, _, Name, _, _, _) ->
     prim_file:delete(own(Folder, Name)),
     Error.
 
 own(Folder, Name) -> filename:join(Folder, Name ++ "." ++ os:getpid()).
 
-others(Folder, Uid, Name) -> [File || {File, _} <- files(Folder, Uid, Name), File =/= own(Folder, Name)].
+others(Folder, Uid, Name, Deadline) -> [File || {File, _} <- files(Folder, Uid, Name, Deadline), File =/= own(Folder, Name)].
 
 %% The file may be there: of an earlier name of this VM, or of a dead one's.
 make(File, Line) ->
@@ -246,7 +252,7 @@ checked(true, Folder, Uid) -> {ok, Folder, Uid};
 checked(false, Folder, _) -> {error, {not_private, Folder}}.
 
 is_private(Folder, Uid) ->
-    is_private_itself(filename:dirname(Folder), Uid) andalso is_private_itself(Folder, Uid).
+    is_private_itself(filename:dirname(Folder), Uid) andalso is_private_itself(Folder, Uid) andalso is_safe(filename:split(Folder), Uid).
 
 is_private_itself(Folder, Uid) ->
     case file:read_link_info(Folder, [raw]) of
@@ -254,6 +260,45 @@ is_private_itself(Folder, Uid) ->
         {ok, #file_info{type = directory}} -> Uid < 0;
         _ -> false
     end.
+
+%% Nobody but that user and root can change what the path leads to. Links are followed one by one, for what they lead to counts too.
+is_safe(_, Uid) when Uid < 0 -> true;
+is_safe(["/" | Names], Uid) -> step(file:read_link_info("/", [raw]), "/", "/", Names, Uid, ?MAX_LINKS);
+is_safe(_, _) -> false.
+
+walk(_, [], _, _) -> true;
+walk(At, [".." | Names], Uid, Links) -> walk(filename:dirname(At), Names, Uid, Links);
+walk(At, ["." | Names], Uid, Links) -> walk(At, Names, Uid, Links);
+walk(At, [Name | Names], Uid, Links) -> step_to(filename:join(At, Name), At, Names, Uid, Links).
+
+step_to(Path, At, Names, Uid, Links) -> step(file:read_link_info(Path, [raw]), Path, At, Names, Uid, Links).
+
+step({ok, #file_info{type = directory, uid = Owner, mode = Mode}}, Path, _, Names, Uid, Links)
+  when Mode band 8#022 =:= 0; Mode band 8#1000 =/= 0 ->
+    is_trusted(Owner, Path, Uid) andalso walk(Path, Names, Uid, Links);
+step({ok, #file_info{type = symlink, uid = Owner}}, Path, At, Names, Uid, Links) when Links > 0 ->
+    is_trusted(Owner, Path, Uid) andalso follow(prim_file:read_link(Path), At, Names, Uid, Links - 1);
+step(_, _, _, _, _, _) -> false.
+
+follow({ok, [_ | _] = To}, At, Names, Uid, Links) -> follow_to(filename:split(To), At, Names, Uid, Links);
+follow(_, _, _, _, _) -> false.
+
+follow_to(["/" | To], _, Names, Uid, Links) -> walk("/", To ++ Names, Uid, Links);
+follow_to(To, At, Names, Uid, Links) -> walk(At, To ++ Names, Uid, Links).
+
+%% An owner that this user namespace does not map, 65534, is taken for root of / and of what is in it: nobody else can have made that.
+is_trusted(0, _, _) -> true;
+is_trusted(Uid, _, Uid) -> true;
+is_trusted(Owner, Path, _) -> is_roots(filename:split(Path), Owner).
+
+is_roots([_ | Below], Owner) when length(Below) < 2 -> is_unmapped(string:trim(read("/proc/sys/kernel/overflowuid", ?MAX_LINE)), Owner);
+is_roots(_, _) -> false.
+
+is_unmapped(Overflow, Owner) ->
+    integer_to_list(Owner) =:= Overflow andalso is_apart(string:lexemes(read("/proc/self/uid_map", ?MAX_LINE), " \n")).
+
+is_apart(["0", "0", "4294967295"]) -> false;
+is_apart(Map) -> Map =/= [].
 
 make_folder(Folder) ->
     case make_dir(Folder) of
@@ -272,13 +317,26 @@ make_dir(Folder) ->
 %% --- the files
 
 %% The registrations of a name, or of any: {File, Node}, or {File, unfinished}. Those of the dead are removed.
-files(Folder, Uid, Name) -> files(prim_file:list_dir(Folder), Folder, Uid, Name).
+files(Folder, Uid, Name, Deadline) -> files(prim_file:list_dir(Folder), Folder, Uid, Name, Deadline).
 
-files({ok, Entries}, Folder, Uid, Name) ->
-    [Found || Entry <- Entries, Found <- file(filename:join(Folder, Entry), Uid, Name, string:split(Entry, "."))];
-files(_, _, _, _) -> [].
+files({ok, Entries}, Folder, Uid, Name, Deadline) ->
+    [Found || Entry <- first(of_name(Entries, Name), Folder),
+              Found <- file(filename:join(Folder, Entry), Uid, string:split(Entry, "."), Deadline)];
+files(_, _, _, _, _) -> [].
 
-file(File, Uid, Wanted, [Name, Pid]) when Wanted =:= any; Wanted =:= Name -> kept(File, judge(File, Uid, Name, Pid));
+of_name(Entries, any) -> Entries;
+of_name(Entries, Name) -> beginning(Entries, Name ++ ".").
+
+beginning(Entries, Begin) -> [Entry || Entry <- Entries, lists:prefix(Begin, Entry)].
+
+first(Entries, Folder) -> first(length(Entries), Entries, Folder).
+
+first(Count, Entries, _) when Count =< ?MAX_ENTRIES -> Entries;
+first(_, Entries, Folder) ->
+    error_logger:warning_msg("~ts has more than ~w entries: the rest was not looked at~n", [Folder, ?MAX_ENTRIES]),
+    lists:sublist(Entries, ?MAX_ENTRIES).
+
+file(File, Uid, [Name, Pid], Deadline) -> kept(File, judge(File, Uid, Name, Pid, Deadline));
 file(_, _, _, _) -> [].
 
 kept(_, strange) -> [];
@@ -287,13 +345,31 @@ kept(File, dead) ->
     [];
 kept(File, Node) -> [{File, Node}].
 
-judge(File, Uid, Name, Pid) -> judge(file:read_link_info(File, [raw, {time, posix}]), File, Uid, Name, Pid).
+%% There is no O_NOFOLLOW here. So a file that is no ordinary one of that user's is not opened, and what was opened is looked at again.
+judge(File, Uid, Name, Pid, Deadline) ->
+    judge(file:read_link_info(File, [raw, {time, posix}]), File, Uid, Name, Pid, Deadline).
 
-judge({ok, #file_info{type = regular, uid = Owner, mtime = Time}}, File, Uid, Name, Pid) when Owner =:= Uid; Uid < 0 ->
-    judged(parse(string:split(read(File, ?MAX_LINE), " ", all)), Name, Pid, Time);
-judge(_, _, _, _, _) -> strange.
-judged(#{name := Name, pid := Pid} = Node, Name, Pid, _) -> living(Node, is_alive(Node));
-judged(_, _, _, Time) -> young(os:system_time(second) - Time).
+judge({ok, #file_info{type = regular, uid = Owner, mtime = Time}}, File, Uid, Name, Pid, Deadline) when Owner =:= Uid; Uid < 0 ->
+    judged(text_of(file:open(File, [raw, read]), Uid), Name, Pid, Time, Deadline);
+judge({error, enoent}, _, _, _, _, _) -> dead; % it has just ended
+judge(_, _, _, _, _, _) -> strange.
+
+judged({ok, Text}, Name, Pid, Time, Deadline) when length(Text) =< ?MAX_LINE -> of_file(parse(string:split(Text, " ", all)), Name, Pid, Time, Deadline);
+judged({ok, _}, _, _, Time, _) -> young(os:system_time(second) - Time);
+judged(Verdict, _, _, _, _) -> Verdict.
+
+of_file(#{name := Name, pid := Pid} = Node, Name, Pid, _, Deadline) -> living(Node, is_alive(Node, Deadline));
+of_file(_, _, _, Time, _) -> young(os:system_time(second) - Time).
+
+text_of({ok, Fd}, Uid) when Uid < 0 -> {ok, closed(Fd, file:read(Fd, ?MAX_LINE + 1))}; % Windows
+text_of({ok, Fd}, Uid) -> text_of(file:read_file_info(Fd, [raw]), Fd, Uid);
+text_of({error, enoent}, _) -> dead;
+text_of(_, _) -> strange.
+
+text_of({ok, #file_info{type = regular, uid = Uid}}, Fd, Uid) -> {ok, closed(Fd, file:read(Fd, ?MAX_LINE + 1))};
+text_of(_, Fd, _) ->
+    file:close(Fd),
+    strange.
 
 living(Node, true) -> Node;
 living(_, false) -> dead.
@@ -301,31 +377,50 @@ living(_, false) -> dead.
 young(Age) when abs(Age) < ?UNFINISHED -> unfinished;
 young(_) -> dead.
 
-parse([Name, Port, Address, Pid, Started, Boot, Space]) ->
-    node_of(Name, string:to_integer(Port), inet:parse_strict_address(Address), Pid, Started, Boot, string:split(Space, "\n"));
+parse([Name, Port, Address, Pid, Started, Boot, Space]) -> parse(is_plain(Name, Address), Name, Port, Address, Pid, Started, Boot, Space);
 parse(_) -> none.
+
+parse(true, Name, Port, Address, Pid, Started, Boot, Space) ->
+    node_of(Name, string:to_integer(Port), inet:parse_strict_address(Address), Pid, Started, Boot, string:split(Space, "\n"));
+parse(false, _, _, _, _, _, _, _) -> none.
 
 node_of(Name, {Port, ""}, {ok, Ip}, Pid, Started, Boot, [Space, ""]) when Port > 0, Port < 65536 ->
     #{name => Name, port => Port, address => Ip, pid => Pid, started => Started, boot => Boot, space => Space};
 node_of(_, _, _, _, _, _, _) -> none.
 
-is_alive(#{boot := Boot, space := Space} = Node) ->
+%% No interface is meant, as in fe80::1%lo; and the name is one that net_kernel takes.
+is_plain(Name, Address) -> is_name(Name) andalso not lists:member($%, Address).
+
+is_name(Name) -> Name =/= "" andalso length(Name) =< 255 andalso [] =:= [C || C <- Name, not is_of_name(C)].
+
+is_of_name(C) -> C >= $a andalso C =< $z orelse C >= $A andalso C =< $Z orelse C >= $0 andalso C =< $9 orelse C =:= $_ orelse C =:= $-.
+
+is_alive(#{boot := Boot, space := Space} = Node, Deadline) ->
     case here() of
         {Boot, Space} when Boot =/= "-" -> is_running(Node);
         {Other, _} when Other =/= "-", Boot =/= "-", Other =/= Boot -> false; % before the host started anew
-        _ -> listens(Node)
+        _ -> listens(Node, Deadline - now_ms())
     end.
 
 is_running(#{started := "-"}) -> false;
 is_running(#{pid := Pid, started := Started}) -> started(Pid) =:= Started.
 
-listens(#{address := Address, port := Port}) -> accepts(gen_tcp:connect(dialable(Address), Port, [], ?PATIENCE)).
+deadline() -> now_ms() + ?BUDGET.
+
+now_ms() -> erlang:monotonic_time(millisecond).
+
+%% Who was not asked in time has not ended. A node on an address that is none of this host can't be one of its nodes.
+listens(_, Left) when Left =< 0 -> true;
+listens(#{address := Address, port := Port}, Left) -> listens(dialable(Address), Port, min(Left, ?PATIENCE)).
+
+listens(Ip, Port, Timeout) -> is_local(Ip) andalso accepts(gen_tcp:connect(Ip, Port, [], Timeout)).
 
 accepts({ok, Socket}) -> gen_tcp:close(Socket) =:= ok;
 accepts({error, Reason}) -> Reason =/= econnrefused.
 
 dialable({0, 0, 0, 0}) -> {127, 0, 0, 1};
 dialable({0, 0, 0, 0, 0, 0, 0, 0}) -> {0, 0, 0, 0, 0, 0, 0, 1};
+dialable({0, 0, 0, 0, 0, 16#ffff, A, B}) -> dialable({A bsr 8, A band 255, B bsr 8, B band 255}); % IPv4 in IPv6
 dialable(Address) -> Address.
 
 %% Which start of which kernel this is, and in which namespace its pids mean something. "-" where nobody tells: not on Linux, or

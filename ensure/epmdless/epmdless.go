@@ -14,9 +14,16 @@
 // of proc_pid_stat(5)), and where a pid means that process: the boot of the kernel and the pid namespace (pid_namespaces(7)). The last
 // three are "-" on other systems than Linux.
 //
-// The node has ended when it is known where the pid means something, and no such process of that start runs; or else when its port
-// refuses a connection. Whoever sees that removes the file: the module, and [Nodes]. The node makes its file anew, within 2 seconds, when
+// A name is one that OTP gives to nodes: 1 to 255 of A-Z, a-z, 0-9, _ and -.
+//
+// The node has ended when it is known where the pid means something, and no such process of that start runs; or else when its address is
+// none of this host, or its port refuses a connection. Such connections go to this host only: to loopback, where the node listens on every
+// address, or to an address of an interface. All of one search together take a second at most, and who was not asked by then has not
+// ended. Whoever sees that a node has ended removes the file: the module, and [Nodes]. The node makes its file anew, within 2 seconds, when
 // somebody else removed it.
+//
+// Of the folder's entries 4,096 are looked at. The module takes the folder only if nobody but this user and root can change what its path
+// leads to: each directory above it, and each link in the path, is theirs, and no directory is writable by others unless it is sticky.
 package epmdless
 
 import (
@@ -24,6 +31,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -32,6 +40,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/beamrun/beamrun/ensure"
@@ -42,8 +51,11 @@ import (
 
 const (
 	maxLine    = 512                    // bytes
+	maxEntries = 4096                   // of the folder, that are looked at
 	unfinished = 10 * time.Second       // that a file may have no whole line yet
 	patience   = 500 * time.Millisecond // for a connection
+	budget     = time.Second            // for all connections
+	atOnce     = 64                     // connections
 )
 
 // Node is a node that is registered by a file.
@@ -88,30 +100,65 @@ func plain(r rune) rune {
 }
 
 // Nodes returns the nodes of this user on this host that live, by name, and removes the files of those that don't. Strange are the
-// entries of the folder that are none of a node's and that were left as they are. The context bounds what has to be asked: on Linux
-// nothing.
+// entries of the folder that are none of a node's and that were left as they are. What has to be asked, on Linux nothing in most cases, is
+// bounded by the context, and by a second.
+//
+// With more than 4,096 entries in the folder there is an error beside the nodes of the first ones.
 func Nodes(ctx context.Context) (nodes []Node, strange []string, err error) {
 	dir, err := Folder()
 	if err != nil {
 		return nil, nil, err
 	}
-	entries, err := os.ReadDir(dir)
+	names, more, err := entries(dir)
 	if err != nil {
 		return nil, nil, &FolderError{err}
 	}
-	for _, entry := range entries {
-		file := filepath.Join(dir, entry.Name())
-		switch n, verdict := judge(ctx, file); verdict {
+	files, unclear := make([]file, len(names)), []*file{}
+	for i, name := range names {
+		f := &files[i]
+		f.path = filepath.Join(dir, name)
+		if f.node, f.verdict = judge(f.path); f.verdict == unknowable {
+			unclear = append(unclear, f)
+		}
+	}
+	ask(ctx, unclear)
+	for _, f := range files {
+		switch f.verdict {
 		case alive:
-			nodes = append(nodes, n)
+			nodes = append(nodes, f.node)
 		case dead:
-			os.Remove(file)
+			os.Remove(f.path)
 		case alien:
-			strange = append(strange, file)
+			strange = append(strange, f.path)
 		}
 	}
 	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.PID-b.PID) })
-	return nodes, strange, nil
+	if more {
+		err = &FolderError{fmt.Errorf("%s has more than %d entries: the rest was not looked at", dir, maxEntries)}
+	}
+	return nodes, strange, err
+}
+
+// entries returns the names of the first entries of a directory, and whether there are more.
+func entries(dir string) (names []string, more bool, err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	names, err = f.Readdirnames(maxEntries + 1)
+	if err != nil && !errors.Is(err, io.EOF) { // that is an empty one
+		return nil, false, err
+	}
+	more = len(names) > maxEntries
+	return names[:min(maxEntries, len(names))], more, nil
+}
+
+// file is an entry of the folder.
+type file struct {
+	path    string
+	node    Node
+	verdict verdict
 }
 
 type verdict int
@@ -119,44 +166,61 @@ type verdict int
 const (
 	alive verdict = iota
 	dead
-	young // it may not have been written yet
-	alien // not a node's file
+	young      // it may not have been written yet
+	alien      // not a node's file
+	unknowable // but by a connection to its port
 )
 
-// judge says what a file is. It opens none that is no ordinary one: a pipe would keep it waiting.
-func judge(ctx context.Context, file string) (Node, verdict) {
-	name, pid, ok := strings.Cut(filepath.Base(file), ".")
-	info, err := os.Lstat(file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist): // it has just ended
-		return Node{}, dead
-	case err != nil, !ok, !info.Mode().IsRegular(), !ours.Is(info):
+// judge says what a file is. It is opened once, without following a link, and without waiting as for a pipe: what is looked at is what
+// is read.
+func judge(path string) (Node, verdict) {
+	name, pid, ok := strings.Cut(filepath.Base(path), ".")
+	if !ok {
 		return Node{}, alien
 	}
-	n, ok := read(file, info)
-	if !ok || n.Name != name || strconv.Itoa(n.PID) != pid {
+	f, err := os.OpenFile(path, os.O_RDONLY|openSafely, 0)
+	if errors.Is(err, fs.ErrNotExist) { // it has just ended
+		return Node{}, dead
+	} else if err != nil {
+		return Node{}, alien
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || !ours.Is(info) {
+		return Node{}, alien
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxLine+1))
+	n, ok := parse(string(text))
+	if err != nil || !ok || n.Name != name || strconv.Itoa(n.PID) != pid {
 		if age := time.Since(info.ModTime()); age.Abs() < unfinished {
 			return Node{}, young
 		}
 		return Node{}, dead
 	}
-	if !n.isAlive(ctx) {
-		return Node{}, dead
-	}
-	return n, alive
+	n.File = path
+	return n, n.state()
 }
 
-func read(file string, info fs.FileInfo) (Node, bool) {
-	if info.Size() > maxLine {
-		return Node{}, false
+// ask finds out by connections which of the nodes have ended.
+func ask(ctx context.Context, files []*file) {
+	if len(files) == 0 {
+		return
 	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return Node{}, false
+	ctx, cancel := context.WithTimeout(ctx, budget)
+	defer cancel()
+	here, _ := net.InterfaceAddrs()
+	slots := make(chan bool, atOnce)
+	var wg sync.WaitGroup
+	for _, f := range files {
+		wg.Go(func() {
+			slots <- true
+			defer func() { <-slots }()
+			if f.verdict = dead; f.node.listens(ctx, here) {
+				f.verdict = alive
+			}
+		})
 	}
-	n, ok := parse(string(text))
-	n.File = file
-	return n, ok
+	wg.Wait()
 }
 
 // parse reads the line of a file.
@@ -169,32 +233,53 @@ func parse(text string) (n Node, ok bool) {
 	port, err := strconv.ParseUint(f[1], 10, 16)
 	addr, addrErr := netip.ParseAddr(f[2])
 	pid, pidErr := strconv.Atoi(f[3])
-	if errors.Join(err, addrErr, pidErr) != nil || port == 0 || f[0] == "" {
+	if errors.Join(err, addrErr, pidErr) != nil || port == 0 || addr.Zone() != "" || !isName(f[0]) {
 		return Node{}, false
 	}
 	return Node{Name: f[0], Addr: netip.AddrPortFrom(addr, uint16(port)), PID: pid, birth: f[4], boot: f[5], space: f[6]}, true
 }
 
+// isName reports whether OTP would give that name to a node, by net_kernel's valid_name_head.
+func isName(s string) bool {
+	isOther := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-'
+	}
+	return s != "" && len(s) <= 255 && !strings.ContainsFunc(s, isOther)
+}
+
 const unknown = "-"
 
-func (n Node) isAlive(ctx context.Context) bool {
+func (n Node) state() verdict {
 	switch boot, space := here(); {
 	case boot == unknown || n.boot == unknown:
 	case boot != n.boot:
-		return false
+		return dead
+	case space == n.space && n.birth != unknown && owner.Process{PID: n.PID}.Birth() == n.birth:
+		return alive
 	case space == n.space:
-		return n.birth != unknown && owner.Process{PID: n.PID}.Birth() == n.birth
+		return dead
 	}
-	return n.listens(ctx)
+	return unknowable
 }
 
-func (n Node) listens(ctx context.Context) bool {
-	addr := n.Addr.Addr()
+// listens reports whether the node may listen: its address is one of this host, whose interfaces have the addresses of here, and its
+// port does not refuse a connection.
+func (n Node) listens(ctx context.Context, here []net.Addr) bool {
+	if ctx.Err() != nil {
+		return true // it was not asked
+	}
+	addr := n.Addr.Addr().Unmap()
 	switch addr {
 	case netip.IPv4Unspecified():
 		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	case netip.IPv6Unspecified():
 		addr = netip.IPv6Loopback()
+	}
+	if !addr.IsLoopback() && !slices.ContainsFunc(here, func(a net.Addr) bool {
+		p, err := netip.ParsePrefix(a.String())
+		return err == nil && p.Addr().WithZone("") == addr
+	}) {
+		return false
 	}
 	dialer := net.Dialer{Timeout: patience}
 	conn, err := dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(addr, n.Addr.Port()).String())

@@ -43,6 +43,7 @@ func Names(ctx context.Context, addr netip.AddrPort, timeout time.Duration) ([]N
 	known := open[port] && isLocal(addr.Addr())
 	if known && slices.ContainsFunc(nodes, func(n epmd.Node) bool { return !open[n.Port] }) {
 		open = owner.Ports() // it may have begun to listen just then
+		known = open[port]   // else the system did not say, this time
 	}
 	names := make([]Name, len(nodes))
 	for i, n := range nodes {

@@ -1,0 +1,3 @@
+package epmdless
+
+const openSafely = 0

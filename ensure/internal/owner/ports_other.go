@@ -1,0 +1,5 @@
+//go:build !linux
+
+package owner
+
+func portsOf(int) (map[uint16]bool, bool) { return nil, false }
