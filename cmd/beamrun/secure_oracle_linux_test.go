@@ -247,9 +247,9 @@ func TestSecureWatchNoOracle(t *testing.T) {
 			set -- $f
 			fake $1 -holder $2 -home $3 -epmd 127.0.0.1:4369 -hold 3s
 		done
-		"$BUILT" --watch sleep 17 >/tmp/said 2>&1 &
-		victim "$BUILT" --watch sleep 17 >/tmp/said.victim 2>&1 &
-		wait %"\"$BUILT\" --watch" %"victim \"$BUILT\""
+		"$BUILT" --watch sleep 17 >/tmp/said 2>&1 & watches=$!
+		victim "$BUILT" --watch sleep 17 >/tmp/said.victim 2>&1 & watches="$watches $!"
+		wait $watches
 		cat /tmp/said /tmp/said.victim
 		digests`)
 	noDigest(t, out)
@@ -303,9 +303,9 @@ func TestSecureChrootCookie(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+`
 		mkdir /run/jail; mount -t tmpfs -o mode=755 tmpfs /run/jail; cd /run/jail
-		mkdir usr proc tmp run run/keep home home/app home/victim
+		mkdir usr dev proc tmp run run/keep home home/app home/victim
 		for d in bin lib lib64 sbin; do [ ! -L /$d ] || cp -P /$d .; [ -L /$d ] || { mkdir -p $d; mount --rbind /$d $d; }; done
-		mount --rbind /usr usr; mount --bind /run/keep run/keep; mount --bind /tmp tmp; mount -t proc proc proc
+		mount --rbind /usr usr; mount --rbind /dev dev; mount --bind /run/keep run/keep; mount --bind /tmp tmp; mount -t proc proc proc
 		ln -s /run/keep/attack beam.smp; ln -s /home/victim/.erlang.cookie home/app/.erlang.cookie
 		for home in app victim; do
 			chroot --userspec=54322:54322 --groups= /run/jail "$ATTACK" fakenode -name jailed$home -ready /tmp/ready.jailed$home -holder /beam.smp -home /home/$home &
