@@ -98,6 +98,9 @@ func measureOne(uid uint32, words []string) (m measured) {
 	}
 	<-ended
 	status.Close()
+	if m.memory == 0 { // it was quicker than a look; this has what is the parent's of before its exec too
+		m.memory = int(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
+	}
 	m.code, m.said = cmd.ProcessState.ExitCode(), out.String()
 	return m
 }

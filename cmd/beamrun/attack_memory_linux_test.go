@@ -133,18 +133,20 @@ func playHerd(args []string) error {
 	}
 	head := strings.Join(append(vmArgs(args[0], "/root"), "-extra", ""), "\x00")
 	copy(shown, head)
-	for i := len(head); i < len(shown); i += 2 {
+	for i := len(head); i < len(shown)-1; i += 2 { // the last byte is 0, else the kernel takes it for a changed title
 		shown[i] = 'x'
 	}
 	if err := errors.Join(becomeBeam(), showArgs(shown, shown[:1])); err != nil {
 		return err
 	}
+	var child uintptr
 	flags := uintptr(syscall.CLONE_FILES | int(syscall.SIGCHLD))
 	for i := range counts[0] {
 		pid, _, e := syscall.RawSyscall6(syscall.SYS_CLONE, flags, 0, 0, 0, 0, 0)
 		if e != 0 {
 			return fmt.Errorf("process %d: %w", i, e)
 		}
+		child = pid
 		if pid == 0 { // nothing of Go's runs here but this
 			syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0)
 			for {
@@ -152,7 +154,7 @@ func playHerd(args []string) error {
 			}
 		}
 	}
-	if err := os.WriteFile(args[4], nil, 0o644); err != nil {
+	if err := os.WriteFile(args[4], fmt.Append(nil, child), 0o644); err != nil {
 		return err
 	}
 	for { // nothing is read from the sockets
@@ -175,7 +177,7 @@ func playHugeEpmd(args []string) error {
 		fmt.Fprintf(&names, "name %s at port 9\n", strings.Repeat("n", 2<<20))
 		fallthrough
 	default:
-		for i := 0; names.Len() < 4<<20; i++ {
+		for i := 0; names.Len() < 4<<20-1000; i++ {
 			fmt.Fprintf(&names, "name n%d at port %d\n", i, 1+i%65535)
 		}
 	}
