@@ -301,7 +301,7 @@ func playVanishingNode(args []string) error {
 	writePacket(c, []byte("sok"))
 	writePacket(c, challengeOf(hello[0], args[0]+"@vm", fakeChallenge))
 	if reply := readPacket(c); len(reply) == 21 {
-		writeDown("/tmp/own", fmt.Sprintf("%s %d %x\n", args[0], uint32(fakeChallenge), reply[5:]))
+		writeDown("/tmp/own."+args[0], fmt.Sprintf("%s %d %x\n", args[0], uint32(fakeChallenge), reply[5:]))
 	}
 	select {} // a node that lives, and the socket is closed
 }

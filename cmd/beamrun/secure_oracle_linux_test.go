@@ -45,7 +45,7 @@ lasting() { # a node that has its name, and can lose it
 	"$user" erl -noinput +S 1:1 +A 0 -sname "$name" </dev/null & await sh -c '"$0" names | grep -q "^$1 "' "$BUILT" "$name"
 }
 lose() { kill -KILL $(pgrep -x epmd); await sh -c '! pgrep -x epmd'; } # of this namespace: it has no other's processes
-digests() { if [ -e /tmp/digests ]; then sed 's/^/digest /' /tmp/digests; fi; if [ -e /tmp/own ]; then sed 's/^/own /' /tmp/own; fi; }
+digests() { if [ -e /tmp/digests ]; then sed 's/^/digest /' /tmp/digests; fi; if ls /tmp/own.* >/dev/null 2>&1; then sed 's/^/own /' /tmp/own.*; fi; }
 `
 
 // digestsIn returns what stands in a script's output on lines that begin with that word, each as "NAME got THE COOKIE OF".
@@ -238,7 +238,7 @@ func TestSecureWatchNoOracle(t *testing.T) {
 	out := neighbours(t, withFakes+`
 		"$BUILT" ensure
 		own() { local user=$1 name=$2 beam=$3 home=$4; shift 4
-			"$user" "$ATTACK" fakenode -name "$name" -ready "/tmp/ready.$name" -holder "$beam" -home "$home" -digests /tmp/own -epmd 127.0.0.1:4369 -hold 3s & ready "$name"; }
+			"$user" "$ATTACK" fakenode -name "$name" -ready "/tmp/ready.$name" -holder "$beam" -home "$home" -digests "/tmp/own.$name" -epmd 127.0.0.1:4369 -hold 3s & ready "$name"; }
 		mkdir /run/root; ln -s "$ATTACK" /run/root/beam.smp
 		own env ownroot /run/root/beam.smp /root
 		own victim ownvictim /home/victim/beam.smp /home/victim
