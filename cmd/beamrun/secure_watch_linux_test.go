@@ -30,7 +30,7 @@ func TestSecureWatchUnderAttack(t *testing.T) {
 				fake suidroot -holder /run/suid/beam.smp -epmd 127.0.0.1:4369 -hold 3s
 				fake suidvictim -holder /run/suidvictim/beam.smp -home /home/victim -epmd 127.0.0.1:4369 -hold 3s
 				fake plain -holder /home/mallory/beam.smp -epmd 127.0.0.1:4369 -hold 3s
-				"$ATTACK" watched `+fmt.Sprint(user.uid)+` 11s 10 2s
+				"$ATTACK" watched `+fmt.Sprint(user.uid)+` 14s 10 2s
 				digests`)
 			back := timesIn(out, "back")
 			for line := range strings.Lines(out) { // no one of mallory's takes the port here
