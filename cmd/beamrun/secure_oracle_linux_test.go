@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// The cookies on a host with neighbours, by whom they belong to. Mallory has none.
+// The cookies on a host with neighbours, by whom they belong to.
 var neighbourCookies = map[string]string{
 	"root":              "Ck7root",
 	"root's --cookie":   "Ck7given",
@@ -159,7 +159,7 @@ func TestSecureNoOracle(t *testing.T) {
 		grep -c '"nodes"' /tmp/said
 		echo real; "$BUILT" --json repair realroot realvictim
 		lasting root lostroot; lasting victim lostvictim
-		for i in 1 2 3; do # OTP may be quicker now and then: it looks every 2 s
+		for n in 1 2 3; do # OTP may be quicker now and then: it looks every 2 s
 			lose; echo "lost for root"; "$BUILT" --json repair
 			lose; echo "lost for victim"; victim "$BUILT" --json repair
 		done
@@ -213,12 +213,12 @@ func TestSecureNoRebind(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+`
 		real victim realvictim 9101
-		for i in 1 2 3; do
-			port=920$i
-			victim "$ATTACK" vanishingnode gone$i 127.0.0.1:$port /home/victim/beam.smp /home/victim /tmp/there$i & await test -e /tmp/there$i
-			mallory "$ATTACK" fakenode -name gone$i -listen 127.0.0.1:$port -ready /tmp/ready.gone$i &
-			"$BUILT" --json repair gone$i
-			test -e /tmp/ready.gone$i || echo "the port was not taken: nothing was tried"
+		for n in 1 2 3; do # await has an i of its own
+			port=920$n
+			victim "$ATTACK" vanishingnode gone$n 127.0.0.1:$port /home/victim/beam.smp /home/victim /tmp/there$n & await test -e /tmp/there$n
+			mallory "$ATTACK" fakenode -name gone$n -listen 127.0.0.1:$port -ready /tmp/ready.gone$n &
+			"$BUILT" --json repair gone$n
+			test -e /tmp/ready.gone$n || echo "the port was not taken: nothing was tried"
 		done >/tmp/said 2>&1
 		cat /tmp/said
 		echo real; "$BUILT" --json repair realvictim
