@@ -13,8 +13,9 @@ import (
 
 func init() { attacks["hunt"] = playHunt }
 
-// playHunt is "hunt FILE READY": it looks for processes of mallory's that mallory has not started, which act for root, and tries to look into
-// them, to trace them, and stops them. A line for each goes into the file.
+// playHunt is "hunt FILE READY": it looks for processes of mallory's that mallory has not started,
+// which act for root, and tries to look into them, to trace them, and stops them. A line for each
+// goes into the file.
 func playHunt(args []string) error {
 	runtime.LockOSThread()
 	mine := map[string]bool{}

@@ -15,8 +15,8 @@ import (
 func init() { attacks["measure"] = measure }
 
 const (
-	// memoryBudget is what a command of beamrun may take, whatever neighbours do; far above it the measured one is ended, for the
-	// machine's sake.
+	// memoryBudget is what a command of beamrun may take, whatever neighbours do; far above it the
+	// measured one is ended, for the machine's sake.
 	memoryBudget = 64 << 10 // KiB
 	memoryLimit  = 256 << 10
 
@@ -33,8 +33,8 @@ type measured struct {
 	said          string
 }
 
-// measure is "measure UID… -- COMMAND…": it runs beamrun with each COMMAND (words by spaces) as each user, one user beside the other, and
-// prints a line for each run.
+// measure is "measure UID… -- COMMAND…": it runs beamrun with each COMMAND (words by spaces) as
+// each user, one user beside the other, and prints a line for each run.
 func measure(args []string) error {
 	var users sync.WaitGroup
 	var mu sync.Mutex

@@ -62,8 +62,8 @@ func reserve(size int) ([]byte, error) {
 
 func becomeBeam() error { return os.WriteFile("/proc/self/comm", []byte("beam.smp"), 0) }
 
-// playHugeArgs is "hugeargs NAME HOME ARGS ENV READY": a node with so many GiB of arguments and environment, that listens. What follows its
-// name and home are empty arguments.
+// playHugeArgs is "hugeargs NAME HOME ARGS ENV READY": a node with so many GiB of arguments and
+// environment, that listens. What follows its name and home are empty arguments.
 func playHugeArgs(args []string) error {
 	var gib [2]int
 	for i := range gib {
@@ -96,8 +96,9 @@ func playHugeArgs(args []string) error {
 	}
 }
 
-// playHerd is "herd NAME PROCESSES SOCKETS DESCRIPTORS READY": so many processes, each with 128 KiB of arguments of one byte, that share so many
-// listening sockets and other descriptors. They share their memory too, as far as they don't write.
+// playHerd is "herd NAME PROCESSES SOCKETS DESCRIPTORS READY": so many processes, each with 128 KiB
+// of arguments of one byte, that share so many listening sockets and other descriptors. They share
+// their memory too, as far as they don't write.
 func playHerd(args []string) error {
 	runtime.LockOSThread() // the children end with this thread
 	var counts [3]int
@@ -162,7 +163,8 @@ func playHerd(args []string) error {
 	}
 }
 
-// playHugeEpmd is "hugeepmd many|name|endless READY": an epmd with 4 MiB of names, one name of 2 MiB, or names without an end.
+// playHugeEpmd is "hugeepmd many|name|endless READY": an epmd with 4 MiB of names, one name of 2
+// MiB, or names without an end.
 func playHugeEpmd(args []string) error {
 	l, err := net.Listen("tcp", "127.0.0.1:4369")
 	if err != nil {

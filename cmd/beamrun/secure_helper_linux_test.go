@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Issue SECURE, C1: what acts for root with another user's ids gives that user no hold on root. Mallory looks for such processes, tries to look
-// into them, and stops each; the cookie files are pipes, and lie in user and mount namespaces of mallory's. Repair ends in time, leaves nothing
+// Issue SECURE, C1: what acts for root with another user's ids gives that user no hold on root.
+// Mallory looks for such processes, tries to look into them, and stops each; the cookie files are
+// pipes, and lie in user and mount namespaces of mallory's. Repair ends in time, leaves nothing
 // behind, and repairs what is not mallory's.
 func TestSecureHelperAmongAttackers(t *testing.T) {
 	t.Parallel()

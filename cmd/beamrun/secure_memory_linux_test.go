@@ -53,10 +53,12 @@ func withinBudget(t *testing.T, what, out string, runs int) {
 	t.Logf("\n| attack | user | command | exit | peak memory | time |\n|---|---|---|---|---|---|\n%s", &table)
 }
 
-// Issue SECURE, H1 and rule 2: whatever mallory's processes and names are, each command stays below 64 MiB and ends by its --timeout. All of
-// these are there at once: arguments and an environment of 64 GiB; 5,000 processes with 128 KiB of arguments of one byte each, that share
-// 2,000 listening sockets and 100,000 descriptors; 300 names at a port that drops what comes; and 20,000 files in the caller's own directory
-// of nodes without epmd, most of which lead to a port where something listens.
+// Issue SECURE, H1 and rule 2: whatever mallory's processes and names are, each command stays below
+// 64 MiB and ends by its --timeout. All of these are there at once: arguments and an environment of
+// 64 GiB; 5,000 processes with 128 KiB of arguments of one byte each, that share 2,000 listening
+// sockets and 100,000 descriptors; 300 names at a port that drops what comes; and 20,000 files in
+// the caller's own directory of nodes without epmd, most of which lead to a port where something
+// listens.
 func TestSecureMemoryOfProcesses(t *testing.T) {
 	begin := time.Now()
 	commands := []string{"ensure", "names", "names -v", "--json names", "doctor", "--json doctor", "repair --dry-run", "repair", "repair hugeargs evil1",

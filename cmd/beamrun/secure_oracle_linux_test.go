@@ -21,9 +21,11 @@ var neighbourCookies = map[string]string{
 	"boxed":             "Ck7boxed",
 }
 
-// withFakes begins scripts about fake nodes: each user but mallory has a cookie, and a second one to give. `fake NAME [FLAG…]` plays a node
-// as mallory; /home/mallory/beam.smp, /run/suid/beam.smp and /run/suidvictim/beam.smp are what can hold its socket: a program of its own,
-// one that is setuid root, and one that is setuid victim. `real USER NAME PORT` boots a node that did without epmd when it booted.
+// withFakes begins scripts about fake nodes: each user but mallory has a cookie, and a second one
+// to give. `fake NAME [FLAG…]` plays a node as mallory; /home/mallory/beam.smp, /run/suid/beam.smp
+// and /run/suidvictim/beam.smp are what can hold its socket: a program of its own, one that is
+// setuid root, and one that is setuid victim. `real USER NAME PORT` boots a node that did without
+// epmd when it booted.
 const withFakes = `
 cookie() { (umask 077; printf %s "$3" >"$2"; chmod 400 "$2"; chown "$1" "$2"); }
 cookie 0 /root/.erlang.cookie Ck7root; cookie 0 /root/c Ck7given
@@ -48,7 +50,8 @@ lose() { kill -KILL $(pgrep -x epmd); await sh -c '! pgrep -x epmd'; } # of this
 digests() { if [ -e /tmp/digests ]; then sed 's/^/digest /' /tmp/digests; fi; if ls /tmp/own.* >/dev/null 2>&1; then sed 's/^/own /' /tmp/own.*; fi; }
 `
 
-// digestsIn returns what stands in a script's output on lines that begin with that word, each as "NAME got THE COOKIE OF".
+// digestsIn returns what stands in a script's output on lines that begin with that word, each as
+// "NAME got THE COOKIE OF".
 func digestsIn(out, word string) (all []string) {
 	for line := range strings.Lines(out) {
 		var name, sum string
@@ -92,7 +95,8 @@ func noDigest(t *testing.T, out string) {
 	}
 }
 
-// attemptsIn returns what `beamrun --json repair` said of each node, on the line after each that is that word.
+// attemptsIn returns what `beamrun --json repair` said of each node, on the line after each that is
+// that word.
 func attemptsIn(t *testing.T, out, word string) (all []attemptJSON) {
 	t.Helper()
 	lines := strings.Split(out, "\n")
@@ -127,8 +131,9 @@ func mustState(t *testing.T, what string, all []attemptJSON, state string, count
 	}
 }
 
-// Issue SECURE, C1: whatever looks like a node and is not the cookie's owner's gets no answer to its challenge, whoever repairs, by whatever
-// words. Real nodes of root and of a user are repaired beside them.
+// Issue SECURE, C1: whatever looks like a node and is not the cookie's owner's gets no answer to
+// its challenge, whoever repairs, by whatever words. Real nodes of root and of a user are repaired
+// beside them.
 func TestSecureNoOracle(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+`
@@ -188,8 +193,8 @@ func TestSecureNoOracle(t *testing.T) {
 	}
 }
 
-// Issue SECURE, C1: the digest is worth all that its cookie is. Mallory hands the challenge of a real node to who repairs, and logs in there
-// by the answer.
+// Issue SECURE, C1: the digest is worth all that its cookie is. Mallory hands the challenge of a
+// real node to who repairs, and logs in there by the answer.
 func TestSecureNoRelay(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+`
@@ -208,7 +213,8 @@ func TestSecureNoRelay(t *testing.T) {
 	mustState(t, "beside the relays", attemptsIn(t, out, "real"), "repaired", 2)
 }
 
-// Issue SECURE, C1: a node of the victim's is found, it ends, and somebody else has its port before beamrun connects to it.
+// Issue SECURE, C1: a node of the victim's is found, it ends, and somebody else has its port before
+// beamrun connects to it.
 func TestSecureNoRebind(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+`
@@ -230,8 +236,9 @@ func TestSecureNoRebind(t *testing.T) {
 	}
 }
 
-// Issue SECURE, C1: nobody types anything. A name is registered while somebody watches, and dropped; what listens is asked 10 to 15 s later.
-// A process of the watcher's own user is the one that is to be told.
+// Issue SECURE, C1: nobody types anything. A name is registered while somebody watches, and
+// dropped; what listens is asked 10 to 15 s later. A process of the watcher's own user is the one
+// that is to be told.
 func TestSecureWatchNoOracle(t *testing.T) {
 	t.Parallel()
 	begin := time.Now()
@@ -265,8 +272,9 @@ func TestSecureWatchNoOracle(t *testing.T) {
 	}
 }
 
-// Issue SECURE, C2: the cookie file of a process in a container is a link that would lead to another file on the host. A real node in a mount
-// namespace of its own is repaired by root and by its user.
+// Issue SECURE, C2: the cookie file of a process in a container is a link that would lead to
+// another file on the host. A real node in a mount namespace of its own is repaired by root and by
+// its user.
 func TestSecureContainerCookie(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+`
@@ -298,7 +306,8 @@ func TestSecureContainerCookie(t *testing.T) {
 	}
 }
 
-// The same for a root directory of its own (chroot) in the host's mount namespace: what lies outside is not its cookie.
+// The same for a root directory of its own (chroot) in the host's mount namespace: what lies
+// outside is not its cookie.
 func TestSecureChrootCookie(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+`

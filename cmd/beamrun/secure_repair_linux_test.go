@@ -31,7 +31,8 @@ func median(all []time.Duration) time.Duration {
 	return all[len(all)/2]
 }
 
-// withTimes adds `timed WORD CMD…`, which prints WORD, what the command printed, and on a line of its own how long it took.
+// withTimes adds `timed WORD CMD…`, which prints WORD, what the command printed, and on a line of
+// its own how long it took.
 const withTimes = `
 timed() {
 	local word=$1 begin end; shift
@@ -40,8 +41,8 @@ timed() {
 }
 `
 
-// Issue SECURE, M6: 130 processes of mallory's are silent, and one node of the victim's has lost its name. It is repaired, named and not, and
-// nobody is called silent without having been asked.
+// Issue SECURE, M6: 130 processes of mallory's are silent, and one node of the victim's has lost
+// its name. It is repaired, named and not, and nobody is called silent without having been asked.
 func TestSecureSilentCrowd(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+withTimes+`
@@ -76,8 +77,9 @@ func TestSecureSilentCrowd(t *testing.T) {
 	t.Logf("repair took %v, with a name %v; %d of 130 were asked; %d of 3 runs repaired it", timesIn(out, "lost"), timesIn(out, "named"), len(asked), repaired)
 }
 
-// Issue SECURE, must show 4: what root repairs, and how long one node takes: its own, another user's, and one in a mount namespace of its own on
-// the host's network. One in another network namespace and one that speaks TLS stay what they were.
+// Issue SECURE, must show 4: what root repairs, and how long one node takes: its own, another
+// user's, and one in a mount namespace of its own on the host's network. One in another network
+// namespace and one that speaks TLS stay what they were.
 func TestSecureRepairByRoot(t *testing.T) {
 	t.Parallel()
 	const runs = 10

@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// Issue SECURE, rule 5 and must show 3: for 20 s epmd is killed every 2 s while mallory has nodes that are none, arguments of 64 GiB, a thousand
-// processes with many descriptors, 400 names that come and go, at ports that drop what comes, and 130 silent processes. The first kill comes
-// when the names that were there when the watch began have been away for long enough to be missed.
+// Issue SECURE, rule 5 and must show 3: for 20 s epmd is killed every 2 s while mallory has nodes
+// that are none, arguments of 64 GiB, a thousand processes with many descriptors, 400 names that
+// come and go, at ports that drop what comes, and 130 silent processes. The first kill comes when
+// the names that were there when the watch began have been away for long enough to be missed.
 func TestSecureWatchUnderAttack(t *testing.T) {
 	for _, user := range []struct {
 		name string
