@@ -61,7 +61,8 @@ func playHunt(args []string) error {
 				got = append(got, "ptrace")
 			}
 			stopped := syscall.Kill(pid, syscall.SIGSTOP) == nil
-			writeDown(args[0], fmt.Sprintf("%s stopped %v got %q\n", strings.TrimSpace(string(comm)), stopped, got))
+			writeDown(args[0], fmt.Sprintf("%s stopped %v got %q\n",
+				strings.TrimSpace(string(comm)), stopped, got))
 			mine[dir] = true
 		}
 		time.Sleep(200 * time.Microsecond)

@@ -52,7 +52,8 @@ func measure(args []string) error {
 			for command := range strings.SplitSeq(commands, "\n") {
 				m := measureOne(uid, strings.Fields(command))
 				mu.Lock()
-				fmt.Printf("measured\t%d\t%s\t%d\t%d\t%d\t%.300q\n", uid, command, m.code, m.memory, m.took.Microseconds(), m.said)
+				fmt.Printf("measured\t%d\t%s\t%d\t%d\t%d\t%.300q\n", uid, command,
+					m.code, m.memory, m.took.Microseconds(), m.said)
 				mu.Unlock()
 			}
 		})
@@ -64,7 +65,8 @@ func measureOne(uid uint32, words []string) (m measured) {
 	home := map[uint32]string{0: "/root", mallory: "/home/mallory", victim: "/home/victim"}[uid]
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Getenv("BUILT"), append([]string{"--timeout", timeBudget.String()}, words...)...)
+	words = append([]string{"--timeout", timeBudget.String()}, words...)
+	cmd := exec.CommandContext(ctx, os.Getenv("BUILT"), words...)
 	cmd.Env, cmd.Dir, cmd.WaitDelay = append(os.Environ(), "HOME="+home), home, 100*time.Millisecond
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	var out bytes.Buffer
@@ -98,7 +100,7 @@ func measureOne(uid uint32, words []string) (m measured) {
 	}
 	<-ended
 	status.Close()
-	if m.memory == 0 { // it was quicker than a look; this has what is the parent's of before its exec too
+	if m.memory == 0 { // it was quicker than a look; this counts its parent's before the exec too
 		m.memory = int(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
 	}
 	m.code, m.said = cmd.ProcessState.ExitCode(), out.String()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -27,9 +28,9 @@ func init() {
 
 // prctlMM is struct prctl_mm_map, see prctl(2), PR_SET_MM_MAP.
 type prctlMM struct {
-	startCode, endCode, startData, endData, startBrk, brk, startStack, argStart, argEnd, envStart, envEnd uint64
-	auxv                                                                                                  uint64
-	auxvSize, exe                                                                                         uint32
+	startCode, endCode, startData, endData, startBrk, brk, startStack uint64
+	argStart, argEnd, envStart, envEnd, auxv                          uint64
+	auxvSize, exe                                                     uint32
 }
 
 // showArgs has /proc/PID/cmdline and environ of this process be those parts of its memory.
@@ -38,18 +39,20 @@ func showArgs(args, env []byte) error {
 	if err != nil {
 		return err
 	}
-	f := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:])) // from number 3 on
+	f := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // from number 3 on
 	at := func(number int) uint64 { n, _ := strconv.ParseUint(f[number-3], 10, 64); return n }
 	brk, _, _ := syscall.RawSyscall(syscall.SYS_BRK, 0, 0, 0)
-	m := prctlMM{startCode: at(26), endCode: at(27), startData: at(45), endData: at(46), startBrk: at(47), brk: uint64(brk), startStack: at(28),
-		exe: ^uint32(0)}
+	m := prctlMM{startCode: at(26), endCode: at(27), startData: at(45), endData: at(46), startBrk: at(47),
+		brk: uint64(brk), startStack: at(28), exe: ^uint32(0)}
 	bounds := func(b []byte) (start, end uint64) {
 		start = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b))))
 		return start, start + uint64(len(b))
 	}
 	m.argStart, m.argEnd = bounds(args)
 	m.envStart, m.envEnd = bounds(env)
-	if _, _, e := syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_SET_MM, unix.PR_SET_MM_MAP, uintptr(unsafe.Pointer(&m)), unsafe.Sizeof(m), 0, 0); e != 0 {
+	_, _, e := syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_SET_MM, unix.PR_SET_MM_MAP,
+		uintptr(unsafe.Pointer(&m)), unsafe.Sizeof(m), 0, 0)
+	if e != 0 {
 		return fmt.Errorf("PR_SET_MM_MAP: %w", e)
 	}
 	return nil
@@ -57,7 +60,8 @@ func showArgs(args, env []byte) error {
 
 // reserve is memory that needs none until it is read.
 func reserve(size int) ([]byte, error) {
-	return syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANONYMOUS|syscall.MAP_NORESERVE)
+	return syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE,
+		syscall.MAP_PRIVATE|syscall.MAP_ANONYMOUS|syscall.MAP_NORESERVE)
 }
 
 func becomeBeam() error { return os.WriteFile("/proc/self/comm", []byte("beam.smp"), 0) }
@@ -83,7 +87,8 @@ func playHugeArgs(args []string) error {
 	}
 	copy(shown[0], strings.Join(vmArgs(args[0], args[1]), "\x00"))
 	copy(shown[1], "HOME="+args[1])
-	if err := errors.Join(becomeBeam(), showArgs(shown[0], shown[1]), os.WriteFile(args[4], nil, 0o644)); err != nil {
+	err = errors.Join(becomeBeam(), showArgs(shown[0], shown[1]), os.WriteFile(args[4], nil, 0o644))
+	if err != nil {
 		return err
 	}
 	n := &fakeNode{name: args[0], digests: "/tmp/digests"}
@@ -118,7 +123,8 @@ func playHerd(args []string) error {
 			return err
 		}
 		addr := [4]byte{127, byte(1 + i>>16), byte(i >> 8), byte(i)}
-		if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: addr, Port: 10000 + i%50000}), syscall.Listen(fd, 128)); err != nil {
+		at := &syscall.SockaddrInet4{Addr: addr, Port: 10000 + i%50000}
+		if err := errors.Join(syscall.Bind(fd, at), syscall.Listen(fd, 128)); err != nil {
 			return fmt.Errorf("socket %d: %w", i, err)
 		}
 		last = fd
@@ -134,7 +140,8 @@ func playHerd(args []string) error {
 	}
 	head := strings.Join(append(vmArgs(args[0], "/root"), "-extra", ""), "\x00")
 	copy(shown, head)
-	for i := len(head); i < len(shown)-1; i += 2 { // the last byte is 0, else the kernel takes it for a changed title
+	// the last byte stays 0, else the kernel takes it for a title that the process has changed
+	for i := len(head); i < len(shown)-1; i += 2 {
 		shown[i] = 'x'
 	}
 	if err := errors.Join(becomeBeam(), showArgs(shown, shown[:1])); err != nil {
@@ -196,7 +203,8 @@ func playHugeEpmd(args []string) error {
 				return
 			}
 			if request[0] != 'n' { // PORT2: as much as a name can be
-				io.WriteString(c, "\x77\x00\x00\x09\x4d\x00\x00\x06\x00\x05\xff\xff"+strings.Repeat("n", 1<<16)+"\xff\xff"+strings.Repeat("n", 1<<16))
+				long := "\xff\xff" + strings.Repeat("n", 1<<16)
+				io.WriteString(c, "\x77\x00\x00\x09\x4d\x00\x00\x06\x00\x05"+long+long)
 				return
 			}
 			c.Write(binary.BigEndian.AppendUint32(nil, 4369))

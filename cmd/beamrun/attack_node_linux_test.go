@@ -43,8 +43,8 @@ func holdSocket() {
 // vmArgs are the arguments of a node, as erlexec makes them.
 func vmArgs(name, home string) []string {
 	const bin = "/usr/lib/erlang/erts/bin"
-	return []string{bin + "/beam.smp", "--", "-root", "/usr/lib/erlang", "-bindir", bin, "-progname", "erl", "--", "-home", home, "--",
-		"-noshell", "-noinput", "-sname", name}
+	return []string{bin + "/beam.smp", "--", "-root", "/usr/lib/erlang", "-bindir", bin,
+		"-progname", "erl", "--", "-home", home, "--", "-noshell", "-noinput", "-sname", name}
 }
 
 // startHolder has a program hold the listener, as a node named so with that home. The program is
@@ -88,7 +88,7 @@ const fakeChallenge = 0xfedcba98
 
 type fakeNode struct {
 	name, digests string // the file that gets a line for each digest
-	relay, run    string // the real node that is given the digest, and the shell's command that it is to run then
+	relay, run    string // the real node that is given the digest, and what its shell is to run
 	halfClose     bool
 }
 
@@ -129,7 +129,8 @@ func playFakeNode(args []string) error {
 		time.Sleep(time.Millisecond)
 	}
 	if become != 0 {
-		if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(become), syscall.Setuid(become)); err != nil {
+		err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(become), syscall.Setuid(become))
+		if err != nil {
 			return err
 		}
 	}
@@ -142,13 +143,14 @@ func playFakeNode(args []string) error {
 			return err
 		}
 	}
+	port := l.Addr().(*net.TCPAddr).Port
 	if epmd != "" {
-		if err := holdNames(epmd, []string{n.name}, l.Addr().(*net.TCPAddr).Port, hold); err != nil {
+		if err := holdNames(epmd, []string{n.name}, port, hold); err != nil {
 			return err
 		}
 	}
 	if ready != "" {
-		if err := os.WriteFile(ready, fmt.Append(nil, l.Addr().(*net.TCPAddr).Port), 0o644); err != nil {
+		if err := os.WriteFile(ready, fmt.Append(nil, port), 0o644); err != nil {
 			return err
 		}
 	}
@@ -227,7 +229,8 @@ func writePacket(c io.Writer, b []byte) {
 }
 
 // distFlags are those that OTP 23 and later demand, and those of a visible node.
-const distFlags = 0x1 | 0x4 | 0x10 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x20000 | 0x40000 | 0x1000000 | 0x2000000 | 0x400000000
+const distFlags = 0x1 | 0x4 | 0x10 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800 |
+	0x10000 | 0x20000 | 0x40000 | 0x1000000 | 0x2000000 | 0x400000000
 
 // challengeOf is a node's second message, in the version of the other one's first.
 func challengeOf(version byte, name string, challenge uint32) []byte {
@@ -306,7 +309,8 @@ func playVanishingNode(args []string) error {
 	writePacket(c, []byte("sok"))
 	writePacket(c, challengeOf(hello[0], args[0]+"@vm", fakeChallenge))
 	if reply := readPacket(c); len(reply) == 21 {
-		writeDown("/tmp/own."+args[0], fmt.Sprintf("%s %d %x\n", args[0], uint32(fakeChallenge), reply[5:]))
+		writeDown("/tmp/own."+args[0],
+			fmt.Sprintf("%s %d %x\n", args[0], uint32(fakeChallenge), reply[5:]))
 	}
 	select {} // a node that lives, and the socket is closed
 }
@@ -325,7 +329,8 @@ func playSilentNodes(args []string) error {
 		if err != nil {
 			return err
 		}
-		if _, err := startHolder(args[1], vmArgs(fmt.Sprintf("silent%03d", i), "/home/mallory"), l); err != nil {
+		vm := vmArgs(fmt.Sprintf("silent%03d", i), "/home/mallory")
+		if _, err := startHolder(args[1], vm, l); err != nil {
 			return err
 		}
 		wg.Go(func() {
@@ -387,7 +392,8 @@ func listenDeaf() (port int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), syscall.Listen(fd, 0)); err != nil {
+	loopback := &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
+	if err := errors.Join(syscall.Bind(fd, loopback), syscall.Listen(fd, 0)); err != nil {
 		return 0, err
 	}
 	sa, err := syscall.Getsockname(fd)

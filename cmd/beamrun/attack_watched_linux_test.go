@@ -63,7 +63,8 @@ func playWatched(args []string) error {
 		return err
 	}
 	home := map[uint32]string{0: "/root", victim: "/home/victim"}[uid]
-	cmd := exec.Command(os.Getenv("BUILT"), append([]string{"--watch"}, erl("-sname", "watched")...)...)
+	words := append([]string{"--watch"}, erl("-sname", "watched")...)
+	cmd := exec.Command(os.Getenv("BUILT"), words...)
 	cmd.Env, cmd.Dir = append(os.Environ(), "HOME="+home), home
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	var said lockedBuffer
@@ -89,8 +90,8 @@ func playWatched(args []string) error {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", cmd.Process.Pid))
-	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", cmd.Process.Pid)) // any of its threads may have started it
+	var children []byte // any of its threads may have started the node
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", cmd.Process.Pid))
 	for _, t := range threads {
 		text, _ := os.ReadFile(t)
 		children = append(append(children, ' '), text...)
@@ -131,8 +132,9 @@ func playWatched(args []string) error {
 	}
 	alive := syscall.Kill(node, 0) == nil
 	registered := false
-	for end := time.Now().Add(5 * time.Second); !registered && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Second); !registered && time.Now().Before(end); {
 		registered = isThere() // OTP tries every 2 s
+		time.Sleep(20 * time.Millisecond)
 	}
 	fmt.Printf("node alive %v registered %v\n", alive, registered)
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))

@@ -27,7 +27,8 @@ func TestSecureHelperAmongAttackers(t *testing.T) {
 		done
 		if mallory unshare --user --map-root-user --mount true 2>/dev/null; then
 			echo "user namespaces are there"
-			mallory unshare --user --map-root-user --mount "$ATTACK" fakenode -name inside -ready /tmp/ready.inside -holder /home/mallory/beam.smp -home /home/mallory/pipe & ready inside
+			mallory unshare --user --map-root-user --mount "$ATTACK" fakenode \
+				-name inside -ready /tmp/ready.inside -holder /home/mallory/beam.smp -home /home/mallory/pipe & ready inside
 		fi
 		echo quiet; "$BUILT" --json repair own1
 		mallory "$ATTACK" hunt /tmp/hunted /tmp/ready.hunt & ready hunt
@@ -67,7 +68,8 @@ func TestSecureHelperAmongAttackers(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%v; mallory found %d processes that act for root; repair took %v, %v, %v; repaired %q", time.Since(begin).Round(time.Second), hunted,
+	t.Logf("%v; mallory found %d processes that act for root; repair took %v, %v, %v; repaired %q",
+		time.Since(begin).Round(time.Second), hunted,
 		timesIn(out, "all"), timesIn(out, "named"), timesIn(out, "real"), repaired)
 	if t.Failed() {
 		t.Logf("%.6000s", out)

@@ -39,14 +39,16 @@ func withinBudget(t *testing.T, what, out string, runs int) {
 		if strings.Contains(m.command, "sleep 3") {
 			limit = 3*time.Second + timeLeeway
 		}
-		fmt.Fprintf(&table, "| %s | %s | %s | %d | %.1f MiB | %.2f s |\n", what, m.user, m.command, m.code, float64(m.memory)/1024, m.took.Seconds())
+		fmt.Fprintf(&table, "| %s | %s | %s | %d | %.1f MiB | %.2f s |\n", what, m.user, m.command, m.code,
+			float64(m.memory)/1024, m.took.Seconds())
 		if m.memory > memoryBudget {
-			t.Errorf("%s, uid %s: %s took %d MiB or more: %s", what, m.user, m.command, m.memory>>10, m.said)
+			t.Errorf("%s, uid %s: %s took %d MiB or more: %s",
+				what, m.user, m.command, m.memory>>10, m.said)
 		}
 		if m.took > limit {
 			t.Errorf("%s, uid %s: %s took %v", what, m.user, m.command, m.took)
 		}
-		if m.code < 0 || strings.Contains(m.said, "panic") || strings.Contains(m.said, "fatal error") || strings.Contains(m.said, "goroutine ") {
+		if m.code < 0 || regexp.MustCompile(`panic|fatal error|goroutine `).MatchString(m.said) {
 			t.Errorf("%s, uid %s: %s crashed or was ended: %s", what, m.user, m.command, m.said)
 		}
 	}
@@ -61,14 +63,16 @@ func withinBudget(t *testing.T, what, out string, runs int) {
 // listens.
 func TestSecureMemoryOfProcesses(t *testing.T) {
 	begin := time.Now()
-	commands := []string{"ensure", "names", "names -v", "--json names", "doctor", "--json doctor", "repair --dry-run", "repair", "repair hugeargs evil1",
-		"cookie check", "--epmdless names", "--epmdless doctor", "stop", "--watch sleep 3"}
+	commands := []string{"ensure", "names", "names -v", "--json names", "doctor", "--json doctor", "repair --dry-run",
+		"repair", "repair hugeargs evil1", "cookie check", "--epmdless names", "--epmdless doctor", "stop", "--watch sleep 3"}
 	out := neighbours(t, withFakes+`
 		ulimit -n 120000 || ulimit -n "$(ulimit -Hn)"
 		for user in env victim; do
 			$user "$BUILT" --epmdless erl -noinput -sname one -eval 'halt().' </dev/null
 			for dir in $($user sh -c 'echo ~/.cache/beamrun/nodes-*'); do
-				$user bash -c 'for i in {1..20000}; do echo "n$i $((i % 4 ? 4369 : 9)) 127.0.0.1 1 - - -" >"$0/n$i.1"; done' "$dir"
+				$user bash -c 'for i in {1..20000}; do
+					echo "n$i $((i % 4 ? 4369 : 9)) 127.0.0.1 1 - - -" >"$0/n$i.1"
+				done' "$dir"
 				[ "$(ls "$dir" | wc -l)" -ge 20000 ] || echo "no files in $dir"
 			done
 		done
@@ -77,7 +81,8 @@ func TestSecureMemoryOfProcesses(t *testing.T) {
 		mallory "$ATTACK" hugeargs hugeenv /home/victim 0 64 /tmp/ready.env & ready env
 		mallory "$ATTACK" hugeargs hugeboth /home/mallory 64 64 /tmp/ready.both & ready both
 		mallory "$ATTACK" heldnames held 300 90s 1 /tmp/ready.held & ready held
-		mallory "$ATTACK" herd herd 5000 2000 $(($(ulimit -n) < 100000 ? $(ulimit -n) - 100 : 100000)) /tmp/ready.herd & ready herd
+		open=$(($(ulimit -n) < 100000 ? $(ulimit -n) - 100 : 100000))
+		mallory "$ATTACK" herd herd 5000 2000 $open /tmp/ready.herd & ready herd
 		one=/proc/$(cat /tmp/ready.herd)
 		echo "herd: $SECONDS s, $(ls /proc | grep -c "^[0-9]") processes, $(ls $one/fd | wc -l) descriptors each"
 		[ "$(cat $one/comm) $(wc -c <$one/cmdline)" = "beam.smp 131072" ] || echo "no herd"
@@ -95,7 +100,8 @@ func TestSecureMemoryOfProcesses(t *testing.T) {
 // The same for replies, of an epmd that is mallory's.
 func TestSecureMemoryOfReplies(t *testing.T) {
 	begin := time.Now()
-	commands := []string{"ensure", "names", "names -v", "names n1", "--json names", "doctor", "--json doctor", "repair --dry-run", "repair", "stop", "--watch sleep 3"}
+	commands := []string{"ensure", "names", "names -v", "names n1", "--json names", "doctor",
+		"--json doctor", "repair --dry-run", "repair", "stop", "--watch sleep 3"}
 	for _, reply := range []string{"many", "name", "endless"} {
 		out := neighbours(t, withFakes+`
 			mallory "$ATTACK" hugeepmd `+reply+` /tmp/ready.epmd & ready epmd

@@ -34,7 +34,10 @@ mkdir /run/suid /run/suidvictim; cp "$ATTACK" /run/suid/beam.smp; cp "$ATTACK" /
 chown 54322:54322 /run/suidvictim/beam.smp; chmod 4755 /run/suid/beam.smp /run/suidvictim/beam.smp
 ln -s "$ATTACK" /home/mallory/beam.smp; ln -s "$ATTACK" /home/victim/beam.smp
 ready() { await test -e "/tmp/ready.$1"; }
-fake() { local name=$1; shift; mallory "$ATTACK" fakenode -name "$name" -ready "/tmp/ready.$name" "$@" & ready "$name"; }
+fake() {
+	local name=$1; shift
+	mallory "$ATTACK" fakenode -name "$name" -ready "/tmp/ready.$name" "$@" & ready "$name"
+}
 # the test waits for this script's end, and the processes of its namespace end with it
 real() { # as it boots without an epmd, nothing registers it by itself
 	local user=$1 name=$2 port=$3; [ "$user" != root ] || user=env
@@ -44,10 +47,15 @@ real() { # as it boots without an epmd, nothing registers it by itself
 }
 lasting() { # a node that has its name, and can lose it
 	local user=$1 name=$2; [ "$user" != root ] || user=env
-	"$user" erl -noinput +S 1:1 +A 0 -sname "$name" </dev/null & await sh -c '"$0" names | grep -q "^$1 "' "$BUILT" "$name"
+	"$user" erl -noinput +S 1:1 +A 0 -sname "$name" </dev/null &
+	await sh -c '"$0" names | grep -q "^$1 "' "$BUILT" "$name"
 }
-lose() { kill -KILL $(pgrep -x epmd); await sh -c '! pgrep -x epmd'; } # of this namespace: it has no other's processes
-digests() { if [ -e /tmp/digests ]; then sed 's/^/digest /' /tmp/digests; fi; if ls /tmp/own.* >/dev/null 2>&1; then sed 's/^/own /' /tmp/own.*; fi; }
+# the pid namespace has no other's processes
+lose() { kill -KILL $(pgrep -x epmd); await sh -c '! pgrep -x epmd'; }
+digests() {
+	if [ -e /tmp/digests ]; then sed 's/^/digest /' /tmp/digests; fi
+	if ls /tmp/own.* >/dev/null 2>&1; then sed 's/^/own /' /tmp/own.*; fi
+}
 `
 
 // digestsIn returns what stands in a script's output on lines that begin with that word, each as
@@ -151,7 +159,7 @@ func TestSecureNoOracle(t *testing.T) {
 		chmod 711 /home/mallory; cp "$ATTACK" /run/suid/attack; ln -s /run/suid/attack /run/beam.smp
 		"$ATTACK" fakenode -name dropped -ready /tmp/ready.dropped -become 54321 -holder /run/beam.smp & ready dropped
 		# as in the issue, with a program of the system's that is setuid root: it waits for a password
-		ln -s "$(command -v su)" /home/mallory/su.beam; mkdir /home/mallory/su; ln -s "$(command -v su)" /home/mallory/su/beam.smp
+		mkdir /home/mallory/su; ln -s "$(command -v su)" /home/mallory/su/beam.smp
 		fake su -holder /home/mallory/su/beam.smp -args "su -- root -sname su@vm -home /root"
 		all="plain half suidroot suidvictim saved undumpable undumpable2 dropped su"
 		for user in env victim; do
@@ -221,7 +229,8 @@ func TestSecureNoRebind(t *testing.T) {
 		real victim realvictim 9101
 		for n in 1 2 3; do # await has an i of its own
 			port=920$n
-			victim "$ATTACK" vanishingnode gone$n 127.0.0.1:$port /home/victim/beam.smp /home/victim /tmp/there$n & await test -e /tmp/there$n
+			victim "$ATTACK" vanishingnode gone$n 127.0.0.1:$port /home/victim/beam.smp /home/victim \
+				/tmp/there$n & await test -e /tmp/there$n
 			mallory "$ATTACK" fakenode -name gone$n -listen 127.0.0.1:$port -ready /tmp/ready.gone$n &
 			"$BUILT" --json repair gone$n
 			test -e /tmp/ready.gone$n || echo "the port was not taken: nothing was tried"
@@ -245,12 +254,13 @@ func TestSecureWatchNoOracle(t *testing.T) {
 	out := neighbours(t, withFakes+`
 		"$BUILT" ensure
 		own() { local user=$1 name=$2 beam=$3 home=$4; shift 4
-			"$user" "$ATTACK" fakenode -name "$name" -ready "/tmp/ready.$name" -holder "$beam" -home "$home" -digests "/tmp/own.$name" -epmd 127.0.0.1:4369 -hold 3s & ready "$name"; }
+			"$user" "$ATTACK" fakenode -name "$name" -ready "/tmp/ready.$name" -holder "$beam" \
+				-home "$home" -digests "/tmp/own.$name" -epmd 127.0.0.1:4369 -hold 3s & ready "$name"; }
 		mkdir /run/root; ln -s "$ATTACK" /run/root/beam.smp
 		own env ownroot /run/root/beam.smp /root
 		own victim ownvictim /home/victim/beam.smp /home/victim
-		for f in "plain /home/mallory/beam.smp /root" "suidroot /run/suid/beam.smp /root" "suidvictim /run/suidvictim/beam.smp /home/victim" \
-			"plainvictim /home/mallory/beam.smp /home/victim"; do
+		for f in "plain /home/mallory/beam.smp /root" "suidroot /run/suid/beam.smp /root" \
+			"suidvictim /run/suidvictim/beam.smp /home/victim" "plainvictim /home/mallory/beam.smp /home/victim"; do
 			set -- $f
 			fake $1 -holder $2 -home $3 -epmd 127.0.0.1:4369 -hold 3s
 		done
@@ -279,16 +289,23 @@ func TestSecureContainerCookie(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+`
 		setuser() { setpriv --reuid=54322 --regid=54322 --clear-groups "$@"; }; export -f setuser
-		box() { unshare --mount bash -c 'mount -t tmpfs tmpfs /home; mkdir -m 700 /home/app; chown 54322:54322 /home/app; '"$1"; }
-		box 'ln -s /home/victim/.erlang.cookie /home/app/.erlang.cookie; ln -s "$ATTACK" /home/app/beam.smp; cd /; HOME=/home/app setuser "$ATTACK" fakenode \
-			-name linked -ready /tmp/ready.linked -holder /home/app/beam.smp -home /home/app' & ready linked
-		box 'ln -s /proc/1/root/home/victim/.erlang.cookie /home/app/.erlang.cookie; ln -s "$ATTACK" /home/app/beam.smp; cd /; HOME=/home/app setuser "$ATTACK" fakenode \
-			-name magic -ready /tmp/ready.magic -holder /home/app/beam.smp -home /home/app' & ready magic
-		box 'ln -s /home/victim /home/app/home; ln -s "$ATTACK" /home/app/beam.smp; cd /; HOME=/home/app setuser "$ATTACK" fakenode \
-			-name parent -ready /tmp/ready.parent -holder /home/app/beam.smp -home /home/app/home' & ready parent
-		box '(umask 077; printf Ck7boxed >/home/app/.erlang.cookie; chmod 400 /home/app/.erlang.cookie; chown 54322 /home/app/.erlang.cookie)
-			cd /; HOME=/home/app setuser erl -noinput +S 1:1 +A 0 -sname boxed -start_epmd false -erl_epmd_port 0 \
-			-kernel inet_dist_listen_min 9100 inet_dist_listen_max 9100 </dev/null' & await bash -c "exec 3<>/dev/tcp/127.0.0.1/9100"
+		box() {
+			unshare --mount bash -c 'mount -t tmpfs tmpfs /home; mkdir -m 700 /home/app
+				chown 54322:54322 /home/app; cd /; export HOME=/home/app; '"$1"
+		}
+		inbox() { # a name, and where its cookie's path leads
+			box 'ln -s "$ATTACK" /home/app/beam.smp; '"$2"'
+				setuser "$ATTACK" fakenode -name '$1' -ready /tmp/ready.'$1' -holder /home/app/beam.smp '"$3" &
+			ready $1
+		}
+		inbox linked "ln -s /home/victim/.erlang.cookie /home/app/.erlang.cookie" "-home /home/app"
+		inbox magic "ln -s /proc/1/root/home/victim/.erlang.cookie /home/app/.erlang.cookie" "-home /home/app"
+		inbox parent "ln -s /home/victim /home/app/home" "-home /home/app/home"
+		export -f cookie
+		box 'cookie 54322 /home/app/.erlang.cookie Ck7boxed
+			setuser erl -noinput +S 1:1 +A 0 -sname boxed -start_epmd false -erl_epmd_port 0 \
+			-kernel inet_dist_listen_min 9100 inet_dist_listen_max 9100 </dev/null' &
+		await bash -c "exec 3<>/dev/tcp/127.0.0.1/9100"
 		real victim realvictim 9101
 		for user in env victim; do
 			$user "$BUILT" --json repair
@@ -313,11 +330,14 @@ func TestSecureChrootCookie(t *testing.T) {
 	out := neighbours(t, withFakes+`
 		mkdir /run/jail; mount -t tmpfs -o mode=755 tmpfs /run/jail; cd /run/jail
 		mkdir usr dev proc tmp run run/keep home home/app home/victim
-		for d in bin lib lib64 sbin; do [ ! -L /$d ] || cp -P /$d .; [ -L /$d ] || { mkdir -p $d; mount --rbind /$d $d; }; done
+		for d in bin lib lib64 sbin; do
+			if [ -L /$d ]; then cp -P /$d .; else mkdir -p $d; mount --rbind /$d $d; fi
+		done
 		mount --rbind /usr usr; mount --rbind /dev dev; mount --bind /run/keep run/keep; mount --bind /tmp tmp; mount -t proc proc proc
 		ln -s /run/keep/attack beam.smp; ln -s /home/victim/.erlang.cookie home/app/.erlang.cookie
 		for home in app victim; do
-			chroot --userspec=54322:54322 --groups= /run/jail "$ATTACK" fakenode -name jailed$home -ready /tmp/ready.jailed$home -holder /beam.smp -home /home/$home &
+			chroot --userspec=54322:54322 --groups= /run/jail "$ATTACK" fakenode -name jailed$home \
+				-ready /tmp/ready.jailed$home -holder /beam.smp -home /home/$home &
 			ready jailed$home
 		done
 		cd /root

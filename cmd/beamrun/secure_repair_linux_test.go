@@ -74,7 +74,8 @@ func TestSecureSilentCrowd(t *testing.T) {
 		t.Errorf("%d nodes are called silent that nobody asked: %v", len(unasked), unasked)
 	}
 	mustState(t, "named", attemptsIn(t, out, "named"), "repaired", 1)
-	t.Logf("repair took %v, with a name %v; %d of 130 were asked; %d of 3 runs repaired it", timesIn(out, "lost"), timesIn(out, "named"), len(asked), repaired)
+	t.Logf("repair took %v, with a name %v; %d of 130 were asked; %d of 3 runs repaired it",
+		timesIn(out, "lost"), timesIn(out, "named"), len(asked), repaired)
 }
 
 // Issue SECURE, must show 4: what root repairs, and how long one node takes: its own, another
@@ -100,14 +101,17 @@ func TestSecureRepairByRoot(t *testing.T) {
 		chown 54322:54322 /home/victim/*
 		real root realroot 9100
 		real victim realvictim 9101
-		setuser() { setpriv --reuid=54322 --regid=54322 --clear-groups "$@"; }; export -f setuser
+		setuser() { setpriv --reuid=54322 --regid=54322 --clear-groups "$@"; }; export -f setuser cookie
 		unshare --mount bash -c 'mount -t tmpfs tmpfs /home; mkdir -m 700 /home/app
-			(umask 077; printf Ck7boxed >/home/app/.erlang.cookie; chmod 400 /home/app/.erlang.cookie); chown -R 54322:54322 /home/app
+			chown 54322:54322 /home/app; cookie 54322 /home/app/.erlang.cookie Ck7boxed
 			cd /; HOME=/home/app setuser erl -noinput +S 1:1 +A 0 -sname boxed -start_epmd false -erl_epmd_port 0 \
-			-kernel inet_dist_listen_min 9102 inet_dist_listen_max 9102 </dev/null' & await bash -c "exec 3<>/dev/tcp/127.0.0.1/9102"
-		unshare --net bash -c 'ip link set lo up; cd /; HOME=/home/victim setuser erl -noinput +S 1:1 +A 0 -sname apart -start_epmd false -erl_epmd_port 0 \
+			-kernel inet_dist_listen_min 9102 inet_dist_listen_max 9102 </dev/null' &
+		await bash -c "exec 3<>/dev/tcp/127.0.0.1/9102"
+		unshare --net bash -c 'ip link set lo up; cd /; HOME=/home/victim
+			setuser erl -noinput +S 1:1 +A 0 -sname apart -start_epmd false -erl_epmd_port 0 \
 			-eval "file:write_file(\"/tmp/ready.apart\",[])." </dev/null' & ready apart
-		victim erl -noinput +S 1:1 +A 0 -sname secret -start_epmd false -erl_epmd_port 0 -proto_dist inet_tls -ssl_dist_optfile /home/victim/tls.conf \
+		victim erl -noinput +S 1:1 +A 0 -sname secret -start_epmd false -erl_epmd_port 0 \
+			-proto_dist inet_tls -ssl_dist_optfile /home/victim/tls.conf \
 			-eval 'file:write_file("/tmp/ready.secret",[]).' </dev/null & ready secret
 		for name in realroot realvictim boxed; do
 			for i in $(seq `+fmt.Sprint(runs)+`); do
@@ -136,7 +140,8 @@ func TestSecureRepairByRoot(t *testing.T) {
 		}
 		slices.Sort(inside)
 		all := timesIn(out, name)
-		t.Logf("%s: the command took %v (median of %d), %v at most; the repair itself %v", name, median(all), len(all), all[max(0, len(all)-1):], median(inside))
+		t.Logf("%s: the command took %v (median of %d), %v at most; the repair itself %v",
+			name, median(all), len(all), all[max(0, len(all)-1):], median(inside))
 	}
 	for name, kind := range map[string]string{"apart": "other-namespace", "secret": "tls"} {
 		all := attemptsIn(t, out, name)

@@ -48,8 +48,9 @@ func TestSecureWatchUnderAttack(t *testing.T) {
 				text, _, _ := strings.Cut(after, "\n")
 				kib, _ = strconv.Atoi(text)
 			}
-			t.Logf("%s: %d kills, epmd answered after %v (median), %v (most); the watch took %.1f MiB and ended %v after its program; all of it took %v",
-				user.name, len(back), median(back), most, float64(kib)/1024, ended, time.Since(begin).Round(time.Second))
+			t.Logf("%s: %d kills, epmd answered after %v (median), %v (most); the watch took %.1f MiB "+
+				"and ended %v after its program; all of it took %v", user.name, len(back), median(back),
+				most, float64(kib)/1024, ended, time.Since(begin).Round(time.Second))
 			if most > time.Second || len(back) < 10 {
 				t.Errorf("epmd was away for %v; %d kills in 20 s", most, len(back))
 			}
