@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -40,21 +41,20 @@ func playHunt(args []string) error {
 			}
 			pid, _ := strconv.Atoi(filepath.Base(dir))
 			var got []string
+			// one that ends has no memory left, and lets its files be opened
 			for _, name := range []string{"mem", "environ", "maps"} {
 				f, err := os.Open(dir + "/" + name)
 				if err != nil {
 					continue
 				}
-				if name != "environ" {
-					got = append(got, name)
-				} else if text := make([]byte, 100); true {
-					if n, _ := f.Read(text); n > 0 {
-						got = append(got, fmt.Sprintf("environ %q", text[:n]))
-					}
+				text := make([]byte, 100)
+				n, err := f.ReadAt(text, 0)
+				if n > 0 || errors.Is(err, syscall.EIO) { // nothing lies at address 0 of a memory
+					got = append(got, fmt.Sprintf("%s %q", name, text[:n]))
 				}
 				f.Close()
 			}
-			if links, err := os.ReadDir(dir + "/fd"); err == nil {
+			if links, err := os.ReadDir(dir + "/fd"); err == nil && len(links) > 0 {
 				got = append(got, fmt.Sprint(len(links), " descriptors"))
 			}
 			if syscall.PtraceAttach(pid) == nil {
