@@ -230,3 +230,37 @@ func TestRootTouchesNoPathOfOthers(t *testing.T) {
 		})
 	}
 }
+
+// In a user namespace most owners have no number, root's too. There ensure and --epmdless work as they do outside, without a warning, and
+// another user's directory is still passed over.
+func TestUserNamespace(t *testing.T) {
+	out := neighbours(t, `
+		mkdir -p /run/user/54322; chown 54322 /run/user/54322; chmod 700 /run/user/54322
+		mallory mkdir -m 755 tmp; chmod 755 /home/mallory
+		try() {
+			echo "TRY $1"; shift
+			"$@" "$BUILT" ensure 2>&1 | sed 's/started .*/started/'
+			"$@" "$BUILT" --epmdless /bin/sh -c 'case $ERL_AFLAGS in *-beamrun_nodes*) echo epmdless;; esac' 2>&1
+			"$@" "$BUILT" -q stop
+		}
+		victim unshare -r true || { echo "no user namespaces"; exit; }
+		try home victim unshare -r
+		try runtime victim unshare -r env XDG_RUNTIME_DIR=/run/user/54322
+		try tmp victim unshare -r env HOME=/
+		try unmapped victim unshare -U
+		try root unshare -r
+		try hers victim unshare -r env HOME=/ XDG_RUNTIME_DIR=/home/mallory TMPDIR=/home/mallory/tmp
+		ls -A /home/mallory/tmp; ls /home/victim/.cache/beamrun /run/user/54322/beamrun
+	`)
+	if strings.Contains(out, "no user namespaces") {
+		epmdtest.Skip(t, "users may make no user namespace here")
+	}
+	t.Log(out)
+	for _, run := range strings.Split(out, "TRY ")[1:] {
+		name, _, _ := strings.Cut(run, "\n")
+		warned := strings.Contains(run, "warning: the lock and the log") || strings.Contains(run, "warning: no lock")
+		if !strings.Contains(run, "started\n") || !strings.Contains(run, "epmdless\n") || warned != (name == "hers") {
+			t.Errorf("%s", run)
+		}
+	}
+}
