@@ -35,7 +35,7 @@ func stateDir() (dir string, unsafe []error, _ error) {
 		dir, found = s.cache()
 	}
 	if !found {
-		return "", nil, errors.Join(s.errs...)
+		return "", nil, s.err()
 	}
 	return dir, s.unsafe(), nil
 }
@@ -47,7 +47,7 @@ func CacheDir(name string) (string, error) {
 	var s search
 	dir, found := s.cache()
 	if !found {
-		return "", errors.Join(s.errs...)
+		return "", s.err()
 	}
 	dir = filepath.Join(dir, name)
 	return dir, safepath.MakePrivate(dir, os.Geteuid())
@@ -107,6 +107,15 @@ func (s *search) try(in, name string, isOurs bool) (dir string, found bool) {
 		s.errs = append(s.errs, err)
 	}
 	return dir, err == nil
+}
+
+// err is all of them, in one line.
+func (s *search) err() error {
+	err := s.errs[0]
+	for _, next := range s.errs[1:] {
+		err = fmt.Errorf("%w; %w", err, next)
+	}
+	return err
 }
 
 // unsafe are the errors of places that another user can change.
