@@ -156,7 +156,7 @@ func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
 		res.warn("no lock and no log of epmd, for there is no directory for them: %v", dirErr)
 	} else {
 		if len(unsafe) > 0 {
-			res.warn("the lock and the log of epmd are in %s, for another user can change %v", dir, errors.Join(unsafe...))
+			res.warn("the lock and the log of epmd are in %s, and not where another user can change them: %v", dir, errors.Join(unsafe...))
 		}
 		lock := lockFile(dir, e.Port)
 		defer lock.Unlock()

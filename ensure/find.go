@@ -47,10 +47,13 @@ func findIn(ctx context.Context, places []func() []string) (string, *Error) {
 		dirs = append(dirs, here...)
 	}
 	missing := errors.New("no epmd program in " + strings.Join(dirs, ", ") + ", nor in the other usual directories of Erlang")
+	if scarce := refused.scarce(); scarce != nil {
+		return "", scarce
+	}
 	hint := "or name an epmd with --epmd PATH"
 	erl, err := safepath.LookPath("erl", os.Geteuid())
 	refused.add(err)
-	if len(refused) > 0 {
+	if len(refused.unsafe) > 0 {
 		missing = fmt.Errorf("%w; %w", missing, refused)
 		hint += ", which root then runs from anywhere"
 	}
@@ -67,7 +70,7 @@ func findIn(ctx context.Context, places []func() []string) (string, *Error) {
 		if refused.mayRun(path) && isProgram(path) {
 			return path, nil
 		}
-		if err = fmt.Errorf("it has none in %s", dir); len(refused) > 0 {
+		if err = fmt.Errorf("it has none in %s", dir); len(refused.unsafe) > 0 {
 			err = refused
 		}
 	}
@@ -75,8 +78,11 @@ func findIn(ctx context.Context, places []func() []string) (string, *Error) {
 		Hint: "see that this works here: erl -noinput -s erlang halt; " + hint}
 }
 
-// refusals are what root does not run, for another user can change it: each place once.
-type refusals []*safepath.Error
+// refusals are what root does not run.
+type refusals struct {
+	unsafe []*safepath.Error // for another user can change it: each place once
+	failed error             // the last one that could not be looked at, for the system has too little left
+}
 
 // mayRun reports whether this user may run what path leads to. Root runs only what root alone can change: a program of another user's would
 // be that user's way to become root.
@@ -91,18 +97,31 @@ func (r *refusals) mayRun(path string) bool {
 
 func (r *refusals) add(err error) {
 	unsafe := new(safepath.Error)
-	if errors.As(err, &unsafe) && !slices.ContainsFunc(*r, func(e *safepath.Error) bool { return e.At == unsafe.At }) {
-		*r = append(*r, unsafe)
+	switch {
+	case !errors.As(err, &unsafe):
+		if isScarcity(err) {
+			r.failed = err
+		}
+	case !slices.ContainsFunc(r.unsafe, func(e *safepath.Error) bool { return e.At == unsafe.At }):
+		r.unsafe = append(r.unsafe, unsafe)
 	}
+}
+
+// scarce is the error where a program could not be looked at.
+func (r *refusals) scarce() *Error {
+	if r.failed == nil {
+		return nil
+	}
+	return &Error{Kind: KindSpawn, Err: r.failed, Hint: scarcityHint(r.failed)}
 }
 
 func (r refusals) Error() string {
 	const most = 5
 	var all []string
-	for _, e := range r[:min(most, len(r))] {
+	for _, e := range r.unsafe[:min(most, len(r.unsafe))] {
 		all = append(all, e.Error())
 	}
-	if more := len(r) - most; more > 0 {
+	if more := len(r.unsafe) - most; more > 0 {
 		all = append(all, fmt.Sprintf("%d more", more))
 	}
 	return "root runs none that another user can change: " + strings.Join(all, ", ")

@@ -3,6 +3,7 @@
 package ensure
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -33,6 +34,11 @@ func installDirs() []string {
 			home+"/.kerl/builds/*/release_*/erts-*/bin")
 	}
 	return dirs
+}
+
+// isScarcity reports whether the error is of a system that has too little left, and tells nothing about a path.
+func isScarcity(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
 }
 
 func isProgram(path string) bool {

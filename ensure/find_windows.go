@@ -24,6 +24,8 @@ func installDirs() []string {
 	return dirs
 }
 
+func isScarcity(error) bool { return false }
+
 func isProgram(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()

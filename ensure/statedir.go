@@ -16,8 +16,9 @@ import (
 //
 // Nobody else can change what is in it, or what its path leads to: every directory above it is this user's or root's, and not writable by
 // others unless it is sticky, as /tmp is. A place where that is not so is passed over, and so is a parent that is somebody else's (sudo
-// keeps HOME and XDG_RUNTIME_DIR), for what root leaves there the user could not use. Where all that root's environment names is another
-// user's, it is /run/beamrun (/var/run/beamrun on other systems than Linux), where only root can make one.
+// keeps HOME and XDG_RUNTIME_DIR), for what root leaves there the user could not use. Where another user can change all that the
+// environment names, it is beamrun-UID in /tmp; for root it is /run/beamrun (/var/run/beamrun on other systems than Linux), where only root
+// can make one.
 func StateDir() (string, error) {
 	dir, _, err := stateDir()
 	return dir, err
@@ -34,19 +35,19 @@ func stateDir() (dir string, unsafe []error, _ error) {
 		dir, found = s.cache()
 	}
 	if !found {
-		return "", nil, errors.Join(s.errs...)
+		return "", nil, s.err()
 	}
 	return dir, s.unsafe(), nil
 }
 
 // CacheDir returns a directory, of that name, for what outlives a login and is the same in every session and service of this user that has
-// the same HOME: in the directory beamrun of the user's cache directory, else in one of the temp directory, else in root's of [StateDir].
-// Each is made and taken as StateDir does.
+// the same HOME: in the directory beamrun of the user's cache directory, else in one of the temp directory, else in the last one of
+// [StateDir]. Each is made and taken as StateDir does.
 func CacheDir(name string) (string, error) {
 	var s search
 	dir, found := s.cache()
 	if !found {
-		return "", errors.Join(s.errs...)
+		return "", s.err()
 	}
 	dir = filepath.Join(dir, name)
 	return dir, safepath.MakePrivate(dir, os.Geteuid())
@@ -70,17 +71,23 @@ func (s *search) cache() (dir string, found bool) {
 			return dir, true
 		}
 	}
-	if dir, found = s.try(os.TempDir(), "beamrun-"+strconv.Itoa(os.Getuid()), false); found {
+	inTemp := "beamrun-" + strconv.Itoa(os.Getuid())
+	if dir, found = s.try(os.TempDir(), inTemp, false); found {
 		return dir, true
 	}
-	if os.Geteuid() != 0 || len(s.unsafe()) == 0 {
+	if len(s.unsafe()) == 0 || runtime.GOOS == "windows" {
 		return "", false
 	}
-	own := "/run"
-	if runtime.GOOS != "linux" {
-		own = "/var/run"
+	if os.Geteuid() == 0 {
+		own := "/run"
+		if runtime.GOOS != "linux" {
+			own = "/var/run"
+		}
+		if dir, found = s.try(own, "beamrun", true); found {
+			return dir, true
+		}
 	}
-	return s.try(own, "beamrun", true)
+	return s.try("/tmp", inTemp, false)
 }
 
 // try makes a private directory in another, or takes the one that is there. isOurs: the other has to be this user's.
@@ -100,6 +107,15 @@ func (s *search) try(in, name string, isOurs bool) (dir string, found bool) {
 		s.errs = append(s.errs, err)
 	}
 	return dir, err == nil
+}
+
+// err is all of them, in one line.
+func (s *search) err() error {
+	err := s.errs[0]
+	for _, next := range s.errs[1:] {
+		err = fmt.Errorf("%w; %w", err, next)
+	}
+	return err
 }
 
 // unsafe are the errors of places that another user can change.

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/beamrun/beamrun/ensure/doctor"
+	"github.com/beamrun/beamrun/internal/safepath"
 )
 
 // doctor is `beamrun doctor`. A warning alone is no failure.
@@ -20,6 +21,11 @@ func (a *app) doctor(ctx context.Context, args []string) error {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, a.timeout)
 		defer cancel()
+	}
+	// Package time reads the file that TZ names, which may be another user's, or a pipe.
+	tz := strings.TrimPrefix(os.Getenv("TZ"), ":")
+	if os.Geteuid() == 0 && (strings.Contains(tz, "..") || strings.HasPrefix(tz, "/") && safepath.Check(tz, 0) != nil) {
+		os.Unsetenv("TZ")
 	}
 	var checks []doctor.Check
 	if a.epmdless {

@@ -11,10 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxLinks is how many links are followed, as by the kernel; maxPath bounds what a link may add.
+// maxLinks is how many links are followed, as by the kernel; maxPath bounds what a link may add, and maxSteps what a
+// path of many ".." costs.
 const (
 	maxLinks = 40
 	maxPath  = 4096
+	maxSteps = 10000
 )
 
 // Found is what a path leads to: its last element after all links, in a directory that is held
@@ -164,7 +166,7 @@ func Find(root *os.File, path string, uid int, strict bool) (*Found, error) {
 		}
 		path = wd + "/" + path // not Join: a .. behind a link has to stay
 	}
-	w := walker{path: path, uid: uid, strict: strict}
+	w := walker{path: path, uid: uid, strict: strict, root: -1, dir: -1}
 	defer w.close()
 	if err := w.begin(root); err != nil {
 		return nil, err
@@ -191,20 +193,46 @@ func elements(path string) (all []string) {
 	return all
 }
 
+// walker is where a walk is. It holds two directories open at most, so that it works where few descriptors are left.
 type walker struct {
 	path   string
 	uid    int
 	strict bool
-	dirs   []int    // open directories, from the root down
-	shared []bool   // others may make entries in it
-	names  []string // of the directories below the root
+
+	root, dir  int      // dir is root at the root
+	names      []string // of dir, from the root down
+	rootShared bool
+	shared     bool // others may make entries in dir
+	steps      int
 }
 
-// push goes down into a directory.
-func (w *walker) push(fd int, st *unix.Stat_t) {
-	w.dirs = append(w.dirs, fd)
-	w.shared = append(w.shared, st.Mode&0o022 != 0 && !isReadOnly(fd))
+func (w *walker) close() {
+	if w.dir != w.root {
+		unix.Close(w.dir)
+	}
+	if w.root >= 0 {
+		unix.Close(w.root)
+	}
 }
+
+// down goes into a directory of dir's.
+func (w *walker) down(name string, fd int, st *unix.Stat_t) {
+	if w.dir != w.root {
+		unix.Close(w.dir)
+	}
+	w.dir, w.names, w.shared = fd, append(w.names, name), isShared(fd, st)
+}
+
+// restart goes back to the root.
+func (w *walker) restart() {
+	if w.dir != w.root {
+		unix.Close(w.dir)
+	}
+	w.dir, w.names, w.shared = w.root, nil, w.rootShared
+}
+
+// isShared reports whether other users may make entries in the directory.
+func isShared(fd int, st *unix.Stat_t) bool { return st.Mode&0o022 != 0 && !isReadOnly(fd) }
 
 // isReadOnly reports whether nobody can make an entry in the directory, as in a volume of Kubernetes secrets, which
 // is sticky and for everyone by its mode.
@@ -213,57 +241,51 @@ func isReadOnly(fd int) bool {
 	return unix.Fstatfs(fd, &st) == nil && st.Flags&unix.ST_RDONLY != 0
 }
 
-// up goes up to the n-th directory below the root.
-func (w *walker) up(n int) {
-	for _, fd := range w.dirs[n+1:] {
-		unix.Close(fd)
-	}
-	w.dirs, w.shared, w.names = w.dirs[:n+1], w.shared[:n+1], w.names[:n]
-}
-
-func (w *walker) close() {
-	for _, fd := range w.dirs {
-		unix.Close(fd)
-	}
-}
-
 func (w *walker) begin(root *os.File) error {
-	const flags = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
-	var fd int
-	var err error
-	if root == nil {
-		fd, err = openat(unix.AT_FDCWD, "/", flags, 0)
-	} else {
-		fd, err = openat(int(root.Fd()), ".", flags, 0)
+	at, path := unix.AT_FDCWD, "/"
+	if root != nil {
+		at, path = int(root.Fd()), "."
 	}
+	fd, err := openat(at, path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return w.failed("open", err)
 	}
+	w.root, w.dir = fd, fd
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		unix.Close(fd)
 		return w.failed("stat", err)
 	}
-	w.push(fd, &st)
+	w.rootShared = isShared(fd, &st)
+	w.shared = w.rootShared
 	return w.judge(&st, nil, false)
 }
 
 func (w *walker) walk(rest []string) (*Found, error) {
 	links := 0
 	for {
-		if len(rest) == 0 {
-			return w.found(".", nil)
+		if len(rest) == 0 { // the root itself
+			f := &Found{}
+			if err := unix.Fstat(w.root, &f.Info); err != nil {
+				return nil, w.failed("stat", err)
+			}
+			return w.found(f, ".")
+		}
+		if w.steps++; w.steps > maxSteps {
+			return nil, w.failed("open", unix.ELOOP)
 		}
 		name := rest[0]
 		rest = rest[1:]
-		last := len(w.dirs) - 1
 		if name == ".." {
-			w.up(max(0, last-1))
+			// from the root again, by what is known: the kernel's .. of a directory that is moved meanwhile may
+			// lead out of the root
+			up := w.names[:max(0, len(w.names)-1)]
+			rest = append(up[:len(up):len(up)], rest...)
+			w.restart()
 			continue
 		}
-		fd, err := openat(w.dirs[last], name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		fd, err := openat(w.dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		if err == unix.ENOENT && len(rest) == 0 {
-			return w.found(name, w.failed("open", err))
+			return w.found(&Found{Err: w.failed("open", err)}, name)
 		}
 		if err != nil {
 			return nil, w.failed("open", err)
@@ -271,17 +293,14 @@ func (w *walker) walk(rest []string) (*Found, error) {
 		var st unix.Stat_t
 		err = unix.Fstat(fd, &st)
 		if err == nil {
-			err = w.judge(&st, append(w.names[:len(w.names):len(w.names)], name), w.shared[last])
+			err = w.judge(&st, append(w.names[:len(w.names):len(w.names)], name), w.shared)
 		}
-		if err != nil {
+		kind := st.Mode & unix.S_IFMT
+		switch {
+		case err != nil:
 			unix.Close(fd)
 			return nil, err
-		}
-		switch st.Mode & unix.S_IFMT {
-		case unix.S_IFDIR:
-			w.push(fd, &st)
-			w.names = append(w.names, name)
-		case unix.S_IFLNK:
+		case kind == unix.S_IFLNK:
 			to, err := readlink(fd)
 			unix.Close(fd)
 			if links++; err == nil && links > maxLinks {
@@ -291,19 +310,17 @@ func (w *walker) walk(rest []string) (*Found, error) {
 				return nil, w.failed("readlink", err)
 			}
 			if strings.HasPrefix(to, "/") {
-				w.up(0)
+				w.restart()
 			}
 			rest = append(elements(to), rest...)
+		case len(rest) == 0:
+			unix.Close(fd)
+			return w.found(&Found{Info: st}, name)
+		case kind == unix.S_IFDIR:
+			w.down(name, fd, &st)
 		default:
 			unix.Close(fd)
-			if len(rest) > 0 {
-				return nil, w.failed("open", unix.ENOTDIR)
-			}
-			f, err := w.found(name, nil)
-			if err == nil {
-				f.Info = st
-			}
-			return f, err
+			return nil, w.failed("open", unix.ENOTDIR)
 		}
 	}
 }
@@ -321,26 +338,13 @@ func readlink(fd int) (string, error) {
 	return string(text[:n]), nil
 }
 
-// found returns the element of the directory that was reached last, which may be that directory
-// itself.
-func (w *walker) found(name string, missing error) (*Found, error) {
-	last := len(w.dirs) - 1
-	f := &Found{Name: name, Err: missing}
-	if name == "." {
-		if err := unix.Fstat(w.dirs[last], &f.Info); err != nil {
-			return nil, w.failed("stat", err)
-		}
-		if last > 0 { // as an element of the one above it
-			f.Name = w.names[last-1]
-			last--
-		}
-	}
-	fd, err := unix.FcntlInt(uintptr(w.dirs[last]), unix.F_DUPFD_CLOEXEC, 0)
+// found completes what was found: that name in the directory that was reached.
+func (w *walker) found(f *Found, name string) (*Found, error) {
+	fd, err := unix.FcntlInt(uintptr(w.dir), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, w.failed("open", err)
 	}
-	f.Shared = w.shared[last]
-	f.Dir = os.NewFile(uintptr(fd), "/"+strings.Join(w.names[:last], "/"))
+	f.Dir, f.Name, f.Shared = os.NewFile(uintptr(fd), "/"+strings.Join(w.names, "/")), name, w.shared
 	return f, nil
 }
 
