@@ -303,7 +303,7 @@ func repairNodes(ctx context.Context, addr netip.AddrPort, nodes, registered []e
 	return lost
 }
 
-var errUnseen = errors.New("nobody tells which process it is")
+var errUnseen = errors.New("its process could not be determined")
 
 // ensure makes sure of the epmd again.
 func (s *watch) ensure(ctx context.Context) bool {

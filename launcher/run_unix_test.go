@@ -51,3 +51,20 @@ func TestWatch(t *testing.T) {
 	case <-time.After(2 * time.Second):
 	}
 }
+
+// A Watch that is busy, here with a Notify that never returns, does not hold up the end of the program.
+func TestRunEndsBesideItsWatch(t *testing.T) {
+	l := epmdtest.Listen(t, "127.0.0.1:0", epmdtest.Garbage)
+	told := make(chan bool, 1)
+	w := &ensure.Watch{Config: ensure.Config{Port: l.Port()}, Notify: func(ensure.Event) { told <- true; select {} }}
+	begin := time.Now()
+	if code, err := Run(t.Context(), Config{Program: "sleep", Args: []string{"1"}, Watch: w}); code != 0 || err != nil {
+		t.Fatal(code, err)
+	}
+	if over := time.Since(begin) - time.Second; over > 500*time.Millisecond {
+		t.Errorf("it ended %v after its program", over)
+	}
+	if len(told) == 0 {
+		t.Error("the Watch was not busy")
+	}
+}

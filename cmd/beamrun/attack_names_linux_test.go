@@ -85,13 +85,13 @@ func TestAttackNames(t *testing.T) {
 			mallory "$ATTACK" names `+reply.args+` &
 			await bash -c '</dev/tcp/127.0.0.1/4369'
 			for who in "" victim; do
-				for c in names "-v names" "--json names" "names x" "--timeout 5s stop" "--timeout 5s repair"; do
+				for c in names "-v names" "--json names" "names x" "--timeout 5s stop" "--timeout 5s repair" "--watch sleep 1"; do
 					$who "$ATTACK" rss "$BUILT" $c
 				done
 			done`)
 		t.Logf("%s\n%s", reply.args, out)
 		lines := regexp.MustCompile(`(?m)^(\d+) KiB, exit (\d+), (\d+) bytes: (.*)$`).FindAllStringSubmatch(out, -1)
-		if len(lines) != 12 {
+		if len(lines) != 14 {
 			t.Errorf("%d commands were measured", len(lines))
 		}
 		for _, l := range lines {

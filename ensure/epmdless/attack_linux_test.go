@@ -84,7 +84,7 @@ func TestPlantedAddresses(t *testing.T) {
 			for i := range 40 {
 				name := fmt.Sprintf("dropping%d", i)
 				put(name, "127.0.0.1", drops)
-				want = append(want, name) // nobody can tell in time
+				want = append(want, name) // what they are cannot be determined in time
 			}
 			for i, addr := range []string{"192.0.2.1", "2001:db8::1", "224.0.0.1", "255.255.255.255", "fe80::1%lo", "0.0.0.1", "::ffff:192.0.2.1"} {
 				put(fmt.Sprintf("far%d", i), addr, open)

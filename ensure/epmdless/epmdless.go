@@ -22,7 +22,7 @@
 // ended. Whoever sees that a node has ended removes the file: the module, and [Nodes]. The node makes its file anew, within 2 seconds, when
 // somebody else removed it.
 //
-// Of the folder's entries 4,096 are looked at. The module takes the folder only if nobody but this user and root can change what its path
+// Of the directory's entries 4,096 are looked at. The module takes the directory only if nobody but this user and root can change what its path
 // leads to: each directory above it, and each link in the path, is theirs, and no directory is writable by others unless it is sticky.
 package epmdless
 
@@ -51,7 +51,7 @@ import (
 
 const (
 	maxLine    = 512                    // bytes
-	maxEntries = 4096                   // of the folder, that are looked at
+	maxEntries = 4096                   // of the directory, that are looked at
 	unfinished = 10 * time.Second       // that a file may have no whole line yet
 	patience   = 500 * time.Millisecond // for a connection
 	budget     = time.Second            // for all connections
@@ -103,7 +103,7 @@ func plain(r rune) rune {
 // entries of the folder that are none of a node's and that were left as they are. What has to be asked, on Linux nothing in most cases, is
 // bounded by the context, and by a second.
 //
-// With more than 4,096 entries in the folder there is an error beside the nodes of the first ones.
+// With more than 4,096 entries in the directory there is an error beside the nodes of the first ones.
 func Nodes(ctx context.Context) (nodes []Node, strange []string, err error) {
 	dir, err := Folder()
 	if err != nil {
@@ -154,7 +154,7 @@ func entries(dir string) (names []string, more bool, err error) {
 	return names[:min(maxEntries, len(names))], more, nil
 }
 
-// file is an entry of the folder.
+// file is an entry of the directory.
 type file struct {
 	path    string
 	node    Node
