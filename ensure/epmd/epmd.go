@@ -198,32 +198,55 @@ func readLines(r io.Reader) ([]Node, error) {
 	}
 	nodes := make([]Node, 0, lines)
 	for rest != "" {
-		line, after, whole := strings.Cut(rest, "\n")
-		if !whole {
+		record, after, whole := cutRecord(rest)
+		switch {
+		case !strings.HasSuffix(rest, "\n"):
 			return nil, io.ErrUnexpectedEOF
+		case !whole:
+			return nil, fmt.Errorf("%w: line %.80q", ErrNotEpmd, record)
 		}
-		node, ok := parseLine(line)
-		if !ok {
-			return nil, fmt.Errorf("%w: line %.80q", ErrNotEpmd, line)
+		name, port := parseRecord(record)
+		if !isName(name) {
+			return nil, fmt.Errorf("%w: a name of more than %d characters", ErrNotEpmd, maxName)
 		}
-		nodes, rest = append(nodes, node), after
+		if rest = after; name != "" {
+			nodes = append(nodes, Node{name, port})
+		}
 	}
 	return nodes, nil
 }
 
-func errTooLong() error {
-	return fmt.Errorf("%w: it is longer than %d MiB", ErrNotEpmd, maxReply>>20)
+const atPort = " at port "
+
+// cutRecord cuts off what epmd sent of one node: up to the first line end behind a port. A name may hold line ends, and whoever registers
+// such a name must neither hide the nodes that follow nor make the whole reply unreadable. (Whoever has a name that looks like two records
+// has two names: each could have been registered by itself.)
+func cutRecord(text string) (record, rest string, whole bool) {
+	for end := 0; ; end++ {
+		i := strings.IndexByte(text[end:], '\n')
+		if i < 0 {
+			return text, "", false
+		}
+		end += i
+		line := text[strings.LastIndexByte(text[:end], '\n')+1 : end]
+		if i := strings.LastIndex(line, atPort); i >= 0 {
+			if _, err := strconv.ParseUint(line[i+len(atPort):], 10, 16); err == nil {
+				return text[:end], text[end+1:], true
+			}
+		}
+	}
 }
 
-func parseLine(line string) (Node, bool) {
-	const at = " at port "
-	line, ok := strings.CutPrefix(line, "name ")
-	i := strings.LastIndex(line, at) // the last one: a name may hold anything
-	if !ok || i < 1 || !isName(line[:i]) {
-		return Node{}, false
-	}
-	port, err := strconv.ParseUint(line[i+len(at):], 10, 16)
-	return Node{Name: line[:i], Port: uint16(port)}, err == nil
+// parseRecord reads "name NAME at port PORT". The name is empty where somebody registered one that looks like the end of such a record.
+func parseRecord(record string) (name string, port uint16) {
+	i := strings.LastIndex(record, atPort)
+	number, _ := strconv.ParseUint(record[i+len(atPort):], 10, 16)
+	name, _ = strings.CutPrefix(record[:i], "name ")
+	return name, uint16(number)
+}
+
+func errTooLong() error {
+	return fmt.Errorf("%w: it is longer than %d MiB", ErrNotEpmd, maxReply>>20)
 }
 
 // isName reports whether epmd could have registered a name of that length.

@@ -79,6 +79,10 @@ func TestNames(t *testing.T) {
 		{"256 characters", header + line(longer), 99, nil, ErrNotEpmd},
 		{"2 MiB", header + line("a") + line(strings.Repeat("x", 2<<20)), 1 << 16, nil, ErrNotEpmd},
 		{"65,536 names", header + strings.Repeat(line("a"), 65536), 1 << 16, nil, ErrNotEpmd},
+		{"names with line ends", header + line("a\nb") + line("c\nname d at port 9") + line("e\nname f") + line("last"), 99,
+			[]Node{{"a\nb", 1}, {"c\nname d at port 9", 1}, {"e\nname f", 1}, {"last", 1}}, nil},
+		{"a name like two records", header + line("a at port 7\nname b") + line("last"), 99, []Node{{"a", 7}, {"b", 1}, {"last", 1}}, nil},
+		{"a name like the end of a record", header + line("a at port 7\n") + line(" at port 7\nb") + line("last"), 99, []Node{{"a", 7}, {"b", 1}, {"last", 1}}, nil},
 		{"1,000 nodes", header + thousand.String(), 1000, nil, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
