@@ -247,10 +247,10 @@ const takenFor = 300 * time.Millisecond
 func (s *search) judge(ctx context.Context, found []Node) {
 	for wait := 10 * time.Millisecond; ; wait *= 2 {
 		stale := false
-		bearers := map[string][]string{}
+		bearers := map[string][]Node{}
 		for _, n := range found {
 			if n.Problem == nil {
-				bearers[n.Short()] = append(bearers[n.Short()], fmt.Sprintf("pid %d, port %d", n.PID, n.Addr.Port()))
+				bearers[n.Short()] = append(bearers[n.Short()], n)
 			}
 		}
 		problems := make([]*Error, len(found))
@@ -261,9 +261,8 @@ func (s *search) judge(ctx context.Context, found []Node) {
 			if port, ok := s.ports[n.Short()]; ok && port != n.Addr.Port() {
 				problems[i] = n.taken(port)
 				stale = stale || len(owner.Listening(int(port))) == 0
-			} else if all := bearers[n.Short()]; len(all) > 1 {
-				problems[i] = n.problem(KindTwins, "end all but one of them", "%d nodes of this host have the name %s: %s",
-					len(all), n.Short(), strings.Join(all, "; "))
+			} else {
+				problems[i] = n.twinOf(bearers[n.Short()])
 			}
 		}
 		if !stale || wait > takenFor/2 || !s.askAgain(ctx, wait) {
@@ -273,6 +272,25 @@ func (s *search) judge(ctx context.Context, found []Node) {
 			return
 		}
 	}
+}
+
+// twinOf returns the problem of a node that is one of several with its name. Any user can have a process that bears the name of another user's
+// node: this user's own is not kept from its name by that.
+func (n Node) twinOf(bearers []Node) *Error {
+	var all []string
+	for _, b := range bearers {
+		if b.UID == n.UID || !n.isOurs() {
+			all = append(all, fmt.Sprintf("pid %d, port %d", b.PID, b.Addr.Port()))
+		}
+	}
+	if len(all) < 2 {
+		return nil
+	}
+	hint := "end all but one of them"
+	if slices.ContainsFunc(bearers, func(b Node) bool { return b.UID != n.UID }) {
+		hint = "they belong to several users; each can run: beamrun repair"
+	}
+	return n.problem(KindTwins, hint, "%d nodes of this host have the name %s: %s", len(all), n.Short(), strings.Join(all, "; "))
 }
 
 // askAgain asks for the names after a while, and reports whether that was possible.

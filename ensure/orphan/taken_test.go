@@ -40,3 +40,31 @@ func TestTakenForAMoment(t *testing.T) {
 		t.Errorf("%v, %d calls", err, calls)
 	}
 }
+
+// Another user's process that bears a node's name does not keep this user's node from it. Of two nodes of others it cannot be known whose
+// the name is, and of two of one user neither.
+func TestTwinsOfSeveralUsers(t *testing.T) {
+	addr := netip.MustParseAddrPort(epmdtest.New(t).Addr())
+	me := os.Geteuid()
+	for what, c := range map[string]struct {
+		users []int
+		twins []bool
+	}{
+		"mine and another's": {[]int{me, me + 1}, []bool{false, true}},
+		"two of mine":        {[]int{me, me, me + 1}, []bool{true, true, true}},
+		"two of others":      {[]int{me + 1, me + 2}, []bool{true, true}},
+		"one":                {[]int{me + 1}, []bool{false}},
+	} {
+		s := search{epmd: addr}
+		var found []Node
+		for i, uid := range c.users {
+			found = append(found, Node{Name: "n@h", UID: uid, PID: i + 1, Addr: netip.AddrPortFrom(addr.Addr(), uint16(i+1))})
+		}
+		s.judge(t.Context(), found)
+		for i, n := range found {
+			if (n.Problem != nil) != c.twins[i] || n.Problem != nil && n.Problem.Kind != KindTwins {
+				t.Errorf("%s: the %dth: %v", what, i, n.Err())
+			}
+		}
+	}
+}
