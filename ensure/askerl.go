@@ -27,13 +27,7 @@ func askErl(ctx context.Context, erl string) (dir string, err error) {
 	if os.Geteuid() == 0 {
 		env = daemonEnv() // what else root has may be another user's, as after sudo -E
 	}
-	cmd.Env = slices.DeleteFunc(env, func(v string) bool {
-		key, _, _ := strings.Cut(v, "=")
-		// ERL_LIBS, ERL_INETRC, ERL_COMPILER_OPTIONS, and ERL_FLAGS: with a -sname in it, it would start an epmd itself;
-		// and cookie.SecretVar, which is for beamrun alone
-		return strings.HasPrefix(key, "ERL_") || slices.Contains([]string{"BINDIR", "ROOTDIR", "EMU", "PROGNAME", "PWD", "BEAMRUN_SECRET"}, key)
-	})
-	cmd.Env = append(cmd.Env, "ERL_CRASH_DUMP_SECONDS=0")
+	cmd.Env = append(withoutErl(env), "ERL_CRASH_DUMP_SECONDS=0")
 	cmd.WaitDelay = time.Second
 	killWithChildren(cmd)
 	out, err := cmd.Output()
@@ -48,4 +42,13 @@ func askErl(ctx context.Context, erl string) (dir string, err error) {
 		return "", fmt.Errorf("it said %.200q", dir)
 	}
 	return dir, nil
+}
+
+// withoutErl returns env without what names code or options for erl: ERL_LIBS, ERL_INETRC, ERL_COMPILER_OPTIONS, and ERL_FLAGS, for with a
+// -sname in it, it would start an epmd itself; and without the secret of cookies, which is for beamrun alone.
+func withoutErl(env []string) []string {
+	return slices.DeleteFunc(env, func(v string) bool {
+		key, _, _ := strings.Cut(v, "=")
+		return strings.HasPrefix(key, "ERL_") || slices.Contains([]string{"BINDIR", "ROOTDIR", "EMU", "PROGNAME", "PWD", "BEAMRUN_SECRET"}, key)
+	})
 }

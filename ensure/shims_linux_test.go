@@ -144,6 +144,11 @@ func TestAskErlRunsNothingElse(t *testing.T) {
 		key, value, _ := strings.Cut(v, "=")
 		t.Setenv(key, value)
 	}
+	for _, v := range withoutErl(os.Environ()) { // root gets even less
+		if strings.HasPrefix(v, "ERL_") || strings.HasPrefix(v, "BINDIR=") {
+			t.Errorf("erl gets %s", v)
+		}
+	}
 	if got, err := askErl(ctx, erl); err != nil || !filepath.IsAbs(got) {
 		t.Errorf("%q, %v", got, err)
 	}
