@@ -20,7 +20,12 @@ import (
 func forkExec(path string, args []string, attr *syscall.ProcAttr) (pid int, err error) {
 	const closed = ^uintptr(0) // for syscall.ForkExec
 	own := *attr
-	for last := lastInherited(); len(own.Files) <= last; {
+	last := lastInherited()
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && uint64(last)+3 > uint64(limit.Cur) {
+		return 0, syscall.EMFILE // the child needs one or two above it
+	}
+	for len(own.Files) <= last {
 		own.Files = append(own.Files[:len(own.Files):len(own.Files)], closed)
 	}
 	return syscall.ForkExec(path, args, &own)

@@ -44,6 +44,7 @@ func (c Config) withEpmdless(env []string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("launcher: %w", err)
 	}
+	c.warnIfElsewhere(folder)
 	flags := "-pa " + escape(module) + " -epmd_module "
 	if c.hasKernelParameters() {
 		flags = "-pa " + escape(module) + " -kernel epmd_module "
@@ -66,6 +67,17 @@ func (c Config) withEpmdless(env []string) ([]string, error) {
 		env = c.withDistPort(env)
 	}
 	return withFlags(withReleaseModes(env), flags), nil
+}
+
+// warnIfElsewhere warns of nodes' files that are not where another program of this user looks for them: another user could change that place.
+func (c Config) warnIfElsewhere(directory string) {
+	cache, err := os.UserCacheDir()
+	if err != nil || c.Warn == nil {
+		return
+	}
+	if unsafe := new(safepath.Error); errors.As(safepath.Check(cache, os.Geteuid()), &unsafe) {
+		c.Warn(fmt.Sprintf("nodes are found by their files in %s, for another user can change %v", directory, unsafe))
+	}
 }
 
 // withReleaseModes returns env with what the start scripts of releases need for the module, where it is not set. One that loads its code

@@ -59,7 +59,7 @@ func TestRemoteShellWithoutFolder(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(home, ".cache"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("TMPDIR", "/dev/null")
+	t.Setenv("TMPDIR", "/etc/passwd")
 	for _, env := range [][]string{{"HOME=" + home}, {"HOME="}, {"A=B"}} {
 		var said []string
 		c := Config{Args: []string{"--remsh", "x"}, Env: env, Cookie: "abc", Warn: func(w string) { said = append(said, w) }}

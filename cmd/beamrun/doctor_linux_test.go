@@ -92,7 +92,7 @@ const onSeededHost = `
 set -eu # until this /etc is not the machine's
 ip link set lo up
 hostname vm
-mount -t tmpfs none /root
+mount -t tmpfs -o mode=700 none /root
 mkdir "$0/etc" "$0/work"
 mount -t tmpfs none "$0/etc"
 mkdir "$0/etc/upper" "$0/etc/work"
@@ -259,7 +259,7 @@ set -eu
 BUILT=$1
 ip link set lo up
 hostname vm
-mount -t tmpfs none /root
+mount -t tmpfs -o mode=700 none /root
 printf '127.0.0.1 localhost\n127.0.1.1 vm\n' >"$0/hosts"
 mount --bind "$0/hosts" /etc/hosts
 `

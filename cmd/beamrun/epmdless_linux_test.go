@@ -361,7 +361,7 @@ func TestEpmdlessOtherUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := planted.command("beamrun", append([]string{"--epmdless"}, erl("-sname", "x@localhost", "-eval", "halt().")...)...)
-	cmd.Env = append(cmd.Env, "TMPDIR=/dev/null")
+	cmd.Env = append(cmd.Env, "TMPDIR=/etc/passwd")
 	if r := planted.result(cmd); r.code != 1 || !strings.Contains(r.stderr, "is not a directory of this user alone") || !strings.Contains(r.stderr, "hint: ") {
 		t.Errorf("another user's folder: %+v", r)
 	}

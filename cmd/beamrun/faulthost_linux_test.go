@@ -24,6 +24,7 @@ import (
 
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // faultHost is where one fault happens: a folder that every user can look into, a home in it, an epmd port.
@@ -227,7 +228,7 @@ func (h *faultHost) call(ctx context.Context) (o outcome) {
 func (h *faultHost) processes() (pids []int) {
 	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, path := range environs {
-		env, _ := os.ReadFile(path)
+		env := testenv.ReadStart(path)
 		if bytes.Contains(env, []byte("HOME="+h.home+"\x00")) {
 			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 			pids = append(pids, pid)

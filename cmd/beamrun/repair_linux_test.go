@@ -22,6 +22,7 @@ import (
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/ensure/orphan"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // repairHost is a host with nodes that epmd does not know.
@@ -208,7 +209,7 @@ func TestRepairAfterEpmdsEnd(t *testing.T) {
 	}
 	h.ping(node)
 	for _, pid := range pids() {
-		environ, _ := os.ReadFile("/proc/" + pid + "/environ")
+		environ := testenv.ReadStart("/proc/" + pid + "/environ")
 		name, _ := os.ReadFile("/proc/" + pid + "/comm")
 		if bytes.Contains(environ, fmt.Appendf(nil, "\x00ERL_EPMD_PORT=%d\x00", h.port)) && !regexp.MustCompile(`^(beam|epmd|erl_child|inet_geth)`).Match(name) {
 			t.Errorf("left: %s", name)

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // sighting is what a process had as its arguments, one text for each time that they changed, and how often they were read.
@@ -31,8 +33,8 @@ func watchArgs() (stop func() sightings) {
 				if old[pid] {
 					continue
 				}
-				args, err := os.ReadFile("/proc/" + pid + "/cmdline")
-				if err != nil || len(args) == 0 { // it ended
+				args := testenv.ReadStart("/proc/" + pid + "/cmdline")
+				if len(args) == 0 { // it ended
 					continue
 				}
 				s := seen[pid]

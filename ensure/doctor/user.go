@@ -37,7 +37,7 @@ func (p *patient) cookie(context.Context) Check {
 	var file *cookie.FileError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return found(Warn, "there is no %s; the next node makes one that can be guessed (CVE-2018-1279)", path).run(rotate)
+		return found(Warn, "there is no %s; the next node makes one that can be guessed (CVE-2018-1279)", path).run(rotate())
 	case errors.As(err, &file):
 		c := found(Fail, "%s", file.Message())
 		if c.Command = file.Command(); c.Command == "" { // built by package cookie, of quoted words
@@ -53,13 +53,13 @@ func (p *patient) cookie(context.Context) Check {
 		return found(Warn, "%s is a file of user %s, not of this one", path, userName(ours.UID(info)))
 	}
 	if why := cookie.Weak(c); why != "" {
-		return found(Warn, "%s holds a weak cookie: %s", path, why).run(rotate).
+		return found(Warn, "%s holds a weak cookie: %s", path, why).run(rotate()).
 			advise("nodes that run keep the old one until they start again; every host of a cluster needs the same")
 	}
 	return ok("%s, for this user alone, and not easily guessed", path)
 }
 
-var rotate = shell.New("beamrun", "cookie", "rotate")
+func rotate() shell.Command { return shell.New("beamrun", "cookie", "rotate") }
 
 // othersPath returns why another user can change what is at the path, and nil if none can, or if
 // this user is not root: as root no command is shown about such a path.

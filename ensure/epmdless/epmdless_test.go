@@ -171,7 +171,7 @@ func TestFolderIsPrivate(t *testing.T) {
 		return // neither modes nor links for everybody
 	}
 	folder := alone(t)
-	t.Setenv("TMPDIR", "/dev/null")
+	t.Setenv("TMPDIR", "/etc/passwd")
 	base := filepath.Dir(folder)
 	for what, spoil := range map[string]func() error{
 		"open to others":         func() error { return os.Chmod(folder, 0o755) },

@@ -60,7 +60,7 @@ func proxy(t *testing.T) string {
 	}
 	var archive strings.Builder
 	w := zip.NewWriter(&archive)
-	for _, dir := range []string{"cmd", "cookie", "ensure", "launcher"} {
+	for _, dir := range []string{"cmd", "cookie", "ensure", "internal", "launcher"} {
 		err = filepath.WalkDir(filepath.Join(root, dir), func(name string, _ os.DirEntry, err error) error {
 			if err != nil || filepath.Ext(name) != ".go" && filepath.Ext(name) != ".beam" {
 				return err

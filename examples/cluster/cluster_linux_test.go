@@ -18,6 +18,7 @@ import (
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/examples/internal/exampletest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 func TestMain(m *testing.M) { exampletest.Main(m) }
@@ -136,7 +137,7 @@ func checkArguments(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, f := range files {
-			args, _ := os.ReadFile(f)
+			args := testenv.ReadStart(f)
 			if bytes.Contains(args, []byte(s)) || bytes.Contains(args, []byte(key)) {
 				t.Errorf("%s shows the secret: %q", f, args)
 			}

@@ -17,10 +17,6 @@ func Quote(s string) string {
 	return quotePOSIX(s)
 }
 
-// Each of these ends the quotation around it, so that inside there is nothing that any shell acts
-// on: fish takes \' for a quote, and csh a ! for an old command.
-var posixEscapes = strings.NewReplacer(`'`, `'\''`, `\`, `'\\'`, `!`, `'\!'`)
-
 // quotePOSIX is for sh. It writes what a terminal would act on as $'\033'. In dash, which does not
 // know that form, it is another word, but still one word.
 func quotePOSIX(s string) string {
@@ -28,7 +24,9 @@ func quotePOSIX(s string) string {
 		return s
 	}
 	if utf8.ValidString(s) && strings.IndexFunc(s, notPrint) < 0 {
-		return "'" + posixEscapes.Replace(s) + "'"
+		// Each of these ends the quotation around it, so that inside there is nothing that any shell
+		// acts on: fish takes \' for a quote, and csh a ! for an old command.
+		return "'" + strings.NewReplacer(`'`, `'\''`, `\`, `'\\'`, `!`, `'\!'`).Replace(s) + "'"
 	}
 	var b strings.Builder
 	for _, c := range []byte(s) {

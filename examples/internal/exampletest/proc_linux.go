@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // mark is in the environment of all that is started on the host, daemons too.
@@ -23,7 +24,7 @@ func (h *Host) processes() (pids []int) {
 	epmd := epmdtest.PID(h.Port)
 	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, path := range environs {
-		env, _ := os.ReadFile(path) // only of our own user, and while it lives
+		env := testenv.ReadStart(path) // only of our own user, and while it lives
 		pid, _ := strconv.Atoi(strings.Split(path, "/")[2])
 		if pid != epmd && slices.ContainsFunc(bytes.Split(env, []byte{0}), func(v []byte) bool { return string(v) == h.mark() }) {
 			pids = append(pids, pid)
@@ -40,7 +41,7 @@ func (h *Host) Empty() {
 		time.Sleep(10 * time.Millisecond)
 	}
 	for _, pid := range pids {
-		args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		args := testenv.ReadStart(fmt.Sprintf("/proc/%d/cmdline", pid))
 		h.T.Errorf("left behind: %d %q", pid, args)
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
