@@ -122,10 +122,10 @@ func forRoot(key, value string) (left string, ok bool) {
 
 // awaitReady waits until an epmd answers at the endpoint, this one or another that was faster. When none does, ours
 // does not stay either.
-func (d *daemon) awaitReady(ctx context.Context, e Endpoint) (addr netip.AddrPort, err *Error) {
+func (d *daemon) awaitReady(ctx context.Context, e Endpoint, patience time.Duration) (addr netip.AddrPort, err *Error) {
 	err = poll(ctx, func() (err *Error) {
 		gone := d.gone() // before the probe: what it does after its end counts no more
-		addr, err = probe(ctx, e, probeTimeout)
+		addr, err = probe(ctx, e, patience)
 		if err != nil && err.Kind == KindDown && gone {
 			return d.death(e)
 		}

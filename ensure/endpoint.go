@@ -7,7 +7,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
 )
@@ -27,8 +26,6 @@ type Endpoint struct {
 	// Addresses are those that the daemon is limited to; epmd adds 127.0.0.1 by itself. Empty, and epmd listens on
 	// every address of the host, as the one that `erl -sname` starts does.
 	Addresses []netip.Addr
-
-	patience time.Duration // of each probe, if it is less than the caller's; 0: the caller's
 }
 
 // Resolve returns the endpoint that the Config means: its own fields, else ERL_EPMD_PORT and ERL_EPMD_ADDRESS, else
@@ -42,7 +39,7 @@ func (c Config) Resolve() (Endpoint, error) {
 }
 
 func (c *Config) resolve() (Endpoint, *Error) {
-	e := Endpoint{Port: c.Port, patience: c.patience}
+	e := Endpoint{Port: c.Port}
 	if v := os.Getenv(envPort); e.Port == 0 && v != "" {
 		port, err := ParsePort(v)
 		if err != nil {

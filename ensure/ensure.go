@@ -66,8 +66,6 @@ type Config struct {
 
 	// Timeout bounds the whole call; an earlier deadline of the context wins. 0: [DefaultTimeout].
 	Timeout time.Duration
-
-	patience time.Duration // of each probe, for Watch; 0: probeTimeout
 }
 
 // Result says what was found or done.
@@ -100,6 +98,8 @@ type Result struct {
 
 	// Warnings are what did not work and was not needed, such as a lock on a read-only file system.
 	Warnings []string
+
+	patience time.Duration // how long each probe of this call may take; 0: probeTimeout
 }
 
 // Epmd makes sure that an epmd answers at the endpoint that c means. Every error is an *[Error].
@@ -123,7 +123,8 @@ func (c *Config) run(ctx context.Context, mayStart bool, res *Result) error {
 		return err
 	}
 	timeout := cmp.Or(c.Timeout, DefaultTimeout)
-	res.Address, err = probe(ctx, res.Endpoint, min(timeout, probeTimeout))
+	res.patience = cmp.Or(res.patience, probeTimeout)
+	res.Address, err = probe(ctx, res.Endpoint, min(timeout, res.patience))
 	if err != nil && err.Kind == KindDown && mayStart {
 		ctx, cancel := context.WithDeadline(ctx, begin.Add(timeout))
 		defer cancel()
@@ -165,7 +166,7 @@ func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
 		}
 	}
 	// somebody may have been faster
-	if res.Address, err = probe(ctx, e, probeTimeout); err == nil || err.Kind != KindDown {
+	if res.Address, err = probe(ctx, e, res.patience); err == nil || err.Kind != KindDown {
 		return err
 	}
 	var mortal string
@@ -179,7 +180,7 @@ func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
 	if spawnErr != nil {
 		return &Error{Kind: KindSpawn, Endpoint: e, Err: spawnErr, Hint: programHint(program, spawnErr)}
 	}
-	if res.Address, err = d.awaitReady(ctx, e); err != nil {
+	if res.Address, err = d.awaitReady(ctx, e, res.patience); err != nil {
 		return err
 	}
 	if d.lost(e.Port) {

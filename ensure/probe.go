@@ -20,9 +20,6 @@ const probeTimeout = 2 * time.Second
 // KindDown when nothing listens, else what the first address said that did not refuse.
 func probe(ctx context.Context, e Endpoint, timeout time.Duration) (netip.AddrPort, *Error) {
 	var down, absent error
-	if e.patience > 0 {
-		timeout = min(timeout, e.patience)
-	}
 	targets := e.targets()
 	for _, target := range targets {
 		err := probeOne(ctx, e, target, timeout)
@@ -55,14 +52,8 @@ func probeOne(ctx context.Context, e Endpoint, target netip.AddrPort, timeout ti
 	}
 	start := time.Now()
 	port, err := ping(ctx, target, timeout)
-	// an epmd that is being killed does this too, and is gone, or another one, a moment later
-	for wait := time.Millisecond; isCutOff(err) && wait < 50*time.Millisecond; wait *= 2 {
-		select {
-		case <-time.After(wait):
-			port, err = ping(ctx, target, timeout)
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
+	if isCutOff(err) {
+		port, err = pingAgain(ctx, target, start.Add(timeout), err)
 	}
 	switch {
 	case err != nil:
@@ -72,6 +63,24 @@ func probeOne(ctx context.Context, e Endpoint, target netip.AddrPort, timeout ti
 		err = fmt.Errorf("%w: it says that its port is %d", epmd.ErrNotEpmd, port)
 	}
 	return verdict(e, target, err, time.Since(start))
+}
+
+// pingAgain asks again after an epmd ended the connection: one that is being killed does so too, and is gone, or another one, a moment
+// later. All the tries have to end by the same deadline.
+func pingAgain(ctx context.Context, target netip.AddrPort, deadline time.Time, cut error) (port uint16, err error) {
+	err = cut
+	for wait := time.Millisecond; isCutOff(err) && wait < 50*time.Millisecond && time.Until(deadline) > wait; wait *= 2 {
+		select {
+		case <-time.After(wait):
+			port, err = ping(ctx, target, time.Until(deadline))
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = cut // that says more
+	}
+	return port, err
 }
 
 // ping returns the bare cause: the Error around it says the address.

@@ -308,15 +308,15 @@ var errUnseen = errors.New("its process could not be determined")
 // ensure makes sure of the epmd again.
 func (s *watch) ensure(ctx context.Context) bool {
 	wasAway := s.failed != "" || s.woken || s.hasEnded()
-	c := s.Config
+	var res Result
 	if s.hasEnded() || s.failed != "" || s.epmd == nil && s.addr.IsValid() || time.Since(s.started) < lookEvery {
-		c.patience = gonePatience // else it is there, and may only be slow
+		res.patience = gonePatience // else it is there, and may only be slow
 	}
 	s.woken = false
 	if s.hasEnded() || s.epmd == nil || s.epmd.Name != "epmd" { // else it is the same one
 		s.forget()
 	}
-	res, err := Epmd(ctx, c)
+	err := s.Config.run(ctx, true, &res)
 	if ctx.Err() != nil {
 		return false
 	}

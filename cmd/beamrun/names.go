@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -176,16 +175,13 @@ func row(n *orphan.Name, epmdless bool) (row [6]string) {
 
 // namesJSON writes one object, one node after the other: encoding/json alone would hold the whole of it.
 func namesJSON(w io.Writer, all []orphan.Name, ofEpmd int) error {
-	var one bytes.Buffer
-	enc := json.NewEncoder(&one)
-	enc.SetEscapeHTML(false)
 	begin := `{"nodes":[`
 	for i := range all {
-		one.Reset()
-		if err := enc.Encode(nameJSON(all[i], i >= ofEpmd)); err != nil {
+		one, err := jsonText(nameJSON(all[i], i >= ofEpmd))
+		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(w, "%s%s", begin, bytes.TrimSuffix(one.Bytes(), []byte("\n"))); err != nil {
+		if _, err := fmt.Fprintf(w, "%s%s", begin, bytes.TrimSuffix(one, []byte("\n"))); err != nil {
 			return err
 		}
 		begin = ","

@@ -147,11 +147,20 @@ func joined(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; 
 // printJSON writes one object to stdout. What is not printable is escaped, so that no terminal acts
 // on it; a parser reads the same string.
 func (a *app) printJSON(v any) error {
+	text, err := jsonText(v)
+	if err == nil {
+		_, err = a.stdout.Write(text)
+	}
+	return err
+}
+
+// jsonText is a value as JSON on one line, in which a terminal finds nothing to act on.
+func jsonText(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		return err
+		return nil, err
 	}
 	out := make([]byte, 0, b.Len())
 	for _, r := range b.String() {
@@ -165,8 +174,7 @@ func (a *app) printJSON(v any) error {
 			out = fmt.Appendf(out, `\u%04x`, r)
 		}
 	}
-	_, err := a.stdout.Write(out)
-	return err
+	return out, nil
 }
 
 // printable quotes a text from outside that could play tricks with a terminal, or with a reader: a

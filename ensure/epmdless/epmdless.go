@@ -132,6 +132,7 @@ func Nodes(ctx context.Context) (nodes []Node, strange []string, err error) {
 			strange = append(strange, f.path)
 		}
 	}
+	slices.Sort(strange)
 	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.PID-b.PID) })
 	if more {
 		err = &FolderError{fmt.Errorf("%s has more than %d entries: the rest was not looked at", dir, maxEntries)}
