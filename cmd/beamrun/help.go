@@ -109,14 +109,17 @@ without epmd (-erl_epmd_port 0). Starts epmd if there is none. A node that does
 without epmd altogether (--epmdless) has lost nothing, and is left alone.
 
     --dry-run        say which, and change nothing; "beamrun doctor" says so too
-    --cookie SOURCE  the nodes' cookie (default: the one that each node was
-                     started with, as its process shows it)
+    --cookie SOURCE  the cookie of this user's nodes (default: the one that each
+                     node was started with, as its process shows it)
 
-A line for each node. Exit 1 if one could not be repaired: its name belongs to
-another node (taken), two have the same name (twins), another cookie (cookie;
-the node's log has a line of that), it speaks TLS (tls), is another user's
-(other-user), in another network namespace (other-namespace), uses another epmd
-(other-epmd) or none (epmdless), does not answer (silent), or refuses (refused).
+A cookie is shown only to nodes of its owner. Root repairs another user's node by a
+helper that becomes that user. A line for each node; how many Erlang VMs could not be
+looked at is said. Exit 1 if a node could not be repaired: its name belongs to another
+node (taken), two have the same name (twins), another cookie (cookie; the node's log
+has a line of that), it speaks TLS (tls), is another user's (other-user), in another
+network namespace (other-namespace), uses another epmd (other-epmd) or none
+(epmdless), does not answer (silent), was not asked in time (not-asked), or refuses
+(refused).
 `,
 		"cookie": `Usage: beamrun [FLAGS] cookie [new|path|check|rotate]
 
