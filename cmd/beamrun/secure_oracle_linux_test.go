@@ -313,6 +313,8 @@ func TestSecureContainerCookie(t *testing.T) {
 			$user "$BUILT" --json repair
 			for name in linked magic parent; do $user "$BUILT" --json repair $name; done
 		done
+		install -o 54322 -m 400 /home/victim/.erlang.cookie /home/victim/given
+		for name in linked magic parent boxed; do victim "$BUILT" --cookie file:/home/victim/given --json repair $name; done
 		echo boxed by root; "$BUILT" --json repair boxed realvictim
 		lose
 		echo boxed by its user; victim "$BUILT" --json repair boxed realvictim

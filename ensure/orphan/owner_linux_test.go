@@ -1,0 +1,59 @@
+package orphan
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/beamrun/beamrun/ensure/epmdtest"
+)
+
+// The challenge of a connection whose other end is another user's by the time it is answered gets no answer, and nor does one of a user
+// without a number. (The socket changes hands here as no socket does; what the kernel says of it is what counts.)
+func TestNoAnswerToOthers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		epmdtest.Skip(t, "only root can give a socket away")
+	}
+	for uid, refused := range map[int]bool{0: false, 54321: true, 65534: true} {
+		var answers atomic.Int32
+		server := epmdtest.New(t)
+		node := fakeNode{name: "n@h", cookie: "secret0", call: func(args list) []byte {
+			server.Register("n", args[1].(int))
+			return fromRex([]any{atom("ok"), 1})
+		}}
+		l := listen(t, func(c net.Conn) {
+			raw, err := c.(*net.TCPConn).SyscallConn()
+			if err != nil {
+				t.Error(err)
+			}
+			raw.Control(func(fd uintptr) { err = syscall.Fchown(int(fd), uid, uid) })
+			if err != nil {
+				t.Error(err)
+			}
+			node.serve(&countingConn{c, &answers})
+		})
+		err := Node{Name: "n@h", Addr: l.addr}.Register(t.Context(), netip.MustParseAddrPort(server.Addr()), "secret0")
+		var e *Error
+		if refused && (!errors.As(err, &e) || e.Kind != KindUser || answers.Load() != 0) || !refused && err != nil {
+			t.Errorf("uid %d: %v, %d bytes of an answer", uid, err, answers.Load())
+		}
+	}
+}
+
+// countingConn counts what is read after the first message: of the answer to the challenge.
+type countingConn struct {
+	net.Conn
+	answers *atomic.Int32
+}
+
+func (c *countingConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 && b[0] == 'r' {
+		c.answers.Add(int32(n))
+	}
+	return n, err
+}
