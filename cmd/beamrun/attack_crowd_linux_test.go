@@ -142,3 +142,19 @@ func playManySockets(args []string) error {
 }
 
 func init() { attacks["manysockets"] = playManySockets }
+
+// playHold is "holdname NAME PORT READY": it has a name in epmd, any bytes, for that port.
+func playHold(args []string) error {
+	var port int
+	if _, err := fmt.Sscan(args[1], &port); err != nil {
+		return err
+	}
+	if err := errors.Join(holdNames("127.0.0.1:4369", args[:1], port, hour), os.WriteFile(args[2], nil, 0o644)); err != nil {
+		return err
+	}
+	for {
+		time.Sleep(hour)
+	}
+}
+
+func init() { attacks["holdname"] = playHold }

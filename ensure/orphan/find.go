@@ -80,7 +80,7 @@ func (s *search) find(ctx context.Context) (nodes []Node, unseen int) {
 	nodes = slices.DeleteFunc(nodes, func(n Node) bool { return n.Name == "" })
 	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.PID-b.PID) })
 	s.judge(ctx, nodes)
-	nodes = slices.DeleteFunc(nodes, func(n Node) bool { return n.Problem == nil && !s.down && s.ports[n.Short()] == n.Addr.Port() }) // by now
+	nodes = slices.DeleteFunc(nodes, func(n Node) bool { return n.Problem == nil && s.has(n) }) // by now
 	return nodes, unseen
 }
 
@@ -90,9 +90,9 @@ func (s *search) askNames(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.ports, s.named = make(map[string]uint16, len(registered)), map[uint16]bool{}
+	s.ports, s.named = make(map[string][]uint16, len(registered)), map[uint16]bool{}
 	for _, n := range registered {
-		s.ports[n.Name], s.named[n.Port] = n.Port, true
+		s.ports[n.Name], s.named[n.Port] = append(s.ports[n.Name], n.Port), true
 	}
 	return nil
 }
@@ -120,9 +120,9 @@ func (n Node) Apart() bool {
 // search is what one Find knows.
 type search struct {
 	epmd  netip.AddrPort
-	down  bool              // there is no epmd
-	ports map[string]uint16 // of the names that epmd has
-	named map[uint16]bool   // all of these ports
+	down  bool                // there is no epmd
+	ports map[string][]uint16 // of the names in epmd's list, which holds a name twice where somebody's looks like two entries
+	named map[uint16]bool     // all of these ports
 
 	backlog int // that of a node's socket here
 }
@@ -142,7 +142,7 @@ func (s *search) look(ctx context.Context, vm owner.Program) Node {
 			"%v runs in another network namespace, where this epmd is not", vm.Process)
 	case vm.Unmapped && vm.UID != os.Geteuid():
 		return apart(KindNamespace, "repair it there, in its container", "%v runs in another user namespace, whose users have other numbers", vm.Process)
-	case vm.Closed && s.ports[n.Short()] != 0:
+	case vm.Closed && len(s.ports[n.Short()]) > 0:
 		return Node{} // by all that can be seen
 	case vm.Closed:
 		return apart(KindUser, "as that user or as root: "+n.repair(shell.New("sudo", "beamrun")),
@@ -167,7 +167,7 @@ func (s *search) look(ctx context.Context, vm owner.Program) Node {
 	if n.Name == "" && slices.ContainsFunc(vm.Sockets, func(l owner.Socket) bool { return s.named[l.Addr.Port()] }) {
 		return Node{}
 	}
-	if port, has := s.ports[n.Short()]; has && at(port) >= 0 {
+	if slices.ContainsFunc(s.ports[n.Short()], func(port uint16) bool { return at(port) >= 0 }) {
 		return Node{}
 	}
 	if port := PeersPort(vm.Args); port != 0 && at(port) >= 0 {
@@ -214,7 +214,7 @@ func (s *search) ask(ctx context.Context, n Node) Node {
 		if err == nil {
 			n.Name, n.Hidden = p.name, p.hidden
 			p.close()
-			if s.ports[n.Short()] == n.Addr.Port() { // by a name that it took later
+			if s.has(n) { // by a name that it took later
 				return Node{}
 			}
 			return n
@@ -258,13 +258,21 @@ func (s *search) judge(ctx context.Context, found []Node) {
 				continue
 			}
 			bearers[n.Short()] = append(bearers[n.Short()], n)
-			if port, ok := s.ports[n.Short()]; ok && port != n.Addr.Port() {
-				elsewhere[port] = true
-				stale = stale || !open[port]
+			if ports := s.ports[n.Short()]; len(ports) > 0 && !s.has(*n) {
+				stale = stale || !open[ports[0]]
 			}
 		}
 		if stale && wait <= takenFor/2 && s.askAgain(ctx, wait) {
 			continue
+		}
+		for i := range found {
+			n := &found[i]
+			if ports := s.ports[n.Short()]; n.Problem == nil && len(ports) > 0 && !s.has(*n) {
+				s.ports[n.Short()] = s.lookUp(ctx, n.Short(), ports)
+				for _, port := range s.ports[n.Short()] {
+					elsewhere[port] = true
+				}
+			}
 		}
 		has := holders(ctx, elsewhere) // of all at once: each look at the host takes time
 		for i := range found {
@@ -272,14 +280,29 @@ func (s *search) judge(ctx context.Context, found []Node) {
 			if n.Problem != nil {
 				continue
 			}
-			if port, ok := s.ports[n.Short()]; ok && port != n.Addr.Port() {
-				n.Problem = n.taken(port, open[port], has)
+			if ports := s.ports[n.Short()]; len(ports) > 0 && !s.has(*n) {
+				n.Problem = n.taken(ports[0], open[ports[0]], has)
 			} else {
 				n.Problem = n.twinOf(bearers[n.Short()])
 			}
 		}
 		return
 	}
+}
+
+// has reports whether epmd has the node's name for its port.
+func (s *search) has(n Node) bool { return slices.Contains(s.ports[n.Short()], n.Addr.Port()) }
+
+// lookUp returns the port that epmd really has for a name of its list, or none: whoever registers a name with a line end in it can have that
+// list say anything.
+func (s *search) lookUp(ctx context.Context, name string, listed []uint16) []uint16 {
+	switch info, err := epmd.Lookup(ctx, s.epmd.String(), name); {
+	case err == nil:
+		return []uint16{info.Port}
+	case errors.Is(err, epmd.ErrNotRegistered):
+		return nil
+	}
+	return listed
 }
 
 // holders returns who listens on the ports, as far as that is found within 250 ms.
