@@ -54,3 +54,25 @@ func TestSecureTwinsOfMany(t *testing.T) {
 		"$ATTACK" measure 0 54322 -- "repair --dry-run" doctor`)
 	withinBudget(t, "2,000 nodes of one name", out, 4)
 }
+
+// Silent nodes of many users keep root's own node, which has lost its name, from nothing.
+func TestSecureManyUsersSilent(t *testing.T) {
+	out := neighbours(t, withCrowds+`
+		ulimit -n 20000
+		"$BUILT" ensure >/dev/null
+		real root realroot 9100
+		for uid in {60001..60030}; do
+			as $uid "$ATTACK" crowd quiet 20 silent /run/vm/beam.smp /tmp/ready.$uid &
+		done
+		for uid in {60001..60030}; do ready $uid; done
+		for i in 1 2 3 4 5 6; do echo root; "$BUILT" --timeout 2s --json repair realroot; lose; "$BUILT" ensure >/dev/null; done`)
+	all := attemptsIn(t, out, "root")
+	for _, a := range all {
+		if a.Error != nil {
+			t.Errorf("%s is %s: %s: %s", a.Name, a.State, a.Error.Kind, a.Error.Message)
+		}
+	}
+	if len(all) != 6 {
+		t.Errorf("%d of 6 times: %s", len(all), out)
+	}
+}
