@@ -33,6 +33,9 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 	if c.Cookie, err = a.launchCookie(args); err != nil {
 		return 0, err
 	}
+	if a.stays() && os.Getenv(cookie.SecretVar) != "" {
+		hideEnvironment() // the kernel shows the one that this process began with
+	}
 	os.Unsetenv(cookie.SecretVar) // what is started from here on has no need of it
 	if a.epmdless {
 		c.Endpoint, err = a.withoutEpmd()

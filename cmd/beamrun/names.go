@@ -33,11 +33,11 @@ func (a *app) names(ctx context.Context, args []string) error {
 	}
 	var all, without []orphan.Name
 	var err, folderErr error
+	var addr netip.AddrPort
 	var files sync.WaitGroup
 	files.Go(func() { without, folderErr = a.namesByFile(ctx) }) // meanwhile
 	where := "epmdless"
 	if !a.epmdless {
-		var addr netip.AddrPort
 		all, addr, err = a.askNames(ctx)
 		where = "epmd: " + addr.String()
 	}
@@ -65,7 +65,16 @@ func (a *app) names(ctx context.Context, args []string) error {
 		return err
 	case i < 0:
 		return fmt.Errorf("node %s: %s: %w", printable(name), where, epmd.ErrNotRegistered)
-	case a.json:
+	case slices.ContainsFunc(all[i+1:max(i+1, ofEpmd)], func(n orphan.Name) bool { return n.Name == name }):
+		// only one of them is so: another name holds a line end, and looks like two entries
+		info, err := epmd.Lookup(ctx, addr.String(), name)
+		if err != nil {
+			return fmt.Errorf("node %s: %w", printable(name), err)
+		}
+		i = max(i, slices.IndexFunc(all, func(n orphan.Name) bool { return n.Name == name && n.Port == info.Port }))
+		all[i].Port = info.Port
+	}
+	if a.json {
 		orphan.Holders(ctx, all[i:i+1])
 		return a.printJSON(nameJSON(all[i], i >= ofEpmd))
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/beamrun/beamrun/internal/safepath"
 	"github.com/beamrun/beamrun/internal/shell"
 )
 
@@ -93,13 +94,32 @@ func resolve(ctx context.Context, name string) (netip.Addr, error) {
 	}
 	addrs, err := net.DefaultResolver.LookupHost(ctx, name)
 	if err != nil {
-		out, gerr := exec.CommandContext(ctx, "getent", "ahosts", name).Output()
-		if addrs = strings.Fields(string(out)); gerr != nil || len(addrs) == 0 {
+		if addrs = getent(ctx, name); len(addrs) == 0 {
 			return netip.Addr{}, fmt.Errorf("%s has no address: %w", name, err)
 		}
 	}
 	addr, err := netip.ParseAddr(addrs[0])
 	return addr.Unmap(), err
+}
+
+// getent returns what getent(1) says of a name. As root it is one that root alone can change, with no variable by which another user could
+// have it load code.
+func getent(ctx context.Context, name string) []string {
+	path, err := safepath.LookPath("getent", os.Geteuid())
+	if err != nil {
+		return nil
+	}
+	cmd := exec.CommandContext(ctx, path, "ahosts", name)
+	cmd.Dir = "/"
+	if os.Geteuid() == 0 {
+		cmd.Env = []string{"PATH=" + safepath.SystemPath}
+	}
+	cmd.WaitDelay = time.Second
+	out, err := cmd.Output()
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(out))
 }
 
 // longName is the name with a domain that /etc/hosts has for the host, or resolv.conf(5) makes, as for Erlang.

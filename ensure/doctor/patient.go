@@ -26,8 +26,10 @@ type patient struct {
 	result  ensure.Result
 	err     *ensure.Error // why no epmd answers
 	names   []epmd.Node
+	ofPort  map[uint16]int           // how many names have a port
 	unnamed error                    // why the names could not be read
 	sockets []owner.Socket           // all that listen
+	open    map[uint16]bool          // their ports
 	on      map[uint16]owner.Process // who has the ports of epmd and of the names
 	vms     []owner.Program
 	epmds   []owner.Program // of this network namespace
@@ -36,17 +38,18 @@ type patient struct {
 }
 
 func admit(ctx context.Context, c ensure.Config) *patient {
-	p := &patient{config: c}
+	p := &patient{config: c, ofPort: map[uint16]int{}}
 	var err error
 	p.result, err = ensure.Probe(ctx, c)
 	errors.As(err, &p.err)
 	if err == nil {
 		p.names, p.unnamed = epmd.Names(ctx, p.result.Address.String())
 	}
-	p.sockets = owner.Listening(0)
+	p.sockets, p.open = owner.Listening(0), owner.Ports()
 	wanted := map[uint16]bool{uint16(p.port()): true}
 	for _, n := range p.names {
 		wanted[n.Port] = true
+		p.ofPort[n.Port]++
 	}
 	var of []owner.Socket
 	for _, s := range p.sockets {
@@ -97,14 +100,7 @@ func (p *patient) isOfHere() bool {
 }
 
 // listens reports whether something listens on the port.
-func (p *patient) listens(port uint16) bool {
-	for _, s := range p.sockets {
-		if s.Addr.Port() == port {
-			return true
-		}
-	}
-	return false
-}
+func (p *patient) listens(port uint16) bool { return p.open[port] }
 
 // owner is the process that has epmd's port.
 func (p *patient) owner() (owner.Process, bool) {

@@ -137,13 +137,14 @@ func TestNamesUnseen(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	p.sockets = []owner.Socket{{Addr: netip.MustParseAddrPort("127.0.0.1:1")}, {Addr: p.result.Address}}
+	p.open = map[uint16]bool{1: true}
 	p.on = nil // another user's process
 	if c := p.registered(t.Context()); c.Status != OK || !strings.Contains(c.Evidence, "; "+processUnseen+": alice") {
 		t.Errorf("%+v", c)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	p.sockets = p.sockets[1:]
+	p.sockets, p.open = p.sockets[1:], nil
 	if c := p.registered(ctx); c.Status != Warn || !strings.Contains(c.Evidence, "; "+notInTime+": alice") {
 		t.Errorf("%+v", c)
 	}

@@ -80,7 +80,7 @@ func (s *search) find(ctx context.Context) (nodes []Node, unseen int) {
 	nodes = slices.DeleteFunc(nodes, func(n Node) bool { return n.Name == "" })
 	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.PID-b.PID) })
 	s.judge(ctx, nodes)
-	nodes = slices.DeleteFunc(nodes, func(n Node) bool { return n.Problem == nil && !s.down && s.ports[n.Short()] == n.Addr.Port() }) // by now
+	nodes = slices.DeleteFunc(nodes, func(n Node) bool { return n.Problem == nil && s.has(n) }) // by now
 	return nodes, unseen
 }
 
@@ -90,9 +90,9 @@ func (s *search) askNames(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.ports = make(map[string]uint16, len(registered))
+	s.ports, s.named = make(map[string][]uint16, len(registered)), map[uint16]bool{}
 	for _, n := range registered {
-		s.ports[n.Name] = n.Port
+		s.ports[n.Name], s.named[n.Port] = append(s.ports[n.Name], n.Port), true
 	}
 	return nil
 }
@@ -120,8 +120,9 @@ func (n Node) Apart() bool {
 // search is what one Find knows.
 type search struct {
 	epmd  netip.AddrPort
-	down  bool              // there is no epmd
-	ports map[string]uint16 // of the names that epmd has
+	down  bool                // there is no epmd
+	ports map[string][]uint16 // of the names in epmd's list, which holds a name twice where somebody's looks like two entries
+	named map[uint16]bool     // all of these ports
 
 	backlog int // that of a node's socket here
 }
@@ -141,7 +142,7 @@ func (s *search) look(ctx context.Context, vm owner.Program) Node {
 			"%v runs in another network namespace, where this epmd is not", vm.Process)
 	case vm.Unmapped && vm.UID != os.Geteuid():
 		return apart(KindNamespace, "repair it there, in its container", "%v runs in another user namespace, whose users have other numbers", vm.Process)
-	case vm.Closed && s.ports[n.Short()] != 0:
+	case vm.Closed && len(s.ports[n.Short()]) > 0:
 		return Node{} // by all that can be seen
 	case vm.Closed:
 		return apart(KindUser, "as that user or as root: "+n.repair(shell.New("sudo", "beamrun")),
@@ -163,10 +164,11 @@ func (s *search) look(ctx context.Context, vm owner.Program) Node {
 	at := func(port uint16) int {
 		return slices.IndexFunc(vm.Sockets, func(l owner.Socket) bool { return l.Addr.Port() == port })
 	}
-	for name, port := range s.ports {
-		if (n.Name == "" || name == n.Short()) && at(port) >= 0 {
-			return Node{}
-		}
+	if n.Name == "" && slices.ContainsFunc(vm.Sockets, func(l owner.Socket) bool { return s.named[l.Addr.Port()] }) {
+		return Node{}
+	}
+	if slices.ContainsFunc(s.ports[n.Short()], func(port uint16) bool { return at(port) >= 0 }) {
+		return Node{}
 	}
 	if port := PeersPort(vm.Args); port != 0 && at(port) >= 0 {
 		if n.Name == "" {
@@ -212,7 +214,7 @@ func (s *search) ask(ctx context.Context, n Node) Node {
 		if err == nil {
 			n.Name, n.Hidden = p.name, p.hidden
 			p.close()
-			if s.ports[n.Short()] == n.Addr.Port() { // by a name that it took later
+			if s.has(n) { // by a name that it took later
 				return Node{}
 			}
 			return n
@@ -246,51 +248,98 @@ const takenFor = 300 * time.Millisecond
 // judge finds what stands against the nodes' names.
 func (s *search) judge(ctx context.Context, found []Node) {
 	for wait := 10 * time.Millisecond; ; wait *= 2 {
+		open := owner.Ports()
 		stale := false
-		bearers := map[string][]Node{}
-		for _, n := range found {
-			if n.Problem == nil {
-				bearers[n.Short()] = append(bearers[n.Short()], n)
-			}
-		}
-		problems := make([]*Error, len(found))
-		for i, n := range found {
+		bearers := map[string][]*Node{}
+		elsewhere := map[uint16]bool{} // ports that epmd has for the names of these nodes
+		for i := range found {
+			n := &found[i]
 			if n.Problem != nil {
 				continue
 			}
-			if port, ok := s.ports[n.Short()]; ok && port != n.Addr.Port() {
-				problems[i] = n.taken(port)
-				stale = stale || len(owner.Listening(int(port))) == 0
+			bearers[n.Short()] = append(bearers[n.Short()], n)
+			if ports := s.ports[n.Short()]; len(ports) > 0 && !s.has(*n) {
+				stale = stale || !open[ports[0]]
+			}
+		}
+		if stale && wait <= takenFor/2 && s.askAgain(ctx, wait) {
+			continue
+		}
+		for i := range found {
+			n := &found[i]
+			if ports := s.ports[n.Short()]; n.Problem == nil && len(ports) > 0 && !s.has(*n) {
+				s.ports[n.Short()] = s.lookUp(ctx, n.Short(), ports)
+				for _, port := range s.ports[n.Short()] {
+					elsewhere[port] = true
+				}
+			}
+		}
+		has := holders(ctx, elsewhere) // of all at once: each look at the host takes time
+		for i := range found {
+			n := &found[i]
+			if n.Problem != nil {
+				continue
+			}
+			if ports := s.ports[n.Short()]; len(ports) > 0 && !s.has(*n) {
+				n.Problem = n.taken(ports[0], open[ports[0]], has)
 			} else {
-				problems[i] = n.twinOf(bearers[n.Short()])
+				n.Problem = n.twinOf(bearers[n.Short()])
 			}
 		}
-		if !stale || wait > takenFor/2 || !s.askAgain(ctx, wait) {
-			for i, p := range problems {
-				found[i].Problem = cmp.Or(found[i].Problem, p)
-			}
-			return
-		}
+		return
 	}
+}
+
+// has reports whether epmd has the node's name for its port.
+func (s *search) has(n Node) bool { return slices.Contains(s.ports[n.Short()], n.Addr.Port()) }
+
+// lookUp returns the port that epmd really has for a name of its list, or none: whoever registers a name with a line end in it can have that
+// list say anything.
+func (s *search) lookUp(ctx context.Context, name string, listed []uint16) []uint16 {
+	switch info, err := epmd.Lookup(ctx, s.epmd.String(), name); {
+	case err == nil:
+		return []uint16{info.Port}
+	case errors.Is(err, epmd.ErrNotRegistered):
+		return nil
+	}
+	return listed
+}
+
+// holders returns who listens on the ports, as far as that is found within 250 ms.
+func holders(ctx context.Context, ports map[uint16]bool) map[uint16]owner.Process {
+	if len(ports) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 250*time.Millisecond)
+	defer cancel()
+	return owner.OfSockets(ctx, slices.DeleteFunc(owner.Listening(0), func(s owner.Socket) bool { return !ports[s.Addr.Port()] }))
 }
 
 // twinOf returns the problem of a node that is one of several with its name. Any user can have a process that bears the name of another user's
 // node: this user's own is not kept from its name by that.
-func (n Node) twinOf(bearers []Node) *Error {
-	var all []string
+func (n *Node) twinOf(bearers []*Node) *Error {
+	const most = 5 // in a message
+	var some []string
+	count := 0
 	for _, b := range bearers {
-		if b.UID == n.UID || !n.isOurs() {
-			all = append(all, fmt.Sprintf("pid %d, port %d", b.PID, b.Addr.Port()))
+		if b.UID != n.UID && n.isOurs() {
+			continue
+		}
+		if count++; count <= most {
+			some = append(some, fmt.Sprintf("pid %d, port %d", b.PID, b.Addr.Port()))
 		}
 	}
-	if len(all) < 2 {
+	if count < 2 {
 		return nil
 	}
+	if count > most {
+		some = append(some, fmt.Sprintf("%d more", count-most))
+	}
 	hint := "end all but one of them"
-	if slices.ContainsFunc(bearers, func(b Node) bool { return b.UID != n.UID }) {
+	if slices.ContainsFunc(bearers, func(b *Node) bool { return b.UID != n.UID }) {
 		hint = "they belong to several users; each can run: beamrun repair"
 	}
-	return n.problem(KindTwins, hint, "%d nodes of this host have the name %s: %s", len(all), n.Short(), strings.Join(all, "; "))
+	return n.problem(KindTwins, hint, "%d nodes of this host have the name %s: %s", count, n.Short(), strings.Join(some, "; "))
 }
 
 // askAgain asks for the names after a while, and reports whether that was possible.
@@ -303,15 +352,14 @@ func (s *search) askAgain(ctx context.Context, wait time.Duration) bool {
 	return s.askNames(ctx) == nil
 }
 
-// taken is the problem of a node whose name epmd has at another port.
-func (n Node) taken(port uint16) *Error {
-	sockets := owner.Listening(int(port))
-	if len(sockets) == 0 {
+// taken is the problem of a node whose name epmd has at another port, on which somebody listens or not. Has is who has such ports.
+func (n Node) taken(port uint16, open bool, has map[uint16]owner.Process) *Error {
+	if !open {
 		return n.problem(KindTaken, "see who holds it, by a connection to epmd, and end that: beamrun doctor",
 			"epmd has the name %s for port %d, where nobody listens", n.Short(), port)
 	}
 	who := "somebody"
-	if p, ok := owner.OfPort(int(port)); ok {
+	if p, ok := has[port]; ok {
 		who = p.String()
 	}
 	return n.problem(KindTaken, fmt.Sprintf("end one of them; this one is pid %d", n.PID),

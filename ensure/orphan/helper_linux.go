@@ -51,8 +51,30 @@ func (n Node) registerByHelper(ctx context.Context, addr netip.AddrPort, helper 
 }
 
 // talk starts a helper, tells it what to do, and returns what it says. It has no descriptor but its pipes, an empty environment, and can
-// gain no rights by what it may start; it ends with this process.
-func talk(ctx context.Context, helper []string, text []byte) (said reply, err error) {
+// gain no rights by what it may start; it ends with this process. The context's end is not the helper's: one that waits for a file system
+// of its user's (FUSE) can't even be killed.
+func talk(ctx context.Context, helper []string, text []byte) (reply, error) {
+	type result struct {
+		said reply
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		// The thread is never unlocked, so it ends with this goroutine: what is set here is inherited by the helper, and by nothing else.
+		// It has to last as long as the helper, which Pdeathsig would else end.
+		runtime.LockOSThread()
+		said, err := talkHere(ctx, helper, text)
+		done <- result{said, err}
+	}()
+	select {
+	case r := <-done:
+		return r.said, r.err
+	case <-ctx.Done():
+		return reply{}, ctx.Err()
+	}
+}
+
+func talkHere(ctx context.Context, helper []string, text []byte) (said reply, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, helper[0], helper[1:]...)
@@ -64,23 +86,15 @@ func talk(ctx context.Context, helper []string, text []byte) (said reply, err er
 	if err != nil {
 		return said, err
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		// The thread is never unlocked, so it ends with this goroutine: what is set here is inherited by the helper, and by nothing else.
-		// It has to last as long as the helper, which Pdeathsig would else end.
-		runtime.LockOSThread()
-		if err = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-			return
-		}
-		if err = cmd.Start(); err != nil {
-			return
-		}
-		err = readJSON(out, &said)
-		cancel() // it has said what it had to say, or too much
-		cmd.Wait()
-	}()
-	<-done
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return said, err
+	}
+	if err := cmd.Start(); err != nil {
+		return said, err
+	}
+	err = readJSON(out, &said)
+	cancel() // it has said what it had to say, or too much
+	cmd.Wait()
 	return said, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/internal/owner"
 )
 
 // Register has a node of this user's register itself with the epmd at addr, and returns when that epmd has its name. That the node is
@@ -112,7 +113,7 @@ func (n Node) registered(ctx context.Context, addr netip.AddrPort) *Error {
 	case err != nil:
 		return n.problem(KindRefused, "", "%w", err)
 	case info.Port != n.Addr.Port():
-		return n.taken(info.Port)
+		return n.taken(info.Port, owner.Ports()[info.Port], holders(ctx, map[uint16]bool{info.Port: true}))
 	}
 	return nil
 }

@@ -14,14 +14,14 @@ import (
 func TestTakenForAMoment(t *testing.T) {
 	server := epmdtest.New(t)
 	addr := netip.MustParseAddrPort(server.Addr())
-	s := search{epmd: addr, ports: map[string]uint16{"n": 1}}
+	s := search{epmd: addr, ports: map[string][]uint16{"n": {1}}}
 	found := []Node{{Name: "n@h", Addr: netip.MustParseAddrPort("127.0.0.1:2")}}
 	begin := time.Now()
 	if s.judge(t.Context(), found); found[0].Problem != nil { // epmd does not have the name any more
 		t.Errorf("after %v: %v", time.Since(begin), found[0].Problem)
 	}
 	server.Register("n", 1)
-	s.ports, found[0].Problem = map[string]uint16{"n": 1}, nil
+	s.ports, found[0].Problem = map[string][]uint16{"n": {1}}, nil
 	begin = time.Now()
 	if s.judge(t.Context(), found); found[0].Problem == nil || found[0].Problem.Kind != KindTaken || time.Since(begin) > time.Second {
 		t.Errorf("held, after %v: %v", time.Since(begin), found[0].Problem)

@@ -15,8 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxSockets is how many sockets of one user are kept at most. One user can listen on very many addresses; nodes listen on one.
-const maxSockets = 1 << 14
+// maxSockets is how many sockets of one user are kept at most: one user can listen on very many addresses, and nodes listen on one.
+// maxOfOthers is how many of all other users together. Where there are more, those lose who have most of them.
+const (
+	maxSockets  = 1 << 14
+	maxOfOthers = 1 << 16
+)
 
 func listening(port int) []Socket {
 	sockets, err := diagnosed(query{states: stateListen, source: port})
@@ -53,14 +57,45 @@ const (
 	stateListen      = 1 << 10 // TCP_LISTEN
 )
 
-func diagnosed(q query) (sockets []Socket, _ error) {
-	of := map[int]int{}
-	err := diagnose(q, func(m message) {
-		if of[m.uid()]++; of[m.uid()] <= maxSockets {
-			sockets = append(sockets, Socket{netip.AddrPortFrom(m.addr(), m.port()), m.uid(), m.backlog(), m.inode()})
-		}
+func diagnosed(q query) ([]Socket, error) {
+	return bounded(func(each func(Socket)) error {
+		return diagnose(q, func(m message) {
+			each(Socket{netip.AddrPortFrom(m.addr(), m.port()), m.uid(), m.backlog(), m.inode()})
+		})
 	})
-	return sockets, err
+}
+
+// bounded returns as many of the sockets as are kept. It walks over them again where that leaves some out, to have as many of each user.
+func bounded(walk func(each func(Socket)) error) (sockets []Socket, err error) {
+	me, most := os.Geteuid(), maxSockets
+	for {
+		of, others := map[int]int{}, 0
+		sockets = sockets[:0]
+		err := walk(func(s Socket) {
+			of[s.UID]++
+			switch {
+			case of[s.UID] > most && (s.UID != me || of[me] > maxSockets):
+				return
+			case s.UID != me:
+				if others++; others > maxOfOthers {
+					return
+				}
+			}
+			sockets = append(sockets, s)
+		})
+		if err != nil || others <= maxOfOthers || most == 1 {
+			return sockets, err
+		}
+		for sum := others; sum > maxOfOthers && most > 1; {
+			most /= 2
+			sum = 0
+			for uid, n := range of {
+				if uid != me {
+					sum += min(n, most)
+				}
+			}
+		}
+	}
 }
 
 // message is a struct inet_diag_msg.
@@ -159,31 +194,31 @@ func dump(fd int, family byte, q query, buf []byte, each func(message)) error {
 }
 
 // tabled looks the port up in the kernel's tables, proc_pid_net(5).
-func tabled(port int) (sockets []Socket) {
-	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
-		file, err := os.Open(table)
-		if err != nil { // no tcp6 without IPv6
-			continue
-		}
-		of := map[int]int{}
-		for lines := bufio.NewScanner(io.LimitReader(file, maxTable)); lines.Scan(); {
-			// sl local_address rem_address st … uid timeout inode; an address is HEX:PORT, state 0A is LISTEN
-			f := strings.Fields(lines.Text())
-			if len(f) <= 9 || f[3] != "0A" {
+func tabled(port int) []Socket {
+	sockets, _ := bounded(func(each func(Socket)) error {
+		for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
+			file, err := os.Open(table)
+			if err != nil { // no tcp6 without IPv6
 				continue
 			}
-			addr, ok := parseHex(f[1])
-			if !ok || port != 0 && int(addr.Port()) != port {
-				continue
+			for lines := bufio.NewScanner(io.LimitReader(file, maxTable)); lines.Scan(); {
+				// sl local_address rem_address st … uid timeout inode; an address is HEX:PORT, state 0A is LISTEN
+				f := strings.Fields(lines.Text())
+				if len(f) <= 9 || f[3] != "0A" {
+					continue
+				}
+				addr, ok := parseHex(f[1])
+				if !ok || port != 0 && int(addr.Port()) != port {
+					continue
+				}
+				uid, _ := strconv.Atoi(f[7])
+				inode, _ := strconv.ParseUint(f[9], 10, 32)
+				each(Socket{addr, uid, UnknownBacklog, uint32(inode)})
 			}
-			uid, _ := strconv.Atoi(f[7])
-			inode, _ := strconv.ParseUint(f[9], 10, 32)
-			if of[uid]++; of[uid] <= maxSockets {
-				sockets = append(sockets, Socket{addr, uid, UnknownBacklog, uint32(inode)})
-			}
+			file.Close()
 		}
-		file.Close()
-	}
+		return nil
+	})
 	return sockets
 }
 

@@ -128,6 +128,10 @@ func withSockets(ctx context.Context, found []Program, budgets *budgets) {
 		if q.Closed || q.Elsewhere {
 			continue
 		}
+		if ctx.Err() != nil {
+			q.Closed = true
+			continue
+		}
 		if sockets == nil {
 			sockets = byInode(listening(0))
 		}

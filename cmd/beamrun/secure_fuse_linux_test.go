@@ -1,0 +1,37 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// A helper that can't even be killed, for it waits for a file system of the node's user, keeps root's repair no longer than its time, nor the
+// repair of another node.
+func TestSecureHelperInDeadFileSystem(t *testing.T) {
+	t.Parallel()
+	out := neighbours(t, withFakes+withTimes+`
+		mkdir /run/dead; chown 54321 /run/dead
+		"$ATTACK" deadfuse /run/dead /tmp/ready.fuse & ready fuse
+		real victim realvictim 9101
+		fake dead1 -holder /home/mallory/beam.smp -home /run/dead
+		fake dead2 -holder /home/mallory/beam.smp -home /run/dead/more
+		timed all timeout -k 1 20 "$BUILT" --timeout 3s --json repair dead1 dead2 realvictim
+		digests`)
+	noDigest(t, out)
+	if took := timesIn(out, "all"); len(took) != 1 || took[0] > 3*time.Second+timeLeeway {
+		t.Errorf("it took %v", took)
+	}
+	repaired := 0
+	for _, a := range attemptsIn(t, out, "all") {
+		if a.State != "lost" && strings.HasPrefix(a.Name, "realvictim") {
+			repaired++
+		}
+	}
+	if repaired != 1 {
+		t.Errorf("the victim's node was not repaired")
+	}
+	if t.Failed() {
+		t.Log(out)
+	}
+}
