@@ -76,7 +76,7 @@ func (a *app) launchCookie(args []string) (string, error) {
 	if a.source == cookie.User {
 		return "", err
 	}
-	if err != nil && !a.quiet {
+	if err != nil {
 		// A node with a name won't boot now, but the program may need none, or have one that we don't see (a release's
 		// vm.args).
 		a.say("warning: %v", err)
