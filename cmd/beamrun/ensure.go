@@ -25,6 +25,7 @@ func (a *app) tell(res *ensure.Result, err error) error {
 		a.sayWarnings(res.Warnings)
 	}
 	if err != nil {
+		a.untold = res.Warnings
 		return err
 	}
 	if a.json {

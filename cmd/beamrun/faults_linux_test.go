@@ -118,8 +118,18 @@ var faults = []faultRow{
 		h.program("echo 'no luck today' >&2; exit 1")
 		return h.ensure()
 	}},
-	{"10", "epmd ends with 0 and says nothing", func(h *faultHost) outcome {
+	{"10a", "epmd ends with 0 and says nothing", func(h *faultHost) outcome {
 		h.program("exit 0")
+		return h.ensure()
+	}},
+	{"10b", "so it does once, as one that lost the port to another user's, which has ended since", func(h *faultHost) outcome {
+		epmdtest.Need(h, "epmd")
+		lost := filepath.Join(h.home, "epmd-lost")
+		h.program(`mkdir "` + lost + `" 2>/dev/null && exit 0; exec epmd "$@"`)
+		return h.ensure()
+	}},
+	{"10c", "epmd ends with 1 and says nothing, as /bin/false", func(h *faultHost) outcome {
+		h.program("exit 1")
 		return h.ensure()
 	}},
 	{"11", "epmd never listens", func(h *faultHost) outcome {
@@ -184,6 +194,14 @@ var faults = []faultRow{
 		return h.badLockFolder(func(path string) error { return errors.Join(os.Mkdir(path, 0o777), os.Chmod(path, 0o777)) })
 	}},
 	{"18f", "it is so in every place, and the temp folder is read-only", func(h *faultHost) outcome {
+		o := h.badLockFolder(func(path string) error {
+			return errors.Join(os.Mkdir(path, 0o777), os.Chmod(path, 0o777), os.Chmod(h.home, 0o500))
+		})
+		h.must(os.Chmod(h.home, 0o700))
+		return o
+	}},
+	{"18j", "the same, and epmd ends with 1 and a message, which nothing keeps", func(h *faultHost) outcome {
+		h.program("echo 'no luck today' >&2; exit 1")
 		o := h.badLockFolder(func(path string) error {
 			return errors.Join(os.Mkdir(path, 0o777), os.Chmod(path, 0o777), os.Chmod(h.home, 0o500))
 		})

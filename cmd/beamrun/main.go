@@ -22,6 +22,7 @@ import (
 type app struct {
 	options
 	stdout, stderr io.Writer
+	untold         []string // warnings that go with the error of --json
 }
 
 func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }

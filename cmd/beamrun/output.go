@@ -71,6 +71,12 @@ type report struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
+// failure is what --json prints of one.
+type failure struct {
+	Error    report   `json:"error"`
+	Warnings []string `json:"warnings,omitempty"` // of what was tried before
+}
+
 // describe puts an error into words and an exit code.
 func describe(err error) (report, int) {
 	var (
@@ -118,7 +124,7 @@ func (a *app) fail(err error) int {
 	}
 	r, code := describe(err)
 	if a.json {
-		a.printJSON(map[string]report{"error": r})
+		a.printJSON(failure{r, a.untold})
 		return code
 	}
 	a.sayReport(r)
