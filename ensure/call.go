@@ -34,10 +34,7 @@ func (c *call) Err() error {
 }
 
 func (c *call) tell() {
-	c.told.Do(func() {
-		end, _ := c.Deadline()
-		c.config.Waiting(*c.endpoint, end.Sub(c.begin))
-	})
+	c.told.Do(func() { c.config.Waiting(*c.endpoint) })
 }
 
 // tellInTime calls tell at its time with a timer, until stop is called.

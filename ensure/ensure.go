@@ -68,9 +68,9 @@ type Config struct {
 	// Timeout bounds the whole call; an earlier deadline of the context wins. 0: [DefaultTimeout].
 	Timeout time.Duration
 
-	// Waiting is called once when a call of [Epmd] or [Probe] has taken a second and goes on, with the endpoint and with the time
-	// that the call may take in all. It may be called in another goroutine. Nil: nothing is called.
-	Waiting func(e Endpoint, timeout time.Duration)
+	// Waiting is called once when a call of [Epmd] or [Probe] has taken a second and goes on. It may be called in another
+	// goroutine. Nil: nothing is called.
+	Waiting func(Endpoint)
 }
 
 // Result says what was found or done.

@@ -64,6 +64,14 @@ type printedError struct{ code int }
 
 func (e *printedError) Error() string { return fmt.Sprintf("exit status %d", e.code) }
 
+// reportedError is a failure of a beamrun below us, as that describes it.
+type reportedError struct {
+	report
+	code int
+}
+
+func (e *reportedError) Error() string { return e.Message }
+
 // report is an error as it is shown.
 type report struct {
 	Kind    string `json:"kind"`
@@ -81,6 +89,7 @@ type failure struct {
 func describe(err error) (report, int) {
 	var (
 		usage   *usageError
+		below   *reportedError
 		program *programError
 		ensured *ensure.Error
 		file    *cookie.FileError
@@ -89,6 +98,8 @@ func describe(err error) (report, int) {
 		folder  *epmdless.FolderError
 	)
 	switch {
+	case errors.As(err, &below):
+		return below.report, below.code
 	case errors.As(err, &usage):
 		return report{"usage", usage.message, usage.hint}, exitUsage
 	case errors.As(err, &folder):
@@ -127,6 +138,7 @@ func (a *app) fail(err error) int {
 		a.printJSON(failure{r, a.untold})
 		return code
 	}
+	a.sayWarnings(a.untold)
 	a.sayReport(r)
 	return code
 }
