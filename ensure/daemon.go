@@ -192,7 +192,7 @@ func (d *daemon) death(e Endpoint) *Error {
 	case !known && len(owner.Listening(e.Port)) == 0:
 		d.missed = true
 		if runtime.GOOS == "linux" { // else nobody is ever seen to listen
-			err.Err = fmt.Errorf("%w, as epmd does where it finds the port taken, but nobody has the port now", err.Err)
+			err.Err = fmt.Errorf("%w, as epmd does where it finds the port taken, but nobody is seen to have the port now", err.Err)
 			err.Hint = "it may be no epmd; see: " + shell.New("ls", "-lL").Path(d.program).String()
 			break
 		}

@@ -9,12 +9,15 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure"
+	"github.com/beamrun/beamrun/internal/safepath"
 	"github.com/beamrun/beamrun/launcher"
 )
 
@@ -35,6 +38,7 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 	if c.Cookie, err = a.launchCookie(args); err != nil {
 		return 0, err
 	}
+	hadSecret := os.Getenv(cookie.SecretVar) != ""
 	os.Unsetenv(cookie.SecretVar) // what is started from here on has no need of it
 	if a.epmdless {
 		c.Endpoint, err = a.withoutEpmd()
@@ -46,6 +50,11 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 	}
 	if !a.stays() {
 		return 0, &programError{program, launcher.Exec(c)}
+	}
+	if hadSecret {
+		if err := hideEnvironment(); err != nil {
+			a.say("warning: the program can read %s in this process's environment: %v", cookie.SecretVar, err)
+		}
 	}
 	c.Forward = true
 	if a.wantWatch {
@@ -157,13 +166,33 @@ func (a *app) sayEnsured(res *ensure.Result, err error) error {
 	return nil
 }
 
-// ownProgram returns a path that leads to this very program: on Linux whatever stands at its path by now.
+// ownProgram returns a path that leads to this very program. Root's does so whatever stands at its path by now. For everyone else it is the
+// path itself where that is still the same file, for the name of a process is the last part of it. Where there is no /proc, it is what this
+// process was started by.
 func ownProgram() (string, error) {
 	const exe = "/proc/self/exe"
-	if _, err := os.Readlink(exe); err == nil {
+	me := os.Geteuid()
+	self, err := os.Executable()
+	if info, none := os.Stat(exe); none == nil {
+		if at, err := os.Stat(self); me != 0 && err == nil && os.SameFile(at, info) {
+			return self, nil
+		}
 		return exe, nil
 	}
-	return os.Executable()
+	if err == nil {
+		return self, nil
+	}
+	if len(os.Args) == 0 || os.Args[0] == "" {
+		return "", err
+	}
+	self = os.Args[0]
+	if !strings.ContainsRune(self, filepath.Separator) {
+		return safepath.LookPath(self, me)
+	}
+	if self, err = filepath.Abs(self); err == nil && me == 0 {
+		err = safepath.Check(self, me)
+	}
+	return self, err
 }
 
 // withoutDashes returns the flags less the -- that ended them.
