@@ -13,8 +13,8 @@ const waitingAfter = time.Second
 // system calls: a probe on Linux looks at its context and at the deadline every 20 ms.
 type call struct {
 	context.Context
-	config     *Config
-	endpoint   *Endpoint
+	waiting    func(Endpoint) // as in Config
+	endpoint   *Endpoint      // of the Result, which so is on the heap: on the stack it would make that grow
 	begin, end time.Time
 	told       sync.Once
 }
@@ -27,19 +27,19 @@ func (c *call) Deadline() (time.Time, bool) {
 }
 
 func (c *call) Err() error {
-	if c.config.Waiting != nil && time.Since(c.begin) >= waitingAfter {
+	if c.waiting != nil && time.Since(c.begin) >= waitingAfter {
 		c.tell()
 	}
 	return c.Context.Err()
 }
 
 func (c *call) tell() {
-	c.told.Do(func() { c.config.Waiting(*c.endpoint) })
+	c.told.Do(func() { c.waiting(*c.endpoint) })
 }
 
 // tellInTime calls tell at its time with a timer, until stop is called.
 func (c *call) tellInTime() (stop func() bool) {
-	if c.config.Waiting == nil {
+	if c.waiting == nil {
 		return func() bool { return true }
 	}
 	return time.AfterFunc(time.Until(c.begin.Add(waitingAfter)), c.tell).Stop

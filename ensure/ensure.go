@@ -123,12 +123,12 @@ func Probe(ctx context.Context, c Config) (res Result, err error) {
 // run takes and fills in by pointer: with copies in each frame, the stack would have to grow before main has done a thing.
 func (c *Config) run(ctx context.Context, mayStart bool, res *Result) error {
 	begin := time.Now()
-	one := call{Context: ctx, begin: begin, end: begin.Add(cmp.Or(c.Timeout, DefaultTimeout))}
+	one := call{Context: ctx, waiting: c.Waiting, begin: begin, end: begin.Add(cmp.Or(c.Timeout, DefaultTimeout))}
 	var err *Error
 	if res.Endpoint, err = c.resolve(); err != nil {
 		return err
 	}
-	one.config, one.endpoint = c, &res.Endpoint
+	one.endpoint = &res.Endpoint
 	if runtime.GOOS != "linux" { // there a probe has timers anyway
 		defer one.tellInTime()()
 	}
