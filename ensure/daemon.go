@@ -10,31 +10,36 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/internal/owner"
 	"github.com/beamrun/beamrun/internal/safepath"
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 // daemon is an epmd that we started and that does not answer yet.
 type daemon struct {
-	proc *process
-	log  string // path of what it writes to stderr; empty when there is no folder for it
-	from int64  // where that begins, after what daemons before it wrote
+	program string
+	proc    *process
+	log     string // path of what it writes to stderr; empty when there is no folder for it
+	from    int64  // where that begins, after what daemons before it wrote
+	missed  bool   // it ended as one that found the port taken, and nobody was seen to have the port afterwards
 }
 
 // process is a started program. Each operating system has its own spawn and kill.
 type process struct {
 	pid    int
-	exited chan struct{} // closed at its end; then status is set
+	exited chan struct{} // closed at its end; then the others are set
 	status string
+	ok     bool // it ended with status 0
 }
 
 // spawnDaemon starts epmd in its foreground mode, see the package comment.
 func spawnDaemon(program string, e Endpoint, dir string, res *Result) (*daemon, error) {
-	d := &daemon{}
+	d := &daemon{program: program}
 	stderr, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
 		return nil, err
@@ -140,7 +145,8 @@ func (d *daemon) awaitReady(ctx context.Context, e Endpoint, patience time.Durat
 	}
 	d.proc.kill()
 	if err.Kind == KindTimeout {
-		err.Err = fmt.Errorf("the epmd that was started did not answer in time, and was ended; it %s: %w", d.printed(), err.Err)
+		_, what := d.printed()
+		err.Err = fmt.Errorf("the epmd that was started did not answer in time, was ended, and %s: %w", what, err.Err)
 	}
 	return addr, err
 }
@@ -170,39 +176,51 @@ func (d *daemon) lost(port int) bool {
 	}
 }
 
-// death is the error for a daemon that ended before it answered.
+// death is the error for a daemon that ended before it answered. An epmd that finds the port taken ends with status 0 and prints
+// nothing (its EADDRINUSE).
 func (d *daemon) death(e Endpoint) *Error {
-	printed := d.printed()
-	err := &Error{Kind: KindSpawn, Endpoint: e, Err: fmt.Errorf("it ended with %s and %s", d.proc.status, printed)}
-	if printed != printedNothing {
+	text, what := d.printed()
+	err := &Error{Kind: KindSpawn, Endpoint: e, Err: fmt.Errorf("it ended with %s and %s", d.proc.status, what)}
+	if !d.proc.ok || text != "" {
 		return err
 	}
-	// so it does when it finds the port taken (epmd's EADDRINUSE ends it with status 0)
-	if p, ok := ownerOf(e.Port); ok && p.Name != "epmd" {
+	p, known := ownerOf(e.Port)
+	switch {
+	case known && p.Name != "epmd":
 		err.Kind, err.Hint = KindForeign, foreignHint
 		err.Err = fmt.Errorf("%v has the port on another address, and epmd needs it on all of its own: %w", p, err.Err)
-	} else {
+	case !known && len(owner.Listening(e.Port)) == 0:
+		d.missed = true
+		if runtime.GOOS == "linux" { // else nobody is ever seen to listen
+			err.Err = fmt.Errorf("%w, as epmd does where it finds the port taken, but nobody is seen to have the port now", err.Err)
+			err.Hint = "it may be no epmd; see: " + shell.New("ls", "-lL").Path(d.program).String()
+			break
+		}
+		fallthrough
+	default:
 		err.Hint = "another program may have the port on another address; see: " + listenersOn(e.Port)
 	}
 	return err
 }
 
-const printedNothing = "printed nothing"
-
-// printed says what the daemon printed, the end of it.
-func (d *daemon) printed() string {
+// printed returns what the daemon printed, the end of it, and that in words.
+func (d *daemon) printed() (text, what string) {
 	const most = 2048
+	if d.log == "" { // there is no log, and a warning says why
+		return "", "its output was not kept"
+	}
 	f, err := os.Open(d.log)
 	if err != nil {
-		return printedNothing // there is no log, and a warning says why
+		return "", "its output could not be read: " + err.Error()
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err == nil {
 		f.Seek(max(d.from, info.Size()-most), io.SeekStart)
 	}
-	text, _ := io.ReadAll(io.LimitReader(f, most))
-	if text = bytes.TrimSpace(text); len(text) == 0 {
-		return printedNothing
+	output, _ := io.ReadAll(io.LimitReader(f, most))
+	if output = bytes.TrimSpace(output); len(output) == 0 {
+		return "", "printed nothing"
 	}
-	return "printed: " + string(bytes.ReplaceAll(text, []byte("\n"), []byte("; ")))
+	text = string(bytes.ReplaceAll(output, []byte("\n"), []byte("; ")))
+	return text, "printed: " + text
 }

@@ -33,7 +33,7 @@ func ParseDetach(s string) (Detach, error) {
 	case DetachAuto, DetachSession, DetachSystemd:
 		return d, nil
 	}
-	return "", fmt.Errorf("%q is not auto, session or systemd", s)
+	return "", fmt.Errorf("%s is not auto, session or systemd", quoted(s))
 }
 
 // detach is the way that the Config means: its own, else that of BEAMRUN_DETACH, else auto.

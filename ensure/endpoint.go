@@ -79,7 +79,7 @@ func configError(what string, err error, hint string) *Error {
 func ParsePort(s string) (int, error) {
 	port, err := strconv.ParseUint(s, 10, 16)
 	if err != nil || port == 0 {
-		return 0, fmt.Errorf("%q is not a port from 1 to 65535", s)
+		return 0, fmt.Errorf("%s is not a port from 1 to 65535", quoted(s))
 	}
 	return int(port), nil
 }
@@ -94,11 +94,21 @@ func ParseAddresses(list string) ([]netip.Addr, error) {
 	for _, s := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' }) {
 		addr, err := netip.ParseAddr(s)
 		if err != nil || addr.Zone() != "" { // epmd knows no zones either
-			return nil, fmt.Errorf("%q is not an IP address", s)
+			return nil, fmt.Errorf("%s is not an IP address", quoted(s))
 		}
 		addrs = append(addrs, addr)
 	}
 	return addrs, nil
+}
+
+// quoted is a value from outside, cut after 100 characters: a variable may hold anything.
+func quoted(s string) string {
+	const most = 100
+	short := fmt.Sprintf("%.*s", most, s)
+	if short != s {
+		return strconv.Quote(short) + "…"
+	}
+	return strconv.Quote(s)
 }
 
 // Env returns the variables that make an Erlang program use this endpoint, as KEY=VALUE.

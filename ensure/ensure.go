@@ -34,6 +34,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"strings"
 	"time"
 
@@ -66,6 +67,10 @@ type Config struct {
 
 	// Timeout bounds the whole call; an earlier deadline of the context wins. 0: [DefaultTimeout].
 	Timeout time.Duration
+
+	// Waiting is called once when a call of [Epmd] or [Probe] has taken a second and goes on. It may be called in another
+	// goroutine. Nil: nothing is called.
+	Waiting func(Endpoint)
 }
 
 // Result says what was found or done.
@@ -118,26 +123,36 @@ func Probe(ctx context.Context, c Config) (res Result, err error) {
 // run takes and fills in by pointer: with copies in each frame, the stack would have to grow before main has done a thing.
 func (c *Config) run(ctx context.Context, mayStart bool, res *Result) error {
 	begin := time.Now()
+	one := call{Context: ctx, waiting: c.Waiting, begin: begin, end: begin.Add(cmp.Or(c.Timeout, DefaultTimeout))}
 	var err *Error
 	if res.Endpoint, err = c.resolve(); err != nil {
 		return err
 	}
-	timeout := cmp.Or(c.Timeout, DefaultTimeout)
+	one.endpoint = &res.Endpoint
+	if runtime.GOOS != "linux" { // there a probe has timers anyway
+		defer one.tellInTime()()
+	}
 	res.patience = cmp.Or(res.patience, probeTimeout)
-	res.Address, err = probe(ctx, res.Endpoint, min(timeout, res.patience))
+	res.Address, err = probe(&one, res.Endpoint, res.patience)
 	if err != nil && err.Kind == KindDown && mayStart {
-		ctx, cancel := context.WithDeadline(ctx, begin.Add(timeout))
-		defer cancel()
-		err = c.start(ctx, res)
+		err = c.startInTime(&one, res)
 	}
 	if err == nil && c.Local {
-		res.warnIfExposed(ctx)
+		res.warnIfExposed(&one)
 	}
 	res.Elapsed = time.Since(begin)
 	if err != nil {
 		return err
 	}
 	return nil // not err, which as an error would be a nil *Error
+}
+
+// startInTime is start with the timers that the probe before it did without.
+func (c *Config) startInTime(one *call, res *Result) *Error {
+	ctx, cancel := context.WithDeadline(one.Context, one.end)
+	defer cancel()
+	defer one.tellInTime()()
+	return c.start(ctx, res)
 }
 
 // start starts the daemon, behind the lock where one can be had.
@@ -176,11 +191,11 @@ func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
 			return err
 		}
 	}
-	d, spawnErr := spawnDaemon(program, e, dir, res)
-	if spawnErr != nil {
-		return &Error{Kind: KindSpawn, Endpoint: e, Err: spawnErr, Hint: programHint(program, spawnErr)}
+	d, err := c.spawnReady(ctx, program, dir, res)
+	if err != nil && d != nil && d.missed { // another user's epmd may have had the port, and have ended since
+		d, err = c.spawnReady(ctx, program, dir, res)
 	}
-	if res.Address, err = d.awaitReady(ctx, e, res.patience); err != nil {
+	if err != nil {
 		return err
 	}
 	if d.lost(e.Port) {
@@ -191,6 +206,18 @@ func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
 		res.warn("%s", mortal)
 	}
 	return nil
+}
+
+// spawnReady starts the daemon and waits until an epmd answers. It returns nil for a daemon that could not be started.
+func (c *Config) spawnReady(ctx context.Context, program, dir string, res *Result) (*daemon, *Error) {
+	e := res.Endpoint
+	d, spawnErr := spawnDaemon(program, e, dir, res)
+	if spawnErr != nil {
+		return nil, &Error{Kind: KindSpawn, Endpoint: e, Err: spawnErr, Hint: programHint(program, spawnErr)}
+	}
+	var err *Error
+	res.Address, err = d.awaitReady(ctx, e, res.patience)
+	return d, err
 }
 
 func (r *Result) warn(format string, args ...any) {

@@ -45,6 +45,7 @@ func (p *process) wait() {
 	case status.Signaled():
 		p.status = "signal " + status.Signal().String()
 	default:
+		p.ok = status.ExitStatus() == 0
 		p.status = "status " + strconv.Itoa(status.ExitStatus())
 	}
 	close(p.exited)

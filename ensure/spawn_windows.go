@@ -35,7 +35,7 @@ func spawn(path string, args, env []string, stderr *os.File) (*process, error) {
 	p := &process{pid: cmd.Process.Pid, exited: make(chan struct{})}
 	go func() {
 		cmd.Wait()
-		p.status = cmd.ProcessState.String()
+		p.status, p.ok = cmd.ProcessState.String(), cmd.ProcessState.Success()
 		close(p.exited)
 	}()
 	return p, nil

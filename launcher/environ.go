@@ -11,7 +11,6 @@ import (
 // with returns env with each KEY=VALUE of vars in place of all others of that KEY: of two, C programs take the first
 // and Go takes the last.
 func with(env []string, vars ...string) []string {
-	env = slices.Clone(env)
 	for _, v := range vars {
 		key, _, _ := strings.Cut(v, "=")
 		env = append(without(env, key), v)
@@ -46,6 +45,7 @@ func withoutSecret(env []string) []string {
 	})
 }
 
+// without returns a copy of env less that key: env itself may be the caller's.
 func without(env []string, key string) []string {
-	return slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, key+"=") })
+	return slices.DeleteFunc(slices.Clone(env), func(v string) bool { return strings.HasPrefix(v, key+"=") })
 }

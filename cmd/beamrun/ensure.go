@@ -1,11 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/term"
 
 	"github.com/beamrun/beamrun/ensure"
 )
@@ -15,32 +20,43 @@ func (a *app) ensure(ctx context.Context, args []string) error {
 	if err := noArgs("ensure", args); err != nil {
 		return err
 	}
+	a.beAloud()
 	res, err := ensure.Epmd(ctx, a.epmd())
 	return a.tell(&res, err)
 }
 
+// beAloud has the user know, where one looks on, that epmd takes long.
+func (a *app) beAloud() {
+	if !a.quiet && !a.json {
+		a.waiting = a.sayWaiting
+	}
+}
+
+// sayWaiting says on a terminal, once, what is waited for.
+func (a *app) sayWaiting(e ensure.Endpoint) {
+	if f, ok := a.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		a.waitingSaid.Do(func() { a.say("waiting for epmd on %v (up to %v)", e, cmp.Or(a.timeout, ensure.DefaultTimeout)) })
+	}
+}
+
 // tell shows what became of a call of ensure.
 func (a *app) tell(res *ensure.Result, err error) error {
-	if !a.json { // else they are in the result
-		a.sayWarnings(res.Warnings)
-	}
 	if err != nil {
+		a.untold = res.Warnings
 		return err
 	}
 	if a.json {
 		return a.printJSON(ensureJSON(res))
 	}
+	a.sayWarnings(res.Warnings)
 	if !a.quiet {
 		_, err = a.stdout.Write([]byte(clean(ensureLine(res)) + "\n"))
 	}
 	return err
 }
 
-// sayWarnings shows what ensure could do without.
+// sayWarnings shows what ensure could do without. With -q too: whoever wants no result has to know what will go wrong.
 func (a *app) sayWarnings(warnings []string) {
-	if a.quiet {
-		return
-	}
 	for _, w := range warnings {
 		a.say("warning: %s", w)
 	}
@@ -63,25 +79,37 @@ func ensureLine(res *ensure.Result) string {
 	return "epmd on " + res.Address.String() + ": started " + strings.Join(what, ", ") + ", in " + res.Elapsed.Round(100*time.Microsecond).String()
 }
 
-func ensureJSON(res *ensure.Result) any {
-	type epmd struct {
-		Address   string  `json:"address"`
-		Port      int     `json:"port"`
-		Started   bool    `json:"started"`
-		PID       int     `json:"pid,omitempty"`
-		Program   string  `json:"program,omitempty"`
-		Detach    string  `json:"detach,omitempty"`
-		Unit      string  `json:"unit,omitempty"`
-		ElapsedMS float64 `json:"elapsed_ms"`
-	}
-	return struct {
-		Epmd     epmd     `json:"epmd"`
-		Warnings []string `json:"warnings,omitempty"`
-	}{
-		epmd{res.Address.Addr().String(), res.Endpoint.Port, res.Started, res.PID, res.Program, res.Detach, res.Unit,
+// ensured is what `beamrun --json ensure` prints.
+type ensured struct {
+	Epmd     ensuredEpmd `json:"epmd"`
+	Warnings []string    `json:"warnings,omitempty"`
+}
+
+type ensuredEpmd struct {
+	Address   string  `json:"address"`
+	Port      int     `json:"port"`
+	Started   bool    `json:"started"`
+	PID       int     `json:"pid,omitempty"`
+	Program   string  `json:"program,omitempty"`
+	Detach    string  `json:"detach,omitempty"`
+	Unit      string  `json:"unit,omitempty"`
+	ElapsedMS float64 `json:"elapsed_ms"`
+}
+
+func ensureJSON(res *ensure.Result) ensured {
+	return ensured{
+		ensuredEpmd{res.Address.Addr().String(), res.Endpoint.Port, res.Started, res.PID, res.Program, res.Detach, res.Unit,
 			float64(res.Elapsed.Microseconds()) / 1000},
 		res.Warnings,
 	}
+}
+
+// result is the other way round, less the endpoint.
+func (e *ensured) result() ensure.Result {
+	addr, _ := netip.ParseAddr(e.Epmd.Address)
+	return ensure.Result{Address: netip.AddrPortFrom(addr, uint16(e.Epmd.Port)), Started: e.Epmd.Started, PID: e.Epmd.PID,
+		Program: e.Epmd.Program, Detach: e.Epmd.Detach, Unit: e.Epmd.Unit,
+		Elapsed: time.Duration(e.Epmd.ElapsedMS * float64(time.Millisecond)), Warnings: e.Warnings}
 }
 
 func noArgs(command string, args []string) error {

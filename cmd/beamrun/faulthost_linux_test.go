@@ -134,6 +134,15 @@ func (h *faultHost) command(args ...string) *exec.Cmd {
 	return h.wrap(beamrun, append(append([]string{"--json"}, append(h.args, args...)...), "ensure")...)
 }
 
+// launch calls `beamrun --json true`, whose epmd fails.
+func (h *faultHost) launch(args ...string) outcome {
+	h.Helper()
+	h.must(os.WriteFile(filepath.Join(h.home, ".erlang.cookie"), []byte("it is not asked for"), 0o400)) // else it would make one
+	cmd := h.command(args...)
+	cmd.Args[len(cmd.Args)-1] = "true"
+	return h.outcome(cmd)
+}
+
 // isolated runs a script with sh, in which "$@" is `beamrun --json ensure`, in namespaces of its own: its own network without an interface that is up, its own mounts and
 // processes, all of which end with it.
 func (h *faultHost) isolated(script string) outcome {
@@ -365,5 +374,5 @@ func (table *faultTable) write(t *testing.T) {
 
 // byNumber orders 2a before 10.
 func byNumber(a, b string) int {
-	return cmp.Or(cmp.Compare(len(strings.TrimRight(a, "abcdefghi")), len(strings.TrimRight(b, "abcdefghi"))), cmp.Compare(a, b))
+	return cmp.Or(cmp.Compare(len(strings.TrimRight(a, "abcdefghij")), len(strings.TrimRight(b, "abcdefghij"))), cmp.Compare(a, b))
 }

@@ -102,24 +102,34 @@ var faults = []faultRow{
 		return o
 	}},
 	{"7", "another program has only [::]:PORT", func(h *faultHost) outcome {
-		h.listenAndClose("tcp6", "::")
+		h.listenAndClose("tcp6", "::", 0)
 		return h.ensure(short)
 	}},
 	{"8a", "another program has only 127.0.0.1:PORT, and 0.0.0.0 is asked for", func(h *faultHost) outcome {
-		h.listenAndClose("tcp4", "127.0.0.1")
+		h.listenAndClose("tcp4", "127.0.0.1", 0)
 		return h.ensure(short, "--address", "0.0.0.0")
 	}},
 	{"8b", "another program has PORT, on an address that is not asked", func(h *faultHost) outcome {
 		epmdtest.Need(h, "epmd")
-		h.listenAndClose("tcp4", "127.0.0.2")
+		h.listenAndClose("tcp4", "127.0.0.2", 0)
 		return h.ensure()
 	}},
 	{"9", "epmd ends with 1 and a message", func(h *faultHost) outcome {
 		h.program("echo 'no luck today' >&2; exit 1")
 		return h.ensure()
 	}},
-	{"10", "epmd ends with 0 and says nothing", func(h *faultHost) outcome {
+	{"10a", "epmd ends with 0 and says nothing", func(h *faultHost) outcome {
 		h.program("exit 0")
+		return h.ensure()
+	}},
+	{"10b", "so it does once, as one that lost the port to another user's, which has ended since", func(h *faultHost) outcome {
+		epmdtest.Need(h, "epmd")
+		lost := filepath.Join(h.home, "epmd-lost")
+		h.program(`mkdir "` + lost + `" 2>/dev/null && exit 0; exec epmd "$@"`)
+		return h.ensure()
+	}},
+	{"10c", "epmd ends with 1 and says nothing, as /bin/false", func(h *faultHost) outcome {
+		h.program("exit 1")
 		return h.ensure()
 	}},
 	{"11", "epmd never listens", func(h *faultHost) outcome {
@@ -198,6 +208,14 @@ var faults = []faultRow{
 	}},
 	{"18i", "the lock and the log are folders", func(h *faultHost) outcome {
 		return h.badStateFiles(func(path string) error { return os.Mkdir(path, 0o700) })
+	}},
+	{"18j", "no such directory, as in 18f, and epmd ends with 1 and a message, which nothing keeps", func(h *faultHost) outcome {
+		h.program("echo 'no luck today' >&2; exit 1")
+		o := h.badLockFolder(func(path string) error {
+			return errors.Join(os.Mkdir(path, 0o777), os.Chmod(path, 0o777), os.Chmod(h.home, 0o500))
+		})
+		h.must(os.Chmod(h.home, 0o700))
+		return o
 	}},
 	{"19a", "the disk is full: no file can be made", func(h *faultHost) outcome {
 		return h.isolated(`ip link set lo up; mount -t tmpfs -o nr_inodes=1 none "$HOME"; "$@"`)
@@ -327,6 +345,30 @@ var faults = []faultRow{
 		h.env = []string{"BEAMRUN_DETACH=docker"}
 		return h.ensure()
 	}},
+	{"35a", "a program that ends each connection after 0.9 s, and a deadline of 1 s", func(h *faultHost) outcome {
+		h.listenAndClose("tcp4", "127.0.0.1", 900*time.Millisecond)
+		return h.inTime(time.Second, h.ensure)
+	}},
+	{"35b", "the same, for a launch", func(h *faultHost) outcome {
+		h.listenAndClose("tcp4", "127.0.0.1", 900*time.Millisecond)
+		return h.inTime(time.Second, h.launch)
+	}},
+	{"35c", "the same, for a launch with --watch", func(h *faultHost) outcome {
+		h.listenAndClose("tcp4", "127.0.0.1", 900*time.Millisecond)
+		return h.inTime(time.Second, h.launch, "--watch")
+	}},
+	{"35d", "the same, and a deadline of 100 ms", func(h *faultHost) outcome {
+		h.listenAndClose("tcp4", "127.0.0.1", 900*time.Millisecond)
+		return h.inTime(100*time.Millisecond, h.ensure)
+	}},
+	{"35e", "epmd never listens, for a launch with a deadline of 1 s", func(h *faultHost) outcome {
+		h.program("sleep 60 & sleep 60")
+		return h.inTime(time.Second, h.launch)
+	}},
+	{"35f", "the same, with --watch", func(h *faultHost) outcome {
+		h.program("sleep 60 & sleep 60")
+		return h.inTime(time.Second, h.launch, "--watch")
+	}},
 	{"32", "1,020 connections are open to epmd, its limit", func(h *faultHost) outcome {
 		h.epmd()
 		for range 1030 {
@@ -424,8 +466,8 @@ func (h *faultHost) await(is func() bool) {
 	}
 }
 
-// listenAndClose takes the port on one address and closes every connection.
-func (h *faultHost) listenAndClose(network, host string) {
+// listenAndClose takes the port on one address and closes every connection after that time.
+func (h *faultHost) listenAndClose(network, host string, after time.Duration) {
 	h.Helper()
 	l, err := net.Listen(network, net.JoinHostPort(host, strconv.Itoa(h.port)))
 	h.must(err)
@@ -437,7 +479,7 @@ func (h *faultHost) listenAndClose(network, host string) {
 				return
 			}
 			io.ReadFull(conn, make([]byte, 3)) // without it, the peer may see a reset
-			conn.Close()
+			time.AfterFunc(after, func() { conn.Close() })
 		}
 	}()
 }
@@ -453,6 +495,17 @@ func (h *faultHost) fillBacklog() {
 		h.Cleanup(func() { conn.Close() })
 	}
 	h.Error("the backlog has no end")
+}
+
+// inTime is a call that takes all of the time that it is given, and no more.
+func (h *faultHost) inTime(limit time.Duration, call func(args ...string) outcome, args ...string) outcome {
+	h.Helper()
+	o := call(append(args, "--timeout", limit.String())...)
+	h.Logf("%v of %v", o.elapsed, limit)
+	if o.elapsed < limit*9/10 || o.elapsed > limit+500*time.Millisecond { // a busy machine needs some of it
+		h.Errorf("it took %v, not %v", o.elapsed, limit)
+	}
+	return o
 }
 
 // badLockFolder gives an ordinary user a folder for the lock that make made, in each place but the temp folder; nothing

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -55,7 +56,7 @@ func (o *options) flagSet() *flag.FlagSet {
 		if o.epmdPath = s; s == "" {
 			return fmt.Errorf("it is empty")
 		}
-		return nil
+		return notDashes(s)
 	})
 	fs.Func("detach", "", func(s string) (err error) { o.detach, err = ensure.ParseDetach(s); return err })
 	fs.Func("timeout", "", func(s string) (err error) {
@@ -68,7 +69,10 @@ func (o *options) flagSet() *flag.FlagSet {
 	fs.BoolVar(&o.epmdless, "epmdless", o.epmdless, "")
 	fs.Func("dist-port", "", func(s string) (err error) { o.distPort, err = launcher.ParsePorts(s); return err })
 	fs.Func("peer", "", func(s string) error { o.peers = append(o.peers, s); return launcher.CheckPeer(s) })
-	fs.Func("peers", "", func(s string) error { o.peerFile = s; return launcher.CheckPeersFile(s) })
+	fs.Func("peers", "", func(s string) error {
+		o.peerFile = s
+		return cmp.Or(notDashes(s), launcher.CheckPeersFile(s))
+	})
 	fs.BoolVar(&o.local, "local", o.local, "")
 	fs.BoolVar(&o.dryRun, "dry-run", o.dryRun, "")
 	fs.BoolVar(&o.wantWatch, "watch", o.wantWatch, "")
@@ -86,6 +90,22 @@ func (o *options) flagSet() *flag.FlagSet {
 	return fs
 }
 
+// notDashes is the error of a -- in the place of a path: there the path was left out, and flags end.
+func notDashes(s string) error {
+	if s == "--" {
+		return errors.New("a path has to stand before -- (a file of that name is ./--)")
+	}
+	return nil
+}
+
+// wantsJSON reports whether a wrong line asks for JSON: then the answer to it is JSON too, wherever in it the wish stands.
+func wantsJSON(args []string) bool {
+	if i := slices.Index(args, "--"); i >= 0 {
+		args = args[:i]
+	}
+	return slices.Contains(args, "--json")
+}
+
 // parse takes beamrun's flags off the front of args and returns what follows. literal says that a -- stood before it:
 // then it is a program, whatever its name.
 func (o *options) parse(args []string) (words []string, literal bool, err error) {
@@ -94,8 +114,7 @@ func (o *options) parse(args []string) (words []string, literal bool, err error)
 	}
 	fs := o.flagSet()
 	if err := fs.Parse(args); err != nil {
-		// the answer to a wrong line is JSON too, wherever in it the wish stands
-		o.json = o.json || slices.Contains(args, "--json")
+		o.json = o.json || wantsJSON(args)
 		return nil, false, flagError(err, true)
 	}
 	taken := len(args) - fs.NArg()
@@ -113,7 +132,7 @@ func (o *options) parseCommand(args []string) (rest []string, err error) {
 			return append(rest, args[1:]...), nil
 		}
 		if err := fs.Parse(args); err != nil {
-			o.json = o.json || slices.Contains(args, "--json")
+			o.json = o.json || wantsJSON(args)
 			return nil, flagError(err, false)
 		}
 		if n := len(args) - fs.NArg(); n > 0 && args[n-1] == "--" {

@@ -45,8 +45,8 @@ Flags stand before PROGRAM, and before or after a command:
     --local             epmd and PROGRAM's nodes on the loopback interface only
     --dry-run           with repair: say which nodes, and change nothing
     --json              print one JSON object; errors too
-    -q, --quiet         print no result and no warning; with doctor, only what is
-                        not ok
+    -q, --quiet         print no result; warnings and errors stay. With doctor, only
+                        what is not ok
     -v, --verbose       say what is done
 
 Exit codes: 0 done, 1 failed, 2 usage, 69 no working epmd, 126 PROGRAM can't be

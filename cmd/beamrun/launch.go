@@ -2,17 +2,22 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure"
+	"github.com/beamrun/beamrun/internal/safepath"
 	"github.com/beamrun/beamrun/launcher"
 )
 
@@ -33,9 +38,7 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 	if c.Cookie, err = a.launchCookie(args); err != nil {
 		return 0, err
 	}
-	if a.stays() && os.Getenv(cookie.SecretVar) != "" {
-		hideEnvironment() // the kernel shows the one that this process began with
-	}
+	hadSecret := os.Getenv(cookie.SecretVar) != ""
 	os.Unsetenv(cookie.SecretVar) // what is started from here on has no need of it
 	if a.epmdless {
 		c.Endpoint, err = a.withoutEpmd()
@@ -47,6 +50,11 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 	}
 	if !a.stays() {
 		return 0, &programError{program, launcher.Exec(c)}
+	}
+	if hadSecret {
+		if err := hideEnvironment(); err != nil {
+			a.say("warning: the program can read %s in this process's environment: %v", cookie.SecretVar, err)
+		}
 	}
 	c.Forward = true
 	if a.wantWatch {
@@ -79,7 +87,7 @@ func (a *app) launchCookie(args []string) (string, error) {
 	if a.source == cookie.User {
 		return "", err
 	}
-	if err != nil && !a.quiet {
+	if err != nil {
 		// A node with a name won't boot now, but the program may need none, or have one that we don't see (a release's
 		// vm.args).
 		a.say("warning: %v", err)
@@ -94,62 +102,97 @@ func (a *app) launchCookie(args []string) (string, error) {
 // program's child, and a zombie once it ends, for few programs wait for children that they do not know (the Erlang VM
 // ignores SIGCHLD and leaves none; a release's start script, or a supervisor, does not). So a short-lived
 // `beamrun ensure` starts it, and init takes it over.
+//
+// All of that has one deadline.
 func (a *app) launchEpmd(ctx context.Context, flags []string, program string) (ensure.Endpoint, error) {
-	res, err := ensure.Probe(ctx, a.epmd())
+	begin := time.Now()
+	a.beAloud()
+	c := a.epmd()
+	res, err := ensure.Probe(ctx, c)
 	var e *ensure.Error
 	if !errors.As(err, &e) || e.Kind != ensure.KindDown {
-		a.sayWarnings(res.Warnings)
-		if err == nil && a.verbose {
-			a.say("%s", ensureLine(&res))
-		}
-		return res.Endpoint, err
+		return res.Endpoint, a.sayEnsured(&res, err)
 	}
 	if root := launcher.ReleaseRoot(program); root != "" {
 		os.Setenv("RELEASE_ROOT", root) // for package ensure, here and in the child; the program's environment is taken already
 	}
+	c.Timeout = max(time.Millisecond, cmp.Or(c.Timeout, ensure.DefaultTimeout)-time.Since(begin))
 	if a.stays() {
-		res, err := ensure.Epmd(ctx, a.epmd())
-		a.sayWarnings(res.Warnings)
-		if err == nil && a.verbose {
-			a.say("%s", ensureLine(&res))
-		}
-		return res.Endpoint, err
+		res, err := ensure.Epmd(ctx, c)
+		return res.Endpoint, a.sayEnsured(&res, err)
 	}
+	if c.Waiting != nil {
+		defer time.AfterFunc(time.Until(begin.Add(time.Second)), func() { c.Waiting(res.Endpoint) }).Stop()
+	}
+	return res.Endpoint, a.ensureByChild(ctx, append(withoutDashes(flags), "--json", "--timeout="+c.Timeout.String()))
+}
+
+// ensureByChild is `beamrun ensure` with those flags, which ask for JSON. What it says is said here: it says nothing itself.
+func (a *app) ensureByChild(ctx context.Context, flags []string) error {
 	self, err := ownProgram()
 	if err != nil {
-		return res.Endpoint, fmt.Errorf("where this program's own file is: %w", err)
+		return fmt.Errorf("where this program's own file is: %w", err)
 	}
 	var out bytes.Buffer
-	child := exec.CommandContext(ctx, self, append(withoutDashes(flags), "ensure")...)
+	child := exec.CommandContext(ctx, self, append(flags, "ensure")...)
 	child.Args[0] = "beamrun"
 	child.Stdout, child.Stderr = &out, a.stderr
 	err = child.Run()
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit) && exit.Exited():
-		a.stdout.Write(out.Bytes()) // with --json, its error
-		return res.Endpoint, &printedError{exit.ExitCode()}
-	case err != nil:
-		return res.Endpoint, fmt.Errorf("beamrun ensure: %w", err)
+	var said struct {
+		ensured
+		Error *report
 	}
-	if a.json { // then its warnings are in the result, which is not shown
-		var said struct{ Warnings []string }
-		err = json.Unmarshal(out.Bytes(), &said)
-		a.sayWarnings(said.Warnings)
+	switch notJSON := json.Unmarshal(out.Bytes(), &said); {
+	case notJSON != nil:
+		return fmt.Errorf("beamrun ensure: %w", cmp.Or(err, notJSON))
+	case said.Error != nil:
+		a.untold = said.Warnings
+		return &reportedError{*said.Error, child.ProcessState.ExitCode()}
 	}
-	if a.verbose {
-		a.say("%s", bytes.TrimSpace(out.Bytes()))
-	}
-	return res.Endpoint, err
+	res := said.result()
+	return a.sayEnsured(&res, err)
 }
 
-// ownProgram returns a path that leads to this very program: on Linux whatever stands at its path by now.
+// sayEnsured says in a launch what became of a call of ensure.
+func (a *app) sayEnsured(res *ensure.Result, err error) error {
+	if err != nil {
+		a.untold = res.Warnings
+		return err
+	}
+	a.sayWarnings(res.Warnings)
+	if a.verbose {
+		a.say("%s", ensureLine(res))
+	}
+	return nil
+}
+
+// ownProgram returns a path that leads to this very program. Root's does so whatever stands at its path by now. For everyone else it is the
+// path itself where that is still the same file, for the name of a process is the last part of it. Where there is no /proc, it is what this
+// process was started by.
 func ownProgram() (string, error) {
 	const exe = "/proc/self/exe"
-	if _, err := os.Readlink(exe); err == nil {
+	me := os.Geteuid()
+	self, err := os.Executable()
+	if info, none := os.Stat(exe); none == nil {
+		if at, err := os.Stat(self); me != 0 && err == nil && os.SameFile(at, info) {
+			return self, nil
+		}
 		return exe, nil
 	}
-	return os.Executable()
+	if err == nil {
+		return self, nil
+	}
+	if len(os.Args) == 0 || os.Args[0] == "" {
+		return "", err
+	}
+	self = os.Args[0]
+	if !strings.ContainsRune(self, filepath.Separator) {
+		return safepath.LookPath(self, me)
+	}
+	if self, err = filepath.Abs(self); err == nil && me == 0 {
+		err = safepath.Check(self, me)
+	}
+	return self, err
 }
 
 // withoutDashes returns the flags less the -- that ended them.

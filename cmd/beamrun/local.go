@@ -12,7 +12,7 @@ import (
 // warnIfUnreachable warns of a node's name that --local makes useless: the node listens on 127.0.0.1 only, and others
 // look for it where the host part of its name leads, on Debian to 127.0.1.1 if it is the host's own name.
 func (a *app) warnIfUnreachable(ctx context.Context, args []string) {
-	if !a.local || a.quiet {
+	if !a.local {
 		return
 	}
 	host := nodeHost(args)

@@ -82,11 +82,11 @@ func TestLocal(t *testing.T) {
 	// an epmd that is there already is taken, with a warning
 	const exposed = `ip link set lo up
 		ip link add v0 type veth peer name v1; ip addr add 10.0.0.1/24 dev v0; ip link set v0 up
-		"$@" ensure; "$@" --local ensure 2>&1; "$@" --json --local ensure; "$@" -q --local ensure; "$@" --local true 2>&1`
+		"$@" ensure; "$@" --local ensure 2>&1; "$@" --json --local ensure; "$@" -q --local ensure 2>&1; "$@" --local true 2>&1`
 	const warning = "this epmd was not started as local: it listens on 10.0.0.1:4369 too, where other hosts may reach it"
 	lines := run(exposed)
-	if len(lines) != 5 || count(lines[:1], "epmd on 127.0.0.1:4369: started") != 1 || lines[1] != "beamrun: warning: "+warning ||
-		lines[2] != "epmd on 127.0.0.1:4369: already running" || !strings.Contains(lines[3], `"warnings":["`+warning+`"]`) || lines[4] != lines[1] {
+	if len(lines) != 6 || count(lines[:1], "epmd on 127.0.0.1:4369: started") != 1 || lines[1] != "beamrun: warning: "+warning ||
+		lines[2] != "epmd on 127.0.0.1:4369: already running" || !strings.Contains(lines[3], `"warnings":["`+warning+`"]`) || lines[4] != lines[1] || lines[5] != lines[1] {
 		t.Errorf("%q", lines)
 	}
 	// one that --local started gives none

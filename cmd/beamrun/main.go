@@ -14,6 +14,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/beamrun/beamrun/ensure"
 )
@@ -22,6 +23,9 @@ import (
 type app struct {
 	options
 	stdout, stderr io.Writer
+	untold         []string // warnings that go with the error, as ensure returns both
+	waiting        func(ensure.Endpoint)
+	waitingSaid    sync.Once
 }
 
 func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }
@@ -107,5 +111,5 @@ func (a *app) dispatch(ctx context.Context, args []string) (code int, err error)
 // epmd is the part of the options that ensure needs.
 func (a *app) epmd() ensure.Config {
 	return ensure.Config{Port: a.port, Address: a.address, Local: a.local, Program: a.epmdPath, Detach: a.detach,
-		Timeout: a.timeout}
+		Timeout: a.timeout, Waiting: a.waiting}
 }

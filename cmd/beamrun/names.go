@@ -47,7 +47,7 @@ func (a *app) names(ctx context.Context, args []string) error {
 	} else if e := new(ensure.Error); err != nil && !(errors.As(err, &e) && e.Kind == ensure.KindDown) {
 		return err
 	}
-	if folderErr != nil && (len(without) > 0 || a.epmdless && len(all) > 0) && !a.quiet {
+	if folderErr != nil && (len(without) > 0 || a.epmdless && len(all) > 0) {
 		a.say("warning: %v", folderErr) // not all of them could be looked at
 	}
 	ofEpmd := len(all)

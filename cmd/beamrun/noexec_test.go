@@ -241,7 +241,7 @@ func TestWithoutExecEpmdFails(t *testing.T) {
 	w := newWithoutExec(t, freePort(t))
 	for address, want := range map[string]string{
 		"127.0.0.1": `: spawn: it ended with (?:exit )?status 1 and printed: pid (\d+), `,
-		"::1":       `: timeout: the epmd that was started did not answer in time, and was ended; it printed: pid (\d+), `,
+		"::1":       `: timeout: the epmd that was started did not answer in time, was ended, and printed: pid (\d+), `,
 	} {
 		cmd := w.beamrun("--epmd", w.self, "--address", address, "--timeout", "2s", "ensure")
 		cmd.Env = append(cmd.Env, "MY_SECRET=hidden")

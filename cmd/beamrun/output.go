@@ -64,6 +64,14 @@ type printedError struct{ code int }
 
 func (e *printedError) Error() string { return fmt.Sprintf("exit status %d", e.code) }
 
+// reportedError is a failure of a beamrun below us, as that describes it.
+type reportedError struct {
+	report
+	code int
+}
+
+func (e *reportedError) Error() string { return e.Message }
+
 // report is an error as it is shown.
 type report struct {
 	Kind    string `json:"kind"`
@@ -71,10 +79,17 @@ type report struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
+// failure is what --json prints of one.
+type failure struct {
+	Error    report   `json:"error"`
+	Warnings []string `json:"warnings,omitempty"` // of what was tried before
+}
+
 // describe puts an error into words and an exit code.
 func describe(err error) (report, int) {
 	var (
 		usage   *usageError
+		below   *reportedError
 		program *programError
 		ensured *ensure.Error
 		file    *cookie.FileError
@@ -83,6 +98,8 @@ func describe(err error) (report, int) {
 		folder  *epmdless.FolderError
 	)
 	switch {
+	case errors.As(err, &below):
+		return below.report, below.code
 	case errors.As(err, &usage):
 		return report{"usage", usage.message, usage.hint}, exitUsage
 	case errors.As(err, &folder):
@@ -118,9 +135,10 @@ func (a *app) fail(err error) int {
 	}
 	r, code := describe(err)
 	if a.json {
-		a.printJSON(map[string]report{"error": r})
+		a.printJSON(failure{r, a.untold})
 		return code
 	}
+	a.sayWarnings(a.untold)
 	a.sayReport(r)
 	return code
 }

@@ -9,11 +9,7 @@ import (
 
 // watch is --watch: what keeps epmd alive while the program runs.
 func (a *app) watch() *ensure.Watch {
-	w := &ensure.Watch{Config: a.epmd()}
-	if !a.quiet {
-		w.Notify = a.sayEvent
-	}
-	return w
+	return &ensure.Watch{Config: a.epmd(), Notify: a.sayEvent}
 }
 
 func (a *app) sayEvent(e ensure.Event) {
@@ -29,7 +25,7 @@ func (a *app) sayEvent(e ensure.Event) {
 				back = append(back, fmt.Sprintf("%s (port %d)", n.Name, n.Port))
 			}
 		}
-		if len(back) > 0 {
+		if len(back) > 0 && !a.quiet {
 			a.say("nodes that had lost their names and have them again: %s", strings.Join(back, ", "))
 		}
 		for _, n := range e.Lost {
@@ -39,6 +35,7 @@ func (a *app) sayEvent(e ensure.Event) {
 				a.sayReport(r)
 			}
 		}
+	case a.quiet:
 	case e.Result.Started:
 		a.say("epmd was gone; %s", ensureLine(&e.Result))
 	default:
