@@ -34,6 +34,7 @@ type FileError struct {
 	Hint string // what helps: a command for a shell, or words; may be empty
 
 	command shell.Command // the hint, where it is one
+	rotates bool          // that command puts a new cookie into the file
 }
 
 func (e *FileError) Error() string {
@@ -56,9 +57,13 @@ func (e *FileError) Command() string {
 	return ""
 }
 
+// Rotates reports whether [FileError.Command] puts a new cookie into the file. Nodes that run have
+// another one then, so those that start afterwards cannot reach them.
+func (e *FileError) Rotates() bool { return e.rotates && e.Command() != "" }
+
 // fail is the error for the file at path.
 func fail(path string, err error, h hint) error {
-	e := &FileError{Path: path, Err: cause(err), Hint: h.words, command: h.command}
+	e := &FileError{Path: path, Err: cause(err), Hint: h.words, command: h.command, rotates: h.rotates}
 	if !h.command.IsZero() {
 		e.Hint = h.command.String()
 	}

@@ -16,6 +16,8 @@ import (
 type hint struct {
 	command shell.Command
 	words   string
+
+	rotates bool // the command puts a new cookie into the file
 }
 
 // rotateCommand puts a new cookie into path.
@@ -32,7 +34,7 @@ func missingHint(path string) hint {
 	if dir.words != "" {
 		return dir
 	}
-	return hint{command: both(dir.command, rotateCommand(path))}
+	return hint{command: both(dir.command, rotateCommand(path)), rotates: true}
 }
 
 var otherHint = hint{words: "name a regular file, or give the cookie with --cookie env:NAME"}
@@ -45,9 +47,9 @@ func textHint(path string, err error) hint {
 	case isSystem(follow(path)):
 		return hint{command: moveCommand(path)}
 	case errors.Is(err, errEmpty):
-		return hint{command: rotateCommand(path)}
+		return hint{command: rotateCommand(path), rotates: true}
 	}
-	return hint{command: replaceCommand(path)}
+	return hint{command: replaceCommand(path), rotates: true}
 }
 
 // moveHint is for what is no regular file.

@@ -73,13 +73,58 @@ func (s Source) Cookie() (string, error) {
 	case "file":
 		return Load(s.arg)
 	case "env":
-		c := os.Getenv(s.arg)
-		if err := check(c); err != nil {
-			return "", fmt.Errorf("cookie: environment variable %s: %w", s.arg, err)
+		c, err := variable(s.arg, "")
+		if err == nil {
+			err = check(c)
+		}
+		if err != nil && !errors.As(err, new(*SourceError)) {
+			err = &SourceError{Err: fmt.Errorf("environment variable %s: %w", s.arg, err)}
+		}
+		if err != nil {
+			return "", err
 		}
 		return c, nil
 	case "derive":
-		return Derive([]byte(os.Getenv(SecretVar)), s.arg)
+		secret, err := variable(SecretVar, secretHint)
+		if err != nil {
+			return "", err
+		}
+		return Derive([]byte(secret), s.arg)
 	}
 	return "", ErrSource
+}
+
+// SourceError is a source that gives no cookie, for the environment variable that it names is not
+// set, or holds none.
+type SourceError struct {
+	Err  error
+	Hint string // what helps, in words; may be empty
+}
+
+// Message is the error without its hint.
+func (e *SourceError) Message() string { return "cookie: " + e.Err.Error() }
+
+func (e *SourceError) Error() string {
+	if e.Hint == "" {
+		return e.Message()
+	}
+	return e.Message() + "; hint: " + e.Hint
+}
+
+func (e *SourceError) Unwrap() error { return e.Err }
+
+// secretHint keeps the new secret off every command line and out of the shell's history.
+const secretHint = `make one, the same for every host of a cluster: export ` + SecretVar +
+	`="$(openssl rand -hex 32)", or from: beamrun cookie new`
+
+// variable returns an environment variable that has to be set, and not to nothing.
+func variable(key, hint string) (string, error) {
+	value, set := os.LookupEnv(key)
+	switch {
+	case !set:
+		return "", &SourceError{fmt.Errorf("environment variable %s is not set", key), hint}
+	case value == "":
+		return "", &SourceError{fmt.Errorf("environment variable %s must not be empty", key), hint}
+	}
+	return value, nil
 }

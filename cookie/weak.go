@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Weak says why a cookie can be guessed, "" where nothing speaks for that. The reason does not hold the cookie.
+// Weak returns why a cookie can be guessed, in words that go on after "valid, but "; "" if no reason
+// is known. They do not hold the cookie.
 func Weak(c string) string {
 	const (
 		fewest  = 16 // characters: 64 bits in hex
@@ -18,11 +19,12 @@ func Weak(c string) string {
 	capital := func(r rune) bool { return 'A' <= r && r <= 'Z' }
 	switch {
 	case len(c) < fewest:
-		return fmt.Sprintf("it has %d characters", len(c))
+		return fmt.Sprintf("weak: it has %d characters", len(c))
 	case len(distinct) < variety:
-		return fmt.Sprintf("it has %d different characters", len(distinct))
+		return fmt.Sprintf("weak: it has %d different characters", len(distinct))
 	case len(c) == 20 && strings.IndexFunc(c, func(r rune) bool { return !capital(r) }) < 0:
-		return "20 capital letters are what Erlang makes, from a generator that can be guessed (CVE-2018-1279)"
+		// what Erlang itself makes, from a generator that can be guessed
+		return "guessable (CVE-2018-1279)"
 	}
 	return ""
 }

@@ -14,7 +14,7 @@ func TestWeak(t *testing.T) {
 		"monster":                    "7 characters",
 		"0123456789abcde":            "15 characters",
 		strings.Repeat("ab", 20):     "2 different",
-		"ABCDEFGHIJKLMNOPQRST":       "20 capital letters",
+		"ABCDEFGHIJKLMNOPQRST":       "guessable (CVE-2018-1279)",
 		"ABCDEFGHIJKLMNOPQRSTU":      "",
 		"ABCDEFGHIJKLMNOPQRS1":       "",
 		"0123456789abcdef":           "",

@@ -33,8 +33,19 @@ func (a *app) cookie(_ context.Context, args []string) error {
 	case "path":
 		return a.result("path", path, "")
 	case "check":
-		if _, err := cookie.Load(path); err != nil {
+		c, err := cookie.Load(path)
+		if err != nil {
 			return err
+		}
+		weak := cookie.Weak(c)
+		switch {
+		case a.json:
+			return a.printJSON(struct {
+				Path string `json:"path"`
+				Weak string `json:"weak,omitempty"` // why it can be guessed
+			}{path, weak})
+		case weak != "":
+			return a.result("path", path, ": valid, but "+weak)
 		}
 		return a.result("path", path, ": good")
 	}

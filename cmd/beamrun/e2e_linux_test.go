@@ -191,7 +191,7 @@ func TestNodesConnect(t *testing.T) {
 		t.Errorf("names: %q", out)
 	}
 	port := strings.Fields(out)[1]
-	if one := h.run("beamrun", "names", "b@anywhere"); one != port+"\n" {
+	if one := h.run("beamrun", "names", "b@127.0.0.1"); one != port+"\n" {
 		t.Errorf("names b: %q, want %s", one, port)
 	}
 }

@@ -31,6 +31,11 @@ func (a *app) names(ctx context.Context, args []string) error {
 	if len(args) > 1 {
 		return &usageError{"names takes one node at most", "beamrun help names"}
 	}
+	if len(args) > 0 {
+		if err := a.refuseOtherHost(ctx, args[0]); err != nil {
+			return err
+		}
+	}
 	var all, without []orphan.Name
 	var err, folderErr error
 	var addr netip.AddrPort

@@ -30,15 +30,32 @@ func TestNames(t *testing.T) {
 	aliceJSON := fmt.Sprintf(`{"name":"alice","port":%s,"pid":%d,"program":"beam.smp","alive":true}`, port, alice.Process.Pid)
 	const ghostJSON = `{"name":"ghost","port":1,"alive":false}`
 	for args, want := range map[string]string{
-		"--json names":         `{"nodes":[` + ghostJSON + "," + aliceJSON + "]}\n",
-		"names alice":          port + "\n",
-		"names alice@h -v":     port + "\n",
-		"names ghost":          "1\n",
-		"names alice@h --json": aliceJSON + "\n",
-		"names ghost --json":   ghostJSON + "\n",
+		"--json names":                 `{"nodes":[` + ghostJSON + "," + aliceJSON + "]}\n",
+		"names alice":                  port + "\n",
+		"names alice@localhost -v":     port + "\n",
+		"names ghost":                  "1\n",
+		"names alice@localhost --json": aliceJSON + "\n",
+		"names ghost --json":           ghostJSON + "\n",
 	} {
 		if got := h.run("beamrun", strings.Fields(args)...); got != want {
 			t.Errorf("%s: %q, want %q", args, got, want)
+		}
+	}
+	own, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := h.run("beamrun", "names", "alice@"+own); got != port+"\n" {
+		t.Errorf("by this host's name: %q", got)
+	}
+	// epmd knows names without a host, so it would answer for this host's alice
+	for _, other := range []string{"192.0.2.7", "other.invalid"} {
+		cmd := h.command("beamrun", "names", "alice@"+other)
+		cmd.Stdout, cmd.Stderr = nil, nil
+		out, err := cmd.CombinedOutput()
+		want := "beamrun: node alice@" + other + ": " + other + " is not this host ("
+		if cmd.ProcessState.ExitCode() != exitFailed || !strings.HasPrefix(string(out), want) {
+			t.Errorf("%s: %v: %s", other, err, out)
 		}
 	}
 	t.Log("\n" + out)
@@ -75,7 +92,7 @@ func TestNamesEpmdless(t *testing.T) {
 	aJSON := fmt.Sprintf(`\{"name":"a","port":%s,"pid":%d,"program":"beam(\.smp)?","alive":true,"epmdless":true\}`, strings.TrimSpace(port), a.Process.Pid)
 	for _, flag := range []string{"-v", "--epmdless"} {
 		says(both, flag, "names")
-		says(port, flag, "names", "a@h")
+		says(port, flag, "names", "a@localhost")
 		says(aJSON+`\n`, flag, "--json", "names", "a")
 		says(`\{"nodes":\[`+aJSON+`,\{"name":"b",.*\}\]\}\n`, flag, "--json", "names")
 	}

@@ -94,6 +94,8 @@ func describe(err error) (report, int) {
 		ensured *ensure.Error
 		file    *cookie.FileError
 		lost    *orphan.Error
+		source  *cookie.SourceError
+		other   *otherHostError
 		refused *stopError
 		folder  *epmdless.FolderError
 	)
@@ -117,6 +119,11 @@ func describe(err error) (report, int) {
 		return report{string(ensured.Kind), ensured.Message(), ensured.Hint}, code
 	case errors.As(err, &file):
 		return report{"cookie", file.Message(), file.Hint}, exitFailed
+	case errors.As(err, &source):
+		return report{"cookie", source.Message(), source.Hint}, exitFailed
+	case errors.As(err, &other):
+		return report{"other-host", other.Error(),
+			"run beamrun names there; without the @ and what follows it, the name is one of this host"}, exitFailed
 	case errors.As(err, &lost):
 		return report{string(lost.Kind), lost.Message(), lost.Hint}, exitFailed
 	case errors.As(err, &refused):

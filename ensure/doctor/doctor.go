@@ -33,7 +33,8 @@ const (
 	Fail Status = "fail" // it does not work
 )
 
-// Check is one thing that was looked at.
+// Check is one thing that was looked at. Its command ends no process that is in use, and cuts no node
+// off that runs: a fix that would is in the advice.
 type Check struct {
 	Name     string `json:"name"`
 	Status   Status `json:"status"`
@@ -65,6 +66,7 @@ var checks = []check{
 	{"epmd process", (*patient).process, ofEpmd},
 	{"addresses", (*patient).addresses, ofEpmd},
 	{"other epmds", (*patient).others, ofEpmd},
+	{"defunct epmds", (*patient).defunct, ofHost},
 	{"lifetime", (*patient).lifetime, ofEpmd},
 	{"systemd units", (*patient).units, ofEpmd},
 	{"names", (*patient).registered, ofEpmd},
@@ -74,6 +76,7 @@ var checks = []check{
 	{"cookie", (*patient).cookie, ofHost},
 	{"cookies in ps", (*patient).cookiesInPS, ofHost},
 	{"environment", (*patient).environment, ofEpmd},
+	{"epmd module", (*patient).epmdModule, ofHost},
 	{"home", (*patient).home, ofHost},
 	{"state folder", (*patient).stateFolder, ofHost},
 }

@@ -47,7 +47,7 @@ func TestHostileWords(t *testing.T) {
 			on:        map[uint16]owner.Process{4369: process, 7: process},
 			vms:       []owner.Program{program(1<<22+2, "beam", "-name", s, "-home", s, "-epmd_module", "beamrun_epmd", "-beamrun_nodes", s, "-setcookie", "x")},
 			epmds:     []owner.Program{program(1<<22+3, "epmd", s)},
-			connected: func() []owner.Process { return []owner.Process{process} },
+			connected: func() []holder { return []holder{{process, 0}} },
 		}
 		for _, run := range []func(*patient, context.Context) Check{(*patient).process, (*patient).addresses, (*patient).others,
 			(*patient).registered, (*patient).cookiesInPS, (*patient).epmdlessNodes} {
@@ -58,15 +58,15 @@ func TestHostileWords(t *testing.T) {
 			inert(t, p.answers(t.Context()))
 			inert(t, p.environment(t.Context()))
 		}
-		if c := (Check{}).run(p.moved(process, p.beamrun().Words("ensure"))); c.Command != "" {
-			inert(t, c)
-		}
-		c := withHost(found(Fail, "%s", s), s)
+		inert(t, p.again(found(Warn, "%s", s), p.beamrun().Words("ensure"), s))
+		t.Setenv("ERL_FLAGS", "-epmd_module "+s+" -pa "+s)
+		inert(t, p.epmdModule(t.Context()))
+		c := withHost(found(Fail, "%s", s), debians(), s)
 		inert(t, c)
 		if (c.Command == "") == isHostName(s) {
 			t.Errorf("%q: %s", s, c.Command)
 		}
-		inert(t, withHost(found(Fail, "%s", s), "vm."+s, "vm"))
+		inert(t, withHost(found(Fail, "%s", s), debians(), "vm."+s, "vm"))
 		t.Setenv("HOME", "/nowhere/"+s)
 		inert(t, (&patient{}).home(t.Context()))
 		t.Setenv("ERL_EPMD_PORT", s)
