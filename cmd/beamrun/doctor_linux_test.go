@@ -24,6 +24,8 @@ type planted struct {
 
 var allPlanted = []planted{
 	{"no epmd runs", `kill -KILL $(pid 4369); sleep 0.1`, "epmd answers", `fail .* down: .*refused`, ""},
+	{"no epmd runs, and nodes do", `node alice; node bob; kill -KILL $(pid 4369); sleep 0.1`, "lost nodes",
+		`fail running, and without a name, for no epmd does: alice@vm \(pid \d+, port \d+\), bob@vm \(pid \d+, port \d+\)$`, ""},
 	{"epmd is stopped", `kill -STOP $(pid 4369)`, "epmd answers", `fail .* hung: `, ""},
 	{"another program has the port", `kill -KILL $(pid 4369); sleep 0.1; listen 4369`, "epmd answers",
 		`fail .* foreign: beam.smp \(pid \d+\) has the port and is no epmd`, `kill -KILL $(pid 4369); sleep 0.2; beamrun -q ensure`},
@@ -32,12 +34,31 @@ var allPlanted = []planted{
 	{"a second epmd", `epmd -daemon -port 4371; sleep 0.2`, "other epmds", `warn pid \d+ on port 4371`, `beamrun --port 4371 stop`},
 	{"epmd runs at a terminal", `beamrun -q stop; onterminal epmd -port 4369 & await beamrun -q names`, "lifetime",
 		`warn it runs at a terminal`, ""},
+	{"epmd runs at a terminal, and a node runs", `beamrun -q stop; onterminal epmd -port 4369 & epmd=$!; await beamrun -q names; node up; node=$!`, "lifetime",
+		`warn it runs at a terminal`, `kill -KILL $node; while beamrun names up; do sleep 0.05; done; beamrun -q stop && beamrun -q ensure; node up`},
+	{"epmd's program was replaced", `beamrun -q stop; cp "$(readlink -f "$(command -v epmd)")" epmd; ./epmd -port 4369 </dev/null >/dev/null 2>&1 &
+		await beamrun -q names; rm epmd`, "epmd process", `warn .*; its program /root/epmd was deleted, or replaced by another$`, ""},
+	{"epmd's program was replaced, and a node runs", `beamrun -q stop; cp "$(readlink -f "$(command -v epmd)")" epmd; ./epmd -port 4369 </dev/null >/dev/null 2>&1 &
+		await beamrun -q names; rm epmd; node up`, "epmd process", `warn .*; its program /root/epmd was deleted, or replaced by another$`,
+		`kill -KILL $!; while beamrun names up; do sleep 0.05; done; beamrun -q stop && beamrun -q ensure; node up`},
+	{"a defunct epmd", `sh -c 'epmd -port 4371 & echo $! >ended; exec sleep 1000' </dev/null >/dev/null 2>&1 & await beamrun --port 4371 names; kill -KILL $(cat ended); sleep 0.1`,
+		"defunct epmds", `warn 1 epmd ended, and their parents do not wait for them: pid \d+, of sleep \(pid \d+\)$`, `kill $!`},
+	{"an epmd that ends without ::1", `echo 1 >/proc/sys/net/ipv6/conf/lo/disable_ipv6; mkdir -p otp/erts-11.1.8/bin; cp "$(readlink -f "$(command -v epmd)")" otp/erts-11.1.8/bin
+		export PATH=/root/otp/erts-11.1.8/bin:$PATH ERL_EPMD_ADDRESS=127.0.0.1; beamrun -q stop; beamrun -q ensure`, "epmd program",
+		`warn /root/otp/erts-11.1.8/bin/epmd, of ERTS 11.1.8, ends where an address is asked for \(127.0.0.1\) and the host has no \[::1\]$`,
+		`echo 0 >/proc/sys/net/ipv6/conf/lo/disable_ipv6`},
+	{"a module in ERL_FLAGS that is not there", `export ERL_FLAGS='-epmd_module my_epmd -pa /root'`, "epmd module",
+		`warn ERL_FLAGS has -epmd_module my_epmd, of which no file was found: neither in -pa and -pz of these variables \(/root\), nor in ERL_LIBS \(not set\)`, `: >my_epmd.beam`},
+	{"a module in ELIXIR_ERL_OPTIONS that is not there", `export ELIXIR_ERL_OPTIONS='-epmd_module my_epmd' ERL_LIBS=/root/lib`, "epmd module",
+		`warn ELIXIR_ERL_OPTIONS has -epmd_module my_epmd, .*nor in ERL_LIBS \(/root/lib\)`, `mkdir -p lib/my-1.0/ebin; : >lib/my-1.0/ebin/my_epmd.beam`},
+	{"beamrun's module without its directory", `export ERL_AFLAGS='-epmd_module beamrun_epmd'`, "epmd module",
+		`warn ERL_AFLAGS has -epmd_module beamrun_epmd, of which no file was found`, `export ERL_AFLAGS=`},
 	{"a stale name", `hold ghost 44444 &
-		await beamrun names ghost`, "names", `fail ghost is stale: nobody listens on its port 44444; held by .*\(pid \d+\)`, ""},
+		await beamrun names ghost`, "names", `fail ghost is stale: nobody listens on its port 44444; held by .*\(pid \d+\)$`, `kill $!`},
 	{"a name whose port another program has", `listen 44445; hold web 44445 &
-		await beamrun names web`, "names", `fail web has port 44445, where beam.smp \(pid \d+\) listens, which does not say its name`, ""},
+		await beamrun names web`, "names", `fail web has port 44445, where beam.smp \(pid \d+\) listens, which does not say its name`, `kill $!`},
 	{"a name at the port of another node", `node real; hold other $(beamrun names real) &
-		await beamrun names other`, "names", `fail other has port \d+, where beam.smp \(pid \d+\) listens, which is node real@vm`, ""},
+		await beamrun names other`, "names", `fail other has port \d+, where beam.smp \(pid \d+\) listens, which is node real@vm`, `kill $!`},
 	{"a node that epmd does not know", `kill -KILL $(pid 4369); sleep 0.1
 		erl -noinput -sname lost -start_epmd false -erl_epmd_port 0 & await listening; beamrun -q ensure`,
 		"lost nodes", `warn running without epmd, as started .*: lost@vm \(pid \d+, port \d+\)`, ""},
@@ -71,8 +92,13 @@ var allPlanted = []planted{
 	{"a cookie that others can read", `chmod 644 ~/.erlang.cookie`, "cookie", `fail cookie file /root/.erlang.cookie: others may read`, ""},
 	{"an empty cookie", `chmod 600 ~/.erlang.cookie; : >~/.erlang.cookie`, "cookie", `fail cookie file /root/.erlang.cookie: it is empty`, ""},
 	{"a cookie of Erlang's kind", `chmod 600 ~/.erlang.cookie; printf ABCDEFGHIJKLMNOPQRST >~/.erlang.cookie`, "cookie",
-		`warn .* weak cookie: 20 capital letters`, ""},
-	{"a short cookie", `chmod 600 ~/.erlang.cookie; printf monster >~/.erlang.cookie`, "cookie", `warn .* weak cookie: it has 7 characters`, ""},
+		`warn .*/\.erlang\.cookie: valid, but guessable \(CVE-2018-1279\)$`, ""},
+	{"a weak cookie, and a node runs", `chmod 600 ~/.erlang.cookie; printf ABCDEFGHIJKLMNOPQRST >~/.erlang.cookie; node up`, "cookie",
+		`warn .*: valid, but guessable \(CVE-2018-1279\)$`, `kill -KILL $!; while beamrun names up; do sleep 0.05; done; beamrun cookie rotate; node up`},
+	{"no cookie, and a node runs", `node up; cp -p .erlang.cookie kept; rm .erlang.cookie`, "cookie", `warn there is no /root/.erlang.cookie`, `mv kept .erlang.cookie`},
+	{"an empty cookie, and a node runs", `node up; cp -p .erlang.cookie kept; rm .erlang.cookie; install -m 400 /dev/null .erlang.cookie`, "cookie",
+		`fail cookie file /root/.erlang.cookie: it is empty`, `mv -f kept .erlang.cookie`},
+	{"a short cookie", `chmod 600 ~/.erlang.cookie; printf monster >~/.erlang.cookie`, "cookie", `warn .*: valid, but weak: it has 7 characters$`, ""},
 	{"ERL_EPMD_PORT means another epmd", `export ERL_EPMD_PORT=4371`, "environment",
 		`fail ERL_EPMD_PORT: 4371; .*none answers on port 4371, but there is one on port 4369`, ""},
 	{"ERL_EPMD_PORT is no port", `export ERL_EPMD_PORT=epmd`, "environment", `fail ERL_EPMD_PORT: "epmd" is not a port`, ""},
@@ -80,6 +106,10 @@ var allPlanted = []planted{
 		`warn all of this host, while only 127.0.0.1 is asked for`, ""},
 	{"a cookie in an argument list", `erl -noinput -sname loud -setcookie seen_by_all & await beamrun names loud`, "cookies in ps",
 		`warn every user of this host can read the cookie of loud \(pid \d+, user root\) \(-setcookie\)`,
+		`kill -KILL $!; while beamrun names loud; do sleep 0.05; done; node loud`},
+	{"a release's cookie in its argument list", `mkdir -p app/releases/1; cp /usr/lib/erlang/bin/start_clean.boot app/releases/1/start.boot
+		erl -noinput -boot /root/app/releases/1/start -sname loud -setcookie seen_by_all & await beamrun names loud`, "cookies in ps",
+		`warn every user of this host can read the cookie of loud \(pid \d+, user root\) \(-setcookie\)$`,
 		`kill -KILL $!; while beamrun names loud; do sleep 0.05; done; node loud`},
 	{"HOME is not set", `unset HOME`, "home", `fail \$HOME is not defined: a node with a name does not boot`, ""},
 	{"HOME is no folder", `export HOME=/root/none`, "home", `fail HOME is /root/none, which is no folder`, `mkdir -p -m 700 /root/none; beamrun cookie rotate`},
@@ -165,6 +195,11 @@ func TestDoctor(t *testing.T) {
 			line := regexp.MustCompile(`(?m)^(warn|fail) +(` + regexp.QuoteMeta(p.check) + `) +(.*)$`).FindStringSubmatch(got)
 			if line == nil || line[1] != status || !regexp.MustCompile(want).MatchString(line[3]) {
 				t.Errorf("it said\n%s\nwant %s: %s", got, p.check, p.found)
+			}
+			for _, c := range regexp.MustCompile(`(?m)^ +\$ (.*)$`).FindAllStringSubmatch(got, -1) {
+				if strings.Contains(c[1], "kill ") && !strings.Contains(c[1], "kill -CONT ") || strings.HasSuffix(p.name, " a node runs") {
+					t.Errorf("a command that may harm what runs: %s", c[1])
+				}
 			}
 			if alarms := regexp.MustCompile(`(?m)^(warn|fail)`).FindAllString(got, -1); len(alarms) != 1 {
 				t.Logf("more than one alarm:\n%s", got)

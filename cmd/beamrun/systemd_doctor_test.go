@@ -28,7 +28,7 @@ func TestSystemdDoctor(t *testing.T) {
 		{"a service that leaves it alone", "systemd-run --quiet --unit=app --collect -p KillMode=process sh -c '" + installed + " -q --detach session ensure; exec sleep 60'; " +
 			"until epmd -names; do sleep 0.05; done", ""},
 		{"a service whose end is epmd's", "systemd-run --quiet --unit=app --collect sh -c 'epmd -daemon; exec sleep 60'; until epmd -names; do sleep 0.05; done",
-			`(?s)\Awarn +lifetime +it ends with app.service, .*every node of this host loses its name then\n +\$ kill \d+ && .*Wants=epmd.socket.*\z`},
+			`(?s)\Awarn +lifetime +it ends with app.service, .*every node of this host loses its name then\n +\$ beamrun stop && beamrun --detach systemd ensure\n.*Wants=epmd.socket.*\z`},
 		{"a user's manager that ends with the login", "systemd-run --quiet --unit=login --collect -p PAMName=login -p User=app sleep 60; " +
 			"until [ -e /run/user/$(id -u app)/systemd/private ]; do sleep 0.05; done; " +
 			"runuser -u app -- env XDG_RUNTIME_DIR=/run/user/$(id -u app) " + installed + " -q --detach systemd ensure",

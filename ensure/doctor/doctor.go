@@ -38,7 +38,7 @@ type Check struct {
 	Name     string `json:"name"`
 	Status   Status `json:"status"`
 	Evidence string `json:"evidence"`          // what was seen, in one line; never a cookie
-	Command  string `json:"command,omitempty"` // the fix, for a shell of the same user and environment
+	Command  string `json:"command,omitempty"` // the fix, for a shell of the same user and environment; it ends nothing that is in use
 	Advice   string `json:"advice,omitempty"`  // where no command does it, or not for good
 }
 
@@ -65,6 +65,7 @@ var checks = []check{
 	{"epmd process", (*patient).process, ofEpmd},
 	{"addresses", (*patient).addresses, ofEpmd},
 	{"other epmds", (*patient).others, ofEpmd},
+	{"defunct epmds", (*patient).defunct, ofHost},
 	{"lifetime", (*patient).lifetime, ofEpmd},
 	{"systemd units", (*patient).units, ofEpmd},
 	{"names", (*patient).registered, ofEpmd},
@@ -74,6 +75,7 @@ var checks = []check{
 	{"cookie", (*patient).cookie, ofHost},
 	{"cookies in ps", (*patient).cookiesInPS, ofHost},
 	{"environment", (*patient).environment, ofEpmd},
+	{"epmd module", (*patient).epmdModule, ofHost},
 	{"home", (*patient).home, ofHost},
 	{"state folder", (*patient).stateFolder, ofHost},
 }

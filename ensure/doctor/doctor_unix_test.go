@@ -31,8 +31,14 @@ func TestForeign(t *testing.T) {
 	}
 	want, entries := "'a folder' is a folder, link.1 is a link, pipe is a pipe, plain is not a node's", []string{path("a folder"), path("link.1"), path("pipe"), path("plain")}
 	if os.Getuid() == 0 {
-		entries = append(entries, path("theirs.1"))
-		want += ", theirs.1 is another user's"
+		entries = append(entries, path("theirs.1"), path("theirs"))
+		want += ", theirs.1 is another user's, theirs is a folder of user uid 54321"
+		if err := os.Mkdir(path("theirs"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(path("theirs"), 54321, 54321); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(path("theirs.1"), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -43,6 +49,14 @@ func TestForeign(t *testing.T) {
 	c := foreign(folder, entries)
 	if c.Status != Warn || !strings.HasSuffix(c.Evidence, want) {
 		t.Errorf("%+v, want %s", c, want)
+	}
+	if os.Getuid() == 0 { // what another user has in a directory is not ours to remove
+		if strings.Contains(c.Command, path("theirs")+" ") || strings.HasSuffix(c.Command, path("theirs")) || !strings.Contains(c.Advice, path("theirs")) {
+			t.Errorf("%+v", c)
+		}
+		if err := os.Remove(path("theirs")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	removes(t, c, folder)
 	if _, err := os.Stat(kept); err != nil {

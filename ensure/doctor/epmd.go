@@ -31,12 +31,24 @@ func (p *patient) program(ctx context.Context) Check {
 	if real != path {
 		path += " (" + real + ")"
 	}
-	for part := range strings.SplitSeq(real, string(filepath.Separator)) {
+	version := ertsOf(real)
+	if version == "" {
+		return ok("%s", path)
+	}
+	if c := p.withoutIPv6(path, version); c.Status != "" {
+		return c
+	}
+	return ok("%s, of ERTS %s", path, version)
+}
+
+// ertsOf is the version of the runtime system of which a path's program is a part, or "".
+func ertsOf(path string) string {
+	for part := range strings.SplitSeq(path, string(filepath.Separator)) {
 		if version, is := strings.CutPrefix(part, "erts-"); is {
-			return ok("%s, of ERTS %s", path, version)
+			return version
 		}
 	}
-	return ok("%s", path)
+	return ""
 }
 
 // answers: the probe.
@@ -69,7 +81,13 @@ func (p *patient) process(context.Context) Check {
 	o, known := p.owner()
 	if known {
 		since := o.Since()
-		return ok("%v has port %d since %s (%s)", o, p.port(), since.Format(time.DateTime), age(time.Since(since)))
+		c := ok("%v has port %d since %s (%s)", o, p.port(), since.Format(time.DateTime), age(time.Since(since)))
+		if gone := o.Deleted(); gone != "" && p.err == nil { // distillery#320
+			c.Status = Warn
+			c.Evidence += shell.Line("; its program " + gone + " was deleted, or replaced by another")
+			c = p.again(c, p.restart(o), "it goes on until then")
+		}
+		return c
 	}
 	for _, s := range p.sockets {
 		if int(s.Addr.Port()) == p.port() {
@@ -118,11 +136,7 @@ func (p *patient) addresses(context.Context) Check {
 		c := ok("all of this host: %s; a firewall, or epmd started with --local, keeps others out", exposes)
 		if asked := p.result.Endpoint.Addresses; len(asked) > 0 && !slices.ContainsFunc(asked, netip.Addr.IsUnspecified) {
 			c = found(Warn, "all of this host, while only %s is asked for (--address, --local or ERL_EPMD_ADDRESS): %s", list(asked), exposes)
-			again := p.beamrun().Words("stop").And(p.beamrun().Words("ensure"))
-			if p.mayHaveNodes() {
-				return c.advise("end the nodes, then: %v", again)
-			}
-			c = c.run(again)
+			c = p.again(c, p.stopAnd(p.beamrun().Words("ensure")), "")
 		}
 		return c
 	case open:
@@ -155,10 +169,11 @@ func (p *patient) others(context.Context) Check {
 		}
 		more = append(more, fmt.Sprintf("pid %d %s", e.PID, where))
 	}
+	unseen := notSeen(p.unseenEpmds, "epmd")
 	if len(more) == 0 {
-		return ok("none")
+		return p.asRootSees(ok("none%s", unseen), p.unseenEpmds)
 	}
-	c := found(Warn, "%s: nodes of one do not find those of another", strings.Join(more, ", "))
+	c := found(Warn, "%s: nodes of one do not find those of another%s", strings.Join(more, ", "), unseen)
 	if len(more) == 1 && port != 0 {
 		return c.advise("if nobody needs it: %v", shell.New("beamrun", "--port").Int(port).Words("stop"))
 	}

@@ -33,6 +33,12 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 		}
 		return Check{} // nobody misses it
 	}
+	closed := 0
+	for _, vm := range p.vms {
+		if vm.UID == os.Geteuid() && vm.Closed {
+			closed++
+		}
+	}
 	nodes, strange, err := epmdless.Nodes(ctx)
 	if err != nil {
 		return found(Fail, "%v", err)
@@ -78,11 +84,19 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 		}
 		problems = append(problems, c.run(wake))
 	}
+	unseen := ""
+	if closed > 0 {
+		unseen = "; of this user, " + count(closed, "more VM") + " could not be looked at"
+	}
 	switch {
 	case len(problems) > 0:
-		return merged(problems)
+		c := merged(problems)
+		c.Evidence += unseen
+		return c
 	case len(well) > 0:
-		return ok("%s", strings.Join(well, "; "))
+		return ok("%s%s", strings.Join(well, "; "), unseen)
+	case p.epmdless && unseen != "":
+		return ok("none was seen%s", unseen)
 	}
 	return Check{}
 }
@@ -91,7 +105,8 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 func foreign(folder string, entries []string) Check {
 	var said []string
 	files, folders := shell.New("rm", "-f"), shell.New("rm", "-r")
-	anyFile, anyFolder, needRoot := false, false, false
+	anyFile, anyFolder := false, false
+	var theirs []string
 	for _, path := range entries {
 		info, err := os.Lstat(path)
 		if err != nil {
@@ -101,7 +116,10 @@ func foreign(folder string, entries []string) Check {
 		switch mode := info.Mode(); {
 		case mode.IsDir():
 			is = "a folder"
-			needRoot = needRoot || !ours.Is(info) // it may not be empty
+			if !ours.Is(info) { // words: what is in it is another user's, who may need it
+				is = "a folder of user " + userName(ours.UID(info))
+				theirs = append(theirs, shell.Quote(path))
+			}
 		case mode&fs.ModeSymlink != 0:
 			is = "a link"
 		case mode&fs.ModeNamedPipe != 0:
@@ -112,9 +130,11 @@ func foreign(folder string, entries []string) Check {
 			is = "another user's"
 		}
 		said = append(said, fmt.Sprintf("%s is %s", shell.Quote(filepath.Base(path)), is))
-		if info.IsDir() {
+		switch {
+		case info.IsDir() && !ours.Is(info):
+		case info.IsDir():
 			folders, anyFolder = folders.Path(path), true
-		} else {
+		default:
 			files, anyFile = files.Path(path), true
 		}
 	}
@@ -123,12 +143,13 @@ func foreign(folder string, entries []string) Check {
 		remove = files
 	}
 	if anyFolder {
-		if needRoot {
-			folders = asRoot(folders)
-		}
 		remove = remove.Then(folders)
 	}
-	return found(Warn, "no nodes' files, in %s: %s", folder, strings.Join(said, ", ")).run(remove)
+	c := found(Warn, "no nodes' files, in %s: %s", folder, strings.Join(said, ", ")).run(remove)
+	if len(theirs) > 0 {
+		c = c.advise("have its user look into it, and move it elsewhere: %s", strings.Join(theirs, ", "))
+	}
+	return c
 }
 
 // merged is one check of several. Each command is a whole one, so they run one after the other.

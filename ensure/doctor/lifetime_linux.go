@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"os"
 	"strconv"
 	"strings"
 
@@ -19,7 +20,7 @@ func (p *patient) lifetime(ctx context.Context) Check {
 		return Check{}
 	}
 	if o.Terminal() {
-		return found(Warn, "it runs at a terminal, and ends with it").run(p.moved(o, p.beamrun().Words("ensure")))
+		return p.again(found(Warn, "it runs at a terminal, and ends with it"), p.stopAnd(p.beamrun().Words("ensure")), "")
 	}
 	if _, err := systemd.Here(); err != nil {
 		return ok("a session of its own, and nothing that would end it is seen")
@@ -39,9 +40,9 @@ func (p *patient) lifetime(ctx context.Context) Check {
 	if !ends {
 		return ok("in %s, whose KillMode=%s leaves it alone", in.Name, mode)
 	}
-	return found(Warn, "it ends with %s, in which it was started, and every node of this host loses its name then", in.Name).
-		run(p.moved(o, p.beamrun().Words("--detach", "systemd", "ensure"))).
-		advise("that it does not come to this again: %s", systemd.Remedy(in.Name, p.port()))
+	return p.again(found(Warn, "it ends with %s, in which it was started, and every node of this host loses its name then", in.Name),
+		p.stopAnd(p.beamrun().Words("--detach", "systemd", "ensure")),
+		"that it does not come to this again: "+systemd.Remedy(in.Name, p.port()))
 }
 
 // inSession is for an epmd in no service.
@@ -54,17 +55,23 @@ func (p *patient) inSession(ctx context.Context, o owner.Process) Check {
 	if kills != "b true" {
 		return ok("in %s, whose end leaves it alone (KillUserProcesses=no)", session)
 	}
-	return found(Warn, "it ends with the login %s (KillUserProcesses=yes)", session).
-		run(p.moved(o, p.beamrun().Words("--detach", "systemd", "ensure")))
+	return p.again(found(Warn, "it ends with the login %s (KillUserProcesses=yes)", session),
+		p.stopAnd(p.beamrun().Words("--detach", "systemd", "ensure")), "")
 }
 
-// moved ends the epmd and starts one elsewhere. Nodes from OTP 23.3 on come back by themselves within 2 s; the others are helped.
-func (p *patient) moved(o owner.Process, ensure shell.Command) shell.Command {
-	c := shell.New("kill").Int(o.PID).And(shell.New("sleep", "0.1")).And(ensure)
-	if p.mayHaveNodes() {
-		c = c.And(p.beamrun().Words("repair"))
+// restart ends the epmd and starts one in its place, by systemd if that runs it.
+func (p *patient) restart(o owner.Process) shell.Command {
+	if _, err := systemd.Here(); err == nil {
+		switch in := systemd.Of(o.PID); {
+		case in.IsEpmds() && in.User == "":
+			return asRoot(shell.New("systemctl", "restart").Arg(in.Name))
+		case in.IsEpmds() && in.User == strconv.Itoa(os.Geteuid()):
+			return shell.New("systemctl", "--user", "restart").Arg(in.Name)
+		case in.IsEpmds():
+			return asRoot(shell.New("systemctl", "--user", "-M").Arg(in.User + "@").Words("restart").Arg(in.Name))
+		}
 	}
-	return c
+	return p.stopAnd(p.beamrun().Words("ensure"))
 }
 
 // units: whether the distribution's own units are well.
@@ -91,7 +98,7 @@ func (p *patient) units(ctx context.Context) Check {
 		return ok("%s", evidence)
 	}
 	return found(Warn, "%s", evidence).
-		run(asRoot(shell.New("systemctl", "reset-failed").Args(failed...))).
+		run(asRoot(shell.New("systemctl", "reset-failed").Args(failed...))). // which ends and starts nothing
 		advise("why it failed: journalctl -u epmd.socket -u epmd.service; another epmd that had the port first, most often")
 }
 

@@ -2,7 +2,14 @@
 
 package doctor
 
-import "context"
+import (
+	"context"
+
+	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/shell"
+)
 
 func (p *patient) lifetime(context.Context) Check { return Check{} }
 func (p *patient) units(context.Context) Check    { return Check{} }
+
+func (p *patient) restart(owner.Process) shell.Command { return p.stopAnd(p.beamrun().Words("ensure")) }

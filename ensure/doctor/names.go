@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/internal/owner"
 	"github.com/beamrun/beamrun/ensure/orphan"
 	"github.com/beamrun/beamrun/internal/shell"
 )
@@ -61,23 +62,24 @@ func (p *patient) registered(ctx context.Context) Check {
 	}
 	c := found(Fail, "%s", strings.Join(wrong, "; "))
 	// a name is held by a connection to epmd
-	holders := slices.DeleteFunc(slices.Clone(p.connected()), func(o owner.Process) bool { return nodes[o.PID] })
-	isVM := func(o owner.Process) bool {
-		return slices.ContainsFunc(p.vms, func(vm owner.Program) bool { return vm.PID == o.PID })
-	}
+	holders := slices.DeleteFunc(slices.Clone(p.connected()), func(h holder) bool { return nodes[h.PID] })
 	switch {
 	case len(holders) == 0:
 		who := shell.New("ss", "-tnp").Option("dport = :", strconv.Itoa(p.port()))
 		c = c.advise("it is held by a connection to epmd; see as root by which process: %v", who)
-	case len(holders) > len(wrong), slices.ContainsFunc(holders, isVM):
-		c = c.advise("start anew, or end, who holds it by a connection to epmd: %s", list(holders))
 	default:
-		kill := shell.New("kill")
+		// Words, for a holder is a program that runs. It may do so for others, may have inherited the
+		// connection from its parent, or was sent it by who wants it killed.
+		var all []string
 		for _, h := range holders {
-			kill = kill.Int(h.PID)
+			all = append(all, h.String())
 		}
-		c.Evidence += "; held by " + list(holders)
-		c = c.run(kill)
+		if len(holders) <= len(wrong) {
+			c.Evidence += "; held by " + shortList(all)
+			c = c.advise("if nobody needs what holds it, by a connection to epmd, end that: the name is free then")
+		} else {
+			c = c.advise("it is held by a connection to epmd; start anew, or end, the one that has it, of: %s", shortList(all))
+		}
 	}
 	c.Evidence += rest
 	return c
@@ -147,7 +149,7 @@ func (p *patient) mistake(ctx context.Context, n epmd.Node) (wrong, unseen strin
 
 // isConnected says that the process has a connection to epmd.
 func (p *patient) isConnected(pid int) bool {
-	return slices.ContainsFunc(p.connected(), func(o owner.Process) bool { return o.PID == pid })
+	return slices.ContainsFunc(p.connected(), func(h holder) bool { return h.PID == pid })
 }
 
 // isAlone says that no other name has that port.
@@ -155,14 +157,18 @@ func (p *patient) isAlone(n epmd.Node) bool {
 	return !slices.ContainsFunc(p.names, func(o epmd.Node) bool { return o.Port == n.Port && o.Name != n.Name })
 }
 
-// lost: nodes that run and that epmd does not know.
+// lost: nodes that run and that epmd does not know; where none runs, all that should be in one.
 func (p *patient) lost(ctx context.Context) Check {
-	if p.err != nil {
+	down := p.err != nil
+	if down && p.err.Kind != ensure.KindDown {
 		return Check{}
 	}
-	nodes, epmdless, err := p.lostNodes(ctx)
+	nodes, epmdless, unseen, err := p.lostNodes(ctx)
 	if err != nil {
 		return found(Warn, "%v", err)
+	}
+	if down && len(nodes) == 0 && unseen == 0 {
+		return Check{}
 	}
 	var lost, by, can, problems []string
 	for _, n := range nodes {
@@ -180,7 +186,12 @@ func (p *patient) lost(ctx context.Context) Check {
 		}
 	}
 	c := ok("none: epmd knows every node of this host that could be seen")
-	if epmdless > 0 {
+	switch {
+	case unseen > 0 && os.Geteuid() == 0:
+		c = ok("none of those that were looked at%s", notSeen(unseen, "VM"))
+	case unseen > 0:
+		c = ok("none of this user's%s", notSeen(unseen, "VM"))
+	case epmdless > 0:
 		c.Evidence += ", but for those that do without it"
 	}
 	var said []string
@@ -190,7 +201,11 @@ func (p *patient) lost(ctx context.Context) Check {
 	}
 	if len(lost) > 0 {
 		c.Status = Fail
-		said = append(said, "running, and unknown to epmd: "+strings.Join(lost, ", "))
+		if down {
+			said = append(said, "running, and without a name, for no epmd does: "+strings.Join(lost, ", "))
+		} else {
+			said = append(said, "running, and unknown to epmd: "+strings.Join(lost, ", "))
+		}
 		if o, known := p.owner(); known && time.Since(o.Since()) < comeBack {
 			c.Status = Warn
 			said = append(said, "but this epmd is new, and nodes of OTP 23.3 and later come back within 2 s")
@@ -201,12 +216,15 @@ func (p *patient) lost(ctx context.Context) Check {
 		said = append(said, problems...)
 	}
 	if len(said) > 0 {
-		c.Evidence = shell.Line(strings.Join(said, "; "))
+		c.Evidence = shell.Line(strings.Join(said, "; ") + notSeen(unseen, "VM"))
 	}
-	if len(can) > 0 {
+	switch {
+	case down && len(by) == 0 && len(can) > 0: // it starts an epmd, and repairs all
+		c = c.run(p.beamrun().Words("repair"))
+	case len(can) > 0:
 		c = c.run(p.beamrun().Words("repair").Args(can...))
 	}
-	return c
+	return p.asRootSees(c, unseen)
 }
 
 // cookiesInPS: cookies that every user of the host can read.
@@ -215,6 +233,7 @@ func (p *patient) cookiesInPS(context.Context) Check {
 		return Check{}
 	}
 	var shown []string
+	ofRelease, others := false, false
 	for _, vm := range p.vms {
 		if !vm.Elsewhere && orphan.ShowsCookie(vm.Args) {
 			name := orphan.NameOf(vm.Args)
@@ -222,11 +241,24 @@ func (p *patient) cookiesInPS(context.Context) Check {
 				name = vm.Name
 			}
 			shown = append(shown, fmt.Sprintf("%s (pid %d, user %s)", name, vm.PID, userName(vm.UID)))
+			if orphan.IsRelease(vm.Args) {
+				ofRelease = true
+			} else {
+				others = true
+			}
 		}
 	}
 	if len(shown) == 0 {
-		return ok("none in the arguments of %s", count(len(p.vms), "Erlang VM"))
+		return p.asRootSees(ok("none in the arguments of %s%s", count(len(p.vms), "Erlang VM"), notSeen(p.unseenVMs, "VM")), p.unseenVMs)
 	}
-	return found(Warn, "every user of this host can read the cookie of %s (-setcookie)", strings.Join(shown, ", ")).
-		advise("start it without -setcookie, by beamrun; for releases see SECURITY.md of beamrun; then: beamrun cookie rotate")
+	var advice []string
+	if ofRelease { // which takes no notice of what `beamrun cookie rotate` does
+		advice = append(advice, "a release's cookie is in releases/COOKIE, RELEASE_COOKIE or its vm.args: change it there at its next restart;"+
+			" the lines for rel/env.sh.eex and vm.args that keep it out of the arguments are in SECURITY.md of beamrun")
+	}
+	if others {
+		advice = append(advice, "at the next planned restart: stop it, beamrun cookie rotate if that is its cookie, and start it without -setcookie, by beamrun")
+	}
+	return found(Warn, "every user of this host can read the cookie of %s (-setcookie)%s", strings.Join(shown, ", "), notSeen(p.unseenVMs, "VM")).
+		advise("%s", strings.Join(advice, "; "))
 }

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/user"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/beamrun/beamrun/ensure"
@@ -32,7 +34,23 @@ type patient struct {
 	vms     []owner.Program
 	epmds   []owner.Program // of this network namespace
 
-	connected func() []owner.Process // those that have a connection to epmd, but itself and us, by their pids
+	unseenVMs, unseenEpmds int // that were not looked at
+
+	connected func() []holder // those that have a connection to epmd, but itself and us, by their pids
+}
+
+// holder is a process that has a connection to epmd, and so may hold a name.
+type holder struct {
+	owner.Process
+	maker int // the user who made the connection, whoever has it by now
+}
+
+func (h holder) String() string {
+	if uid, known := h.User(); known && uid != h.maker {
+		return fmt.Sprintf("%s (pid %d, user %s, who was given the connection of user %s)",
+			shell.Line(h.Name), h.PID, userName(uid), userName(h.maker))
+	}
+	return h.Process.String()
 }
 
 func admit(ctx context.Context, c ensure.Config) *patient {
@@ -55,36 +73,81 @@ func admit(ctx context.Context, c ensure.Config) *patient {
 		}
 	}
 	p.on = owner.OfSockets(ctx, of)
-	p.connected = sync.OnceValue(func() (all []owner.Process) {
+	p.connected = sync.OnceValue(func() (all []holder) {
 		epmd, _ := p.owner()
-		for _, o := range owner.OfSockets(ctx, owner.Connected(p.port())) {
-			if o.PID != epmd.PID && o.PID != os.Getpid() && !slices.Contains(all, o) {
-				all = append(all, o)
+		sockets := owner.Connected(p.port())
+		of := owner.OfSockets(ctx, sockets)
+		for _, s := range sockets {
+			h := holder{of[s.Addr.Port()], s.UID}
+			if h.PID != 0 && h.PID != epmd.PID && h.PID != os.Getpid() && !slices.Contains(all, h) {
+				all = append(all, h)
 			}
 		}
-		slices.SortFunc(all, func(a, b owner.Process) int { return a.PID - b.PID })
+		slices.SortFunc(all, func(a, b holder) int { return cmp.Or(a.PID-b.PID, a.maker-b.maker) })
 		return all
 	})
-	p.vms, _ = owner.VMs(ctx)
-	epmds, _ := owner.Epmds(ctx)
-	for _, e := range epmds {
-		if !e.Closed && !e.Elsewhere {
+	p.vms, p.unseenVMs = owner.VMs(ctx)
+	p.seeEpmds(ctx)
+	return p
+}
+
+// seeEpmds sorts the epmds into those that could be looked into and the number of the others, without
+// the one that was asked: another user's process does not show its port, but the port shows its user.
+func (p *patient) seeEpmds(ctx context.Context) {
+	var all []owner.Program
+	all, p.unseenEpmds = owner.Epmds(ctx)
+	_, asked := p.owner()
+	for _, e := range all {
+		has := func(s owner.Socket) bool { return int(s.Addr.Port()) == p.port() && s.UID == e.UID }
+		switch {
+		case e.Elsewhere:
+		case !e.Closed:
 			p.epmds = append(p.epmds, e)
+		case !asked && slices.ContainsFunc(p.sockets, has):
+			asked = true
+		default:
+			p.unseenEpmds++
 		}
 	}
-	return p
 }
 
 // admitEpmdless is for a host without epmd.
 func admitEpmdless(ctx context.Context) *patient {
-	vms, _ := owner.VMs(ctx)
-	return &patient{epmdless: true, sockets: owner.Listening(0), vms: vms}
+	vms, unseen := owner.VMs(ctx)
+	return &patient{epmdless: true, sockets: owner.Listening(0), vms: vms, unseenVMs: unseen}
 }
 
 func (p *patient) port() int { return p.result.Endpoint.Port }
 
 // mayHaveNodes reports whether nodes are registered, or it is not known.
 func (p *patient) mayHaveNodes() bool { return len(p.names) > 0 || p.unnamed != nil }
+
+// mayRun reports whether nodes of this user run, or it is not known: a VM was not looked at, or names
+// are registered and no VM is seen.
+func (p *patient) mayRun() bool {
+	return p.unseenVMs > 0 || len(p.vms) == 0 && p.mayHaveNodes() ||
+		slices.ContainsFunc(p.vms, func(vm owner.Program) bool { return vm.UID == os.Geteuid() || os.Geteuid() < 0 })
+}
+
+// again adds what ends the epmd and starts one. It is words while nodes may be registered: not all
+// would come back. Those of OTP before 23.3 and programs in C never do by themselves, and repair gives
+// no name to one of TLS or of another user. With nodes that come meanwhile, `beamrun stop` leaves the
+// epmd alone, and the command ends there.
+func (p *patient) again(c Check, command shell.Command, more string) Check {
+	if more != "" {
+		more = "; " + more
+	}
+	if p.mayHaveNodes() {
+		return c.advise("at the next planned restart: end the nodes, then: %v, then start them%s", command, more)
+	}
+	return c.run(command).advise("%s", strings.TrimPrefix(more, "; "))
+}
+
+// stopAnd is the command that ends an epmd without nodes and then does another thing. It is not kill,
+// which asks for no nodes, and by then the pid may be another process's.
+func (p *patient) stopAnd(then shell.Command) shell.Command {
+	return p.beamrun().Words("stop").And(then)
+}
 
 // isOfHere reports whether the epmd is one of the sockets that the system shows. Of another host or
 // another network namespace it does not show who listens.
@@ -144,9 +207,15 @@ func userName(uid int) string {
 	return u.Username
 }
 
-// lostNodes are those of orphan.Find that should have a name and have none, or did without; and how many need none.
-func (p *patient) lostNodes(ctx context.Context) (found []orphan.Node, epmdless int, err error) {
-	all, _, err := orphan.Find(ctx, p.result.Address)
+// lostNodes are those that should have a name and have none, or did without; how many need none; and
+// how many VMs were not looked at.
+func (p *patient) lostNodes(ctx context.Context) (found []orphan.Node, epmdless, unseen int, err error) {
+	var all []orphan.Node
+	if p.err == nil {
+		all, unseen, err = orphan.Find(ctx, p.result.Address)
+	} else if addr, perr := netip.ParseAddrPort(p.result.Endpoint.String()); perr == nil {
+		all, unseen = orphan.FindAll(ctx, addr)
+	}
 	for _, n := range all {
 		if n.Problem != nil && n.Problem.Kind == orphan.KindEpmdless {
 			epmdless++
@@ -155,7 +224,29 @@ func (p *patient) lostNodes(ctx context.Context) (found []orphan.Node, epmdless 
 			found = append(found, n)
 		}
 	}
-	return found, epmdless, err
+	return found, epmdless, unseen, err
+}
+
+// notSeen says that some programs were not looked at, so that nothing is claimed of them; "" if there
+// are none. repair has the same words.
+func notSeen(n int, what string) string {
+	switch {
+	case n == 0:
+		return ""
+	case os.Geteuid() == 0:
+		return fmt.Sprintf("; %s could not be looked at", count(n, what))
+	case n == 1:
+		return fmt.Sprintf("; 1 %s of other users was not looked at", what)
+	}
+	return fmt.Sprintf("; %d %ss of other users were not looked at", n, what)
+}
+
+// asRootSees adds, for what was not looked at, who can.
+func (p *patient) asRootSees(c Check, unseen int) Check {
+	if unseen == 0 || os.Geteuid() == 0 || c.Command+c.Advice != "" {
+		return c
+	}
+	return c.advise("root sees more: %v", p.beamrun().Words("doctor").Sudo())
 }
 
 func ok(format string, args ...any) Check { return found(OK, format, args...) }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,11 +38,20 @@ func (p *patient) cookie(context.Context) Check {
 	var file *cookie.FileError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return found(Warn, "there is no %s; the next node makes one that can be guessed (CVE-2018-1279)", path).run(rotate())
+		c := found(Warn, "there is no %s; the next node makes one that can be guessed (CVE-2018-1279)", path)
+		if p.mayRun() {
+			return c.advise("write the cookie of the nodes that run into it (erlang:get_cookie()), mode 400; or %s", atRestart(rotate().String()))
+		}
+		return c.run(rotate())
 	case errors.As(err, &file):
 		c := found(Fail, "%s", file.Message())
-		if c.Command = file.Command(); c.Command == "" { // built by package cookie, of quoted words
-			c = c.advise("%s", file.Hint)
+		switch command := file.Command(); { // built by package cookie, of quoted words
+		case command == "":
+			return c.advise("%s", file.Hint)
+		case file.Rotates() && p.mayRun():
+			return c.advise("write the cookie of the nodes that run into it (erlang:get_cookie()), mode 400; or %s", atRestart(command))
+		default:
+			c.Command = command
 		}
 		return c
 	case err != nil:
@@ -53,10 +63,19 @@ func (p *patient) cookie(context.Context) Check {
 		return found(Warn, "%s is a file of user %s, not of this one", path, userName(ours.UID(info)))
 	}
 	if why := cookie.Weak(c); why != "" {
-		return found(Warn, "%s holds a weak cookie: %s", path, why).run(rotate()).
-			advise("nodes that run keep the old one until they start again; every host of a cluster needs the same")
+		c := found(Warn, "%s: valid, but %s", path, why)
+		if p.mayRun() {
+			return c.advise("%s", atRestart(rotate().String()))
+		}
+		return c.run(rotate()).advise("every host of a cluster needs the same")
 	}
 	return ok("%s, for this user alone, and not easily guessed", path)
+}
+
+// atRestart says when to rotate a cookie while nodes run, or may. It is no command: they keep the cookie
+// that they have, so nodes that start afterwards would not reach them.
+func atRestart(command string) string {
+	return "at the next planned restart: stop the nodes, then: " + command + ", then start them; every host of a cluster needs the same"
 }
 
 func rotate() shell.Command { return shell.New("beamrun", "cookie", "rotate") }
@@ -164,7 +183,12 @@ func (p *patient) stateFolder(context.Context) Check {
 		if unsafe := othersPath(dir); unsafe != nil {
 			return c.advise("set XDG_RUNTIME_DIR, HOME or TMPDIR to a directory of root's: %v", unsafe)
 		}
-		return c.run(shell.New("rm", "-r").Path(path))
+		// not rm: an epmd that runs may write its log there, and goes on doing so
+		move := shell.New("mv", "-i")
+		if runtime.GOOS == "windows" {
+			move = shell.New("move")
+		}
+		return c.run(move.Path(path).Path(path + ".old"))
 	}
 	return ok("%s", dir)
 }

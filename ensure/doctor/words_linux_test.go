@@ -47,7 +47,7 @@ func TestHostileWords(t *testing.T) {
 			on:        map[uint16]owner.Process{4369: process, 7: process},
 			vms:       []owner.Program{program(1<<22+2, "beam", "-name", s, "-home", s, "-epmd_module", "beamrun_epmd", "-beamrun_nodes", s, "-setcookie", "x")},
 			epmds:     []owner.Program{program(1<<22+3, "epmd", s)},
-			connected: func() []owner.Process { return []owner.Process{process} },
+			connected: func() []holder { return []holder{{process, 0}} },
 		}
 		for _, run := range []func(*patient, context.Context) Check{(*patient).process, (*patient).addresses, (*patient).others,
 			(*patient).registered, (*patient).cookiesInPS, (*patient).epmdlessNodes} {
@@ -58,9 +58,9 @@ func TestHostileWords(t *testing.T) {
 			inert(t, p.answers(t.Context()))
 			inert(t, p.environment(t.Context()))
 		}
-		if c := (Check{}).run(p.moved(process, p.beamrun().Words("ensure"))); c.Command != "" {
-			inert(t, c)
-		}
+		inert(t, p.again(found(Warn, "%s", s), p.restart(process), s))
+		t.Setenv("ERL_FLAGS", "-epmd_module "+s+" -pa "+s)
+		inert(t, p.epmdModule(t.Context()))
 		c := withHost(found(Fail, "%s", s), s)
 		inert(t, c)
 		if (c.Command == "") == isHostName(s) {

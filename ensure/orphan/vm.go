@@ -131,6 +131,21 @@ func peersPort(args []string) string {
 	return cmp.Or(value(args, "-erl_epmd_port"), kernel(args, "erl_epmd_node_listen_port"))
 }
 
+// EpmdModule is the module that arguments, of a VM or in a variable such as ERL_FLAGS, put in the place
+// of OTP's client of epmd, or "".
+func EpmdModule(args []string) string { return epmdModule(args) }
+
+// CodePaths are the directories from which arguments have a node load its modules (-pa, -pz).
+func CodePaths(args []string) []string {
+	return slices.Concat(append(values(args, "-pa"), values(args, "-pz")...)...)
+}
+
+// IsRelease reports whether the VM was started by the script of a release: it boots from a directory
+// of its releases, or is configured by a file in one.
+func IsRelease(args []string) bool {
+	return strings.Contains(value(args, "-boot"), "/releases/") || strings.Contains(value(args, "-config"), "/releases/")
+}
+
 // speaksTLS says that the arguments have the node speak another protocol than plain TCP.
 func speaksTLS(args []string) bool {
 	proto := value(args, "-proto_dist")

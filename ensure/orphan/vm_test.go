@@ -109,3 +109,17 @@ func TestIs(t *testing.T) {
 		}
 	}
 }
+
+// A release is known by what its scripts pass, whatever it is called.
+func TestIsRelease(t *testing.T) {
+	for args, want := range map[string]bool{
+		"beam.smp -- -boot /srv/app/releases/1.0.0/start -boot_var RELEASE_LIB /srv/app/lib": true,
+		"beam.smp -- -boot start_clean -config /srv/app/releases/1.0.0/sys":                  true,
+		"beam.smp -- -boot /usr/lib/erlang/bin/start_clean":                                  false,
+		"beam.smp -- -sname a -extra -boot /srv/app/releases/1/start":                        false,
+	} {
+		if got := IsRelease(strings.Fields(args)); got != want {
+			t.Errorf("%s: %v", args, got)
+		}
+	}
+}

@@ -128,6 +128,17 @@ func Epmds(ctx context.Context) (found []Program, unseen int) {
 	return programs(ctx, func(name string) bool { return name == "epmd" })
 }
 
+// Defunct is a process that has ended, and for which its parent does not wait.
+type Defunct struct {
+	Process
+	UID    int
+	Parent Process
+}
+
+// Defuncts returns the defunct processes of that name, until the context ends; none on every system but
+// Linux. One whose parent is about to wait for it may be among them.
+func Defuncts(ctx context.Context, name string) []Defunct { return defuncts(ctx, name) }
+
 // Getenv returns a variable of the environment that the process was started with, "" where nobody tells.
 func (p Process) Getenv(key string) string { return getenv(p.PID, key) }
 
@@ -163,6 +174,14 @@ func (p Process) Birth() string { return birth(p.PID) }
 
 // Stopped says that the process is stopped by a signal (SIGSTOP).
 func (p Process) Stopped() bool { return stopped(p.PID) }
+
+// User returns the user of the process, and false where that is not known.
+func (p Process) User() (uid int, known bool) { return userOf(p.PID) }
+
+// Deleted returns the path of the program that the process runs, if no file has that path by now: it
+// was deleted, or another one has its place. It is "" else, where this user may not know, and on every
+// system but Linux.
+func (p Process) Deleted() string { return deleted(p.PID) }
 
 // Terminal says that the process has a controlling terminal, whose end is its own.
 func (p Process) Terminal() bool { return hasTerminal(p.PID) }

@@ -26,6 +26,10 @@ func since(int) time.Time       { return time.Time{} }
 func birth(int) string          { return "" }
 func stopped(int) bool          { return false }
 func hasTerminal(int) bool      { return false }
+func userOf(int) (int, bool)    { return 0, false }
+func deleted(int) string        { return "" }
+
+func defuncts(context.Context, string) []Defunct { return nil }
 
 func ofSockets(context.Context, []Socket) map[uint16]Process { return nil }
 

@@ -3,6 +3,7 @@ package owner
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -120,6 +121,39 @@ func since(pid int) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(boot, 0).Add(time.Duration(ticks) * time.Second / perSecond)
+}
+
+func deleted(pid int) string {
+	const mark = " (deleted)" // proc_pid_exe(5)
+	path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	gone, is := strings.CutSuffix(path, mark)
+	if err != nil || !is {
+		return ""
+	}
+	if _, err := os.Lstat(path); err == nil { // a file may be called so
+		return ""
+	}
+	return gone
+}
+
+func defuncts(ctx context.Context, name string) (found []Defunct) {
+	const most = 1000
+	for pid := range pids(ctx) {
+		p := named(pid)
+		if p.Name != name {
+			continue
+		}
+		f := stat(pid)
+		if len(f) < 2 || f[0] != "Z" {
+			continue
+		}
+		uid, _ := userOf(pid)
+		parent, _ := strconv.Atoi(f[1])
+		if found = append(found, Defunct{p, uid, named(parent)}); len(found) == most {
+			break
+		}
+	}
+	return found
 }
 
 // stopped is asked every second or so by a watch. "t", stopped by a debugger, is another state.

@@ -1,0 +1,121 @@
+package doctor
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/ensure/internal/owner"
+)
+
+func TestEndsWithoutIPv6(t *testing.T) {
+	const no, ends, may = "no", "ends", "may"
+	for version, want := range map[string]string{
+		"10.7.2.19": ends, "11.1.8": ends, "11.2.2.12": ends, "11.2.2.13": no, "11.2.2.18": no, // otp#4820
+		"12.0": ends, "12.3.1": ends, "12.3.2": no, "12.3.2.17": no, "13.1.5": no, "14.2": no,
+		"15.2.7.10": no, "15.2.7.11": ends, "15.2.7.12": may, "16.2.1": no, "16.3": may, "17.0.2": may, "17.1": no, // otp#11402
+		"": no, "x": no, "11.x": no,
+	} {
+		got := no
+		switch e, m := endsWithoutIPv6(version); {
+		case e:
+			got = ends
+		case m:
+			got = may
+		}
+		if got != want {
+			t.Errorf("%q: %s, want %s", version, got, want)
+		}
+	}
+}
+
+func TestFlagWords(t *testing.T) {
+	for text, want := range map[string][]string{
+		"":                                 nil,
+		" -a  b\t-c\n":                     {"-a", "b", "-c"},
+		`-pa "a b" -eval 'x("y")' z\ w ""`: {"-pa", "a b", "-eval", `x("y")`, "z w", ""},
+		`a"b c`:                            {"ab c"},
+	} {
+		if got := flagWords(text); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// The module is looked for where a node would find it, of each way to ask for one.
+func TestEpmdModule(t *testing.T) {
+	dir := t.TempDir()
+	ebin := filepath.Join(dir, "app-1", "ebin")
+	if err := os.MkdirAll(ebin, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(ebin, "my_epmd.beam"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		aflags, flags, elixir, libs string
+		want                        Status
+	}{
+		{want: ""},
+		{flags: "-epmd_module erl_epmd", want: ""},
+		{flags: "-extra -epmd_module my_epmd", want: ""},
+		{flags: "-epmd_module my_epmd", want: Warn},
+		{flags: "-kernel epmd_module my_epmd", want: Warn},
+		{flags: "-epmd_module my_epmd", libs: dir, want: OK},
+		{aflags: "-pa /nowhere " + ebin, flags: "-epmd_module my_epmd", want: OK},
+		{flags: "-epmd_module my_epmd", elixir: "-pz " + ebin, want: Warn}, // plain erl does not look at that
+		{aflags: "-pz " + ebin, elixir: "-epmd_module my_epmd", want: OK},
+		{elixir: "-epmd_module my_epmd -pa " + dir, want: Warn},
+		{aflags: "-epmd_module beamrun_epmd", libs: dir, want: Warn},
+		{aflags: "-epmd_module ../ebin/my_epmd -pa " + ebin, want: Warn},
+	} {
+		t.Setenv("ERL_AFLAGS", test.aflags)
+		t.Setenv("ERL_FLAGS", test.flags)
+		t.Setenv("ERL_ZFLAGS", "")
+		t.Setenv("ELIXIR_ERL_OPTIONS", test.elixir)
+		t.Setenv("ERL_LIBS", test.libs)
+		if c := (&patient{}).epmdModule(t.Context()); c.Status != test.want {
+			t.Errorf("%+v: %+v", test, c)
+		}
+	}
+}
+
+// A cookie is rotated by a command only where no node of this user can be running.
+func TestMayRun(t *testing.T) {
+	me := os.Geteuid()
+	names := []epmd.Node{{Name: "a", Port: 1}}
+	for name, test := range map[string]struct {
+		p    patient
+		want bool
+	}{
+		"no VM":             {patient{}, false},
+		"another user's VM": {patient{names: names, vms: []owner.Program{{UID: me + 1}}}, false},
+		"this user's VM":    {patient{vms: []owner.Program{{UID: me + 1}, {UID: me}}}, true},
+		"this user's VM, which could not be looked into": {patient{vms: []owner.Program{{UID: me, Closed: true}}}, true},
+		"a VM that was not looked at":                    {patient{unseenVMs: 1}, true},
+		"names, and no VM is seen":                       {patient{names: names}, true},
+	} {
+		if got := test.p.mayRun(); got != test.want && me >= 0 {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// The words are those of repair.
+func TestNotSeen(t *testing.T) {
+	if got := notSeen(0, "VM"); got != "" {
+		t.Errorf("%q", got)
+	}
+	one, two := "; 1 VM of other users was not looked at", "; 2 VMs of other users were not looked at"
+	if os.Geteuid() == 0 {
+		one, two = "; 1 VM could not be looked at", "; 2 VMs could not be looked at"
+	}
+	if got := notSeen(1, "VM"); got != one {
+		t.Errorf("%q", got)
+	}
+	if got := notSeen(2, "VM"); got != two {
+		t.Errorf("%q", got)
+	}
+}
