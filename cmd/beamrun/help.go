@@ -122,7 +122,8 @@ the node's log has a line of that), it speaks TLS (tls), is another user's
 
     new      print a new cookie, 64 hex digits, and keep it nowhere
     path     print which file holds the user's cookie
-    check    say whether Erlang accepts that file (the default); exit 1 if not
+    check    say whether Erlang accepts that file (the default), and whether the
+             cookie can be guessed; exit 1 if it does not
     rotate   put a new cookie into that file; running nodes keep the old one
 
 --cookie file:PATH names another file.

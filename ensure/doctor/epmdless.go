@@ -84,9 +84,9 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 		}
 		problems = append(problems, c.run(wake))
 	}
-	unseen := ""
+	unseen := notSeen(p.unseenVMs, "VM")
 	if closed > 0 {
-		unseen = "; of this user, " + count(closed, "more VM") + " could not be looked at"
+		unseen += "; " + count(closed, "VM") + " of this user could not be looked at"
 	}
 	switch {
 	case len(problems) > 0:

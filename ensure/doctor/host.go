@@ -29,7 +29,7 @@ func (p *patient) hostName(ctx context.Context) Check {
 	short, domain, _ := strings.Cut(full, ".")
 	at, err := leadsHere(ctx, short)
 	if err != nil {
-		return withHost(found(Fail, "short names (NAME@%s): %v", short, err), short)
+		return withHost(found(Fail, "short names (NAME@%s): %v", short, err), debians(), short)
 	}
 	evidence := fmt.Sprintf("short names: %s is %s", short, at)
 	if domain == "" {
@@ -38,16 +38,24 @@ func (p *patient) hostName(ctx context.Context) Check {
 	if domain == "" {
 		return ok("%s; long names: the host has no domain, so name a host (-name x@127.0.0.1)", evidence)
 	}
+	shorts := at
 	if at, err = leadsHere(ctx, full); err != nil {
-		return withHost(found(Warn, "%s; long names (NAME@%s): %v", evidence, full, err), full, short)
+		return withHost(found(Warn, "%s; long names (NAME@%s): %v", evidence, full, err), shorts, full, short)
 	}
 	return ok("%s; long names: %s is %s", evidence, full, at)
 }
 
+// debians is the address that Debian gives a host's own name.
+func debians() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 1, 1}) }
+
 // withHost adds the command that puts the names before all else that the hosts file has of them: the
 // first line of a name counts. It writes into the file, which in a container is a mount, so that no
-// other file can take its place.
-func withHost(c Check, names ...string) Check {
+// other file can take its place. A name that leads here keeps its address, at which nodes that run, or
+// epmd, may listen alone; one that does not lead here has led to none of them.
+func withHost(c Check, at netip.Addr, names ...string) Check {
+	if !at.Is4() {
+		at = debians()
+	}
 	if slices.ContainsFunc(names, func(s string) bool { return !isHostName(s) }) {
 		return c.advise("no node can have a host of that name; give this host another: letters, digits, - and dots")
 	}
@@ -55,7 +63,7 @@ func withHost(c Check, names ...string) Check {
 		return c.advise("add an address of this host, and the name, to the file hosts of Windows")
 	}
 	return c.run(asRoot(shell.New("sh", "-c",
-		`'h=$(cat /etc/hosts) && printf "%s\n" "127.0.1.1 $*" "$h" >/etc/hosts'`, "sh").Args(names...)))
+		`'h=$(cat /etc/hosts) && printf "%s\n" "$*" "$h" >/etc/hosts'`, "sh").Arg(at.String()).Args(names...)))
 }
 
 // isHostName reports whether a text can be a host's name, in a hosts file, in a command and in the

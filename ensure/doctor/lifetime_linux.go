@@ -32,7 +32,7 @@ func (p *patient) lifetime(ctx context.Context) Check {
 	if in.IsEpmds() {
 		if in.User != "" && systemd.EndsAtLogout(ctx, in.User) {
 			return found(Warn, "%s of the manager of user %s, which ends at that user's last logout", in.Name, userNamed(in.User)).
-				run(asRoot(shell.New("loginctl", "enable-linger").Arg(in.User)))
+				run(asRoot(shell.New("loginctl", "enable-linger").Arg(in.User))) // which ends nothing
 		}
 		return ok("%s runs it", in.Name)
 	}

@@ -1,9 +1,12 @@
 package doctor
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
@@ -117,5 +120,36 @@ func TestNotSeen(t *testing.T) {
 	}
 	if got := notSeen(2, "VM"); got != two {
 		t.Errorf("%q", got)
+	}
+}
+
+// A release's cookie is not changed by `beamrun cookie rotate`, which is therefore not advised.
+func TestCookiesInPS(t *testing.T) {
+	vm := func(args ...string) owner.Program {
+		return owner.Program{Args: append([]string{"beam.smp", "--", "-sname", "a", "-setcookie", "x"}, args...)}
+	}
+	release, plain := vm("-boot", "/srv/app/releases/1.0/start"), vm("-boot", "start_clean")
+	for _, test := range []struct {
+		vms               []owner.Program
+		release, rotation bool
+	}{{[]owner.Program{release}, true, false}, {[]owner.Program{plain}, false, true}, {[]owner.Program{release, plain}, true, true}} {
+		c := (&patient{vms: test.vms}).cookiesInPS(t.Context())
+		if c.Status != Warn || c.Command != "" || strings.Contains(c.Advice, "releases/COOKIE") != test.release ||
+			strings.Contains(c.Advice, "cookie rotate") != test.rotation {
+			t.Errorf("%+v", c)
+		}
+	}
+	if c := (&patient{vms: []owner.Program{{}}, unseenVMs: 2}).cookiesInPS(t.Context()); c.Status != OK || !strings.Contains(c.Evidence, "; 2 VMs ") {
+		t.Errorf("%+v", c)
+	}
+}
+
+// A short name that leads here keeps its address, which may be the only one at which nodes listen.
+func TestHostKeepsAddress(t *testing.T) {
+	for at, want := range map[string]string{"192.168.1.5": "192.168.1.5", "::1": "127.0.1.1"} {
+		c := withHost(found(Warn, "x"), netip.MustParseAddr(at), "vm.example.org", "vm")
+		if runtime.GOOS != "windows" && !strings.HasSuffix(c.Command, " sh "+want+" vm.example.org vm") {
+			t.Errorf("%s: %s", at, c.Command)
+		}
 	}
 }

@@ -61,12 +61,12 @@ func TestHostileWords(t *testing.T) {
 		inert(t, p.again(found(Warn, "%s", s), p.restart(process), s))
 		t.Setenv("ERL_FLAGS", "-epmd_module "+s+" -pa "+s)
 		inert(t, p.epmdModule(t.Context()))
-		c := withHost(found(Fail, "%s", s), s)
+		c := withHost(found(Fail, "%s", s), debians(), s)
 		inert(t, c)
 		if (c.Command == "") == isHostName(s) {
 			t.Errorf("%q: %s", s, c.Command)
 		}
-		inert(t, withHost(found(Fail, "%s", s), "vm."+s, "vm"))
+		inert(t, withHost(found(Fail, "%s", s), debians(), "vm."+s, "vm"))
 		t.Setenv("HOME", "/nowhere/"+s)
 		inert(t, (&patient{}).home(t.Context()))
 		t.Setenv("ERL_EPMD_PORT", s)
