@@ -75,7 +75,8 @@ user's nodes that were started with --epmdless, with "epmdless" behind: they are
 registered by a file each.
 
 With NODE, a name with or without its @host, prints its port (with --json all of the
-above; epmd's, if both have the name); exit 1 if it is not registered. Starts no epmd:
+above; epmd's, if both have the name); exit 1 if it is not registered, or if that host
+is not this one. Starts no epmd:
 exit 69 if none answers, unless none runs and some do without. With --epmdless only
 those, and epmd is not asked.
 `,

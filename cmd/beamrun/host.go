@@ -24,12 +24,13 @@ func (e *otherHostError) Error() string {
 // whose epmd is asked.
 func (a *app) refuseOtherHost(ctx context.Context, node string) error {
 	_, host, found := strings.Cut(node, "@")
-	if !found {
+	if !found || host == "" {
 		return nil
 	}
 	here, _ := os.Hostname()
 	short, _, _ := strings.Cut(here, ".")
-	if slices.ContainsFunc([]string{here, short, "localhost"}, func(s string) bool { return strings.EqualFold(s, host) }) {
+	isHost := func(s string) bool { return strings.EqualFold(s, host) }
+	if slices.ContainsFunc([]string{here, short, "localhost"}, isHost) {
 		return nil
 	}
 	// a long name, or one of its own in /etc/hosts: what leads here is this host

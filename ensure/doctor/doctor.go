@@ -33,12 +33,13 @@ const (
 	Fail Status = "fail" // it does not work
 )
 
-// Check is one thing that was looked at.
+// Check is one thing that was looked at. Its command ends no process that is in use, and cuts no node
+// off that runs: a fix that would is in the advice.
 type Check struct {
 	Name     string `json:"name"`
 	Status   Status `json:"status"`
 	Evidence string `json:"evidence"`          // what was seen, in one line; never a cookie
-	Command  string `json:"command,omitempty"` // the fix, for a shell of the same user and environment; it ends nothing that is in use
+	Command  string `json:"command,omitempty"` // the fix, for a shell of the same user and environment
 	Advice   string `json:"advice,omitempty"`  // where no command does it, or not for good
 }
 

@@ -85,7 +85,10 @@ func (p *patient) process(context.Context) Check {
 		if gone := o.Deleted(); gone != "" && p.err == nil { // distillery#320
 			c.Status = Warn
 			c.Evidence += shell.Line("; its program " + gone + " was deleted, or replaced by another")
-			c = p.again(c, p.restart(o), "it goes on until then")
+			if unit := p.restart(o); !unit.IsZero() { // words, for systemctl asks for no nodes
+				return c.advise("while no node is registered: %v; it goes on until then", unit)
+			}
+			c = p.again(c, p.beamrun().Words("ensure"), "it goes on until then")
 		}
 		return c
 	}
@@ -136,7 +139,7 @@ func (p *patient) addresses(context.Context) Check {
 		c := ok("all of this host: %s; a firewall, or epmd started with --local, keeps others out", exposes)
 		if asked := p.result.Endpoint.Addresses; len(asked) > 0 && !slices.ContainsFunc(asked, netip.Addr.IsUnspecified) {
 			c = found(Warn, "all of this host, while only %s is asked for (--address, --local or ERL_EPMD_ADDRESS): %s", list(asked), exposes)
-			c = p.again(c, p.stopAnd(p.beamrun().Words("ensure")), "")
+			c = p.again(c, p.beamrun().Words("ensure"), "")
 		}
 		return c
 	case open:

@@ -20,7 +20,7 @@ func (p *patient) lifetime(ctx context.Context) Check {
 		return Check{}
 	}
 	if o.Terminal() {
-		return p.again(found(Warn, "it runs at a terminal, and ends with it"), p.stopAnd(p.beamrun().Words("ensure")), "")
+		return p.again(found(Warn, "it runs at a terminal, and ends with it"), p.beamrun().Words("ensure"), "")
 	}
 	if _, err := systemd.Here(); err != nil {
 		return ok("a session of its own, and nothing that would end it is seen")
@@ -41,7 +41,7 @@ func (p *patient) lifetime(ctx context.Context) Check {
 		return ok("in %s, whose KillMode=%s leaves it alone", in.Name, mode)
 	}
 	return p.again(found(Warn, "it ends with %s, in which it was started, and every node of this host loses its name then", in.Name),
-		p.stopAnd(p.beamrun().Words("--detach", "systemd", "ensure")),
+		p.beamrun().Words("--detach", "systemd", "ensure"),
 		"that it does not come to this again: "+systemd.Remedy(in.Name, p.port()))
 }
 
@@ -56,22 +56,24 @@ func (p *patient) inSession(ctx context.Context, o owner.Process) Check {
 		return ok("in %s, whose end leaves it alone (KillUserProcesses=no)", session)
 	}
 	return p.again(found(Warn, "it ends with the login %s (KillUserProcesses=yes)", session),
-		p.stopAnd(p.beamrun().Words("--detach", "systemd", "ensure")), "")
+		p.beamrun().Words("--detach", "systemd", "ensure"), "")
 }
 
-// restart ends the epmd and starts one in its place, by systemd if that runs it.
+// restart is the command that restarts the unit of systemd which runs the epmd, none if none does.
 func (p *patient) restart(o owner.Process) shell.Command {
-	if _, err := systemd.Here(); err == nil {
-		switch in := systemd.Of(o.PID); {
-		case in.IsEpmds() && in.User == "":
-			return asRoot(shell.New("systemctl", "restart").Arg(in.Name))
-		case in.IsEpmds() && in.User == strconv.Itoa(os.Geteuid()):
-			return shell.New("systemctl", "--user", "restart").Arg(in.Name)
-		case in.IsEpmds():
-			return asRoot(shell.New("systemctl", "--user", "-M").Arg(in.User + "@").Words("restart").Arg(in.Name))
-		}
+	if _, err := systemd.Here(); err != nil {
+		return shell.Command{}
 	}
-	return p.stopAnd(p.beamrun().Words("ensure"))
+	switch in := systemd.Of(o.PID); {
+	case !in.IsEpmds():
+		return shell.Command{}
+	case in.User == "":
+		return asRoot(shell.New("systemctl", "restart").Arg(in.Name))
+	case in.User == strconv.Itoa(os.Geteuid()):
+		return shell.New("systemctl", "--user", "restart").Arg(in.Name)
+	default:
+		return asRoot(shell.New("systemctl", "--user", "-M").Arg(in.User + "@").Words("restart").Arg(in.Name))
+	}
 }
 
 // units: whether the distribution's own units are well.

@@ -46,8 +46,9 @@ func (p *patient) epmdModule(ctx context.Context) Check {
 			well = append(well, fmt.Sprintf("%s has -epmd_module %s, which is %s", f.key, f.module, at))
 			continue
 		}
-		c := found(Warn, "%s has -epmd_module %s, of which no file was found: neither in -pa and -pz of these variables (%s), nor in ERL_LIBS (%s), nor in OTP's own lib; without it no node with a name boots (undef)",
-			f.key, shell.Quote(f.module), cmp.Or(strings.Join(dirs, ", "), "none"), cmp.Or(os.Getenv("ERL_LIBS"), "not set"))
+		c := found(Warn, "%s has -epmd_module %s, of which no file was found: neither in -pa and -pz of these variables (%s),"+
+			" nor in ERL_LIBS (%s), nor in OTP's own lib; without it no node with a name boots (undef)", f.key, shell.Quote(f.module),
+			cmp.Or(strings.Join(dirs, ", "), "none"), cmp.Or(os.Getenv("ERL_LIBS"), "not set"))
 		if f.module == "beamrun_epmd" {
 			return c.advise("take it out of %s: beamrun --epmdless PROGRAM sets it, with the directory that holds it", f.key)
 		}
@@ -61,25 +62,25 @@ func (p *patient) beam(ctx context.Context, module string, dirs []string) string
 	if strings.ContainsAny(module, `/\`) {
 		return ""
 	}
-	globs := slices.Clone(dirs)
-	for _, lib := range filepath.SplitList(os.Getenv("ERL_LIBS")) {
-		globs = append(globs, filepath.Join(lib, "ebin"), filepath.Join(lib, "*", "ebin"))
-	}
+	libs := filepath.SplitList(os.Getenv("ERL_LIBS"))
 	if path, err := p.config.Find(ctx); err == nil {
-		if real, err := filepath.EvalSymlinks(path); err == nil && ertsOf(real) != "" { // ROOT/erts-V/bin/epmd
-			globs = append(globs, filepath.Join(filepath.Dir(real), "..", "..", "lib", "*", "ebin"))
+		// ROOT/erts-V/bin/epmd, and ROOT/lib has OTP's applications
+		if real, err := filepath.EvalSymlinks(path); err == nil && ertsOf(real) != "" {
+			libs = append(libs, filepath.Join(filepath.Dir(real), "..", "..", "lib"))
 		}
 	}
-	for _, g := range globs {
-		dirs, err := filepath.Glob(g)
-		if err != nil {
-			continue
+	all := slices.Clone(dirs)
+	for _, lib := range libs {
+		all = append(all, filepath.Join(lib, "ebin"))
+		apps, _ := os.ReadDir(lib)
+		for _, app := range apps {
+			all = append(all, filepath.Join(lib, app.Name(), "ebin"))
 		}
-		for _, dir := range dirs {
-			path := filepath.Join(dir, module+".beam")
-			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-				return path
-			}
+	}
+	for _, dir := range all {
+		path := filepath.Join(dir, module+".beam")
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path
 		}
 	}
 	return ""

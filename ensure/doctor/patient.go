@@ -76,10 +76,11 @@ func admit(ctx context.Context, c ensure.Config) *patient {
 	p.connected = sync.OnceValue(func() (all []holder) {
 		epmd, _ := p.owner()
 		sockets := owner.Connected(p.port())
-		of := owner.OfSockets(ctx, sockets)
+		of, seen := owner.OfSockets(ctx, sockets), map[holder]bool{}
 		for _, s := range sockets {
 			h := holder{of[s.Addr.Port()], s.UID}
-			if h.PID != 0 && h.PID != epmd.PID && h.PID != os.Getpid() && !slices.Contains(all, h) {
+			if h.PID != 0 && h.PID != epmd.PID && h.PID != os.Getpid() && !seen[h] {
+				seen[h] = true
 				all = append(all, h)
 			}
 		}
@@ -129,24 +130,20 @@ func (p *patient) mayRun() bool {
 		slices.ContainsFunc(p.vms, func(vm owner.Program) bool { return vm.UID == os.Geteuid() || os.Geteuid() < 0 })
 }
 
-// again adds what ends the epmd and starts one. It is words while nodes may be registered: not all
-// would come back. Those of OTP before 23.3 and programs in C never do by themselves, and repair gives
-// no name to one of TLS or of another user. With nodes that come meanwhile, `beamrun stop` leaves the
-// epmd alone, and the command ends there.
-func (p *patient) again(c Check, command shell.Command, more string) Check {
+// again adds what ends the epmd and then starts one, by the second command. It is not kill, which asks
+// for no nodes, and by then the pid may be another process's: with nodes that come meanwhile,
+// `beamrun stop` leaves the epmd alone, and the command ends there. It is words while nodes may be
+// registered, for not all would come back. Those of OTP before 23.3 and programs in C never do by
+// themselves, and repair gives no name to one of TLS or of another user.
+func (p *patient) again(c Check, start shell.Command, more string) Check {
 	if more != "" {
 		more = "; " + more
 	}
+	command := p.beamrun().Words("stop").And(start)
 	if p.mayHaveNodes() {
 		return c.advise("at the next planned restart: end the nodes, then: %v, then start them%s", command, more)
 	}
 	return c.run(command).advise("%s", strings.TrimPrefix(more, "; "))
-}
-
-// stopAnd is the command that ends an epmd without nodes and then does another thing. It is not kill,
-// which asks for no nodes, and by then the pid may be another process's.
-func (p *patient) stopAnd(then shell.Command) shell.Command {
-	return p.beamrun().Words("stop").And(then)
 }
 
 // isOfHere reports whether the epmd is one of the sockets that the system shows. Of another host or

@@ -58,7 +58,7 @@ func TestHostileWords(t *testing.T) {
 			inert(t, p.answers(t.Context()))
 			inert(t, p.environment(t.Context()))
 		}
-		inert(t, p.again(found(Warn, "%s", s), p.restart(process), s))
+		inert(t, p.again(found(Warn, "%s", s), p.beamrun().Words("ensure"), s))
 		t.Setenv("ERL_FLAGS", "-epmd_module "+s+" -pa "+s)
 		inert(t, p.epmdModule(t.Context()))
 		c := withHost(found(Fail, "%s", s), debians(), s)
