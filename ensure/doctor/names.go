@@ -202,7 +202,7 @@ func (p *patient) lost(ctx context.Context) Check {
 	if len(lost) > 0 {
 		c.Status = Fail
 		if down {
-			said = append(said, "running, and without a name, for no epmd does: "+strings.Join(lost, ", "))
+			said = append(said, "running without a name, for no epmd answers: "+strings.Join(lost, ", "))
 		} else {
 			said = append(said, "running, and unknown to epmd: "+strings.Join(lost, ", "))
 		}
