@@ -25,7 +25,7 @@ type planted struct {
 var allPlanted = []planted{
 	{"no epmd runs", `kill -KILL $(pid 4369); sleep 0.1`, "epmd answers", `fail .* down: .*refused`, ""},
 	{"no epmd runs, and nodes do", `node alice; node bob; kill -KILL $(pid 4369); sleep 0.1`, "lost nodes",
-		`fail running, and without a name, for no epmd does: alice@vm \(pid \d+, port \d+\), bob@vm \(pid \d+, port \d+\)$`, ""},
+		`fail running without a name, for no epmd answers: alice@vm \(pid \d+, port \d+\), bob@vm \(pid \d+, port \d+\)$`, ""},
 	{"epmd is stopped", `kill -STOP $(pid 4369)`, "epmd answers", `fail .* hung: `, ""},
 	{"another program has the port", `kill -KILL $(pid 4369); sleep 0.1; listen 4369`, "epmd answers",
 		`fail .* foreign: beam.smp \(pid \d+\) has the port and is no epmd`, `kill -KILL $(pid 4369); sleep 0.2; beamrun -q ensure`},

@@ -104,9 +104,6 @@ func shortList(names []string) string {
 // mistake returns what is wrong with a name, or else why that is not known. A node is asked for its
 // name only where the system does not show it.
 func (p *patient) mistake(ctx context.Context, n epmd.Node) (wrong, unseen string) {
-	if ctx.Err() != nil { // there may be very many
-		return "", notInTime
-	}
 	name := shell.Quote(n.Name) // anybody may register any
 	if !p.listens(n.Port) {
 		now, err := epmd.Lookup(ctx, p.result.Address.String(), n.Name)
@@ -156,7 +153,9 @@ func (p *patient) isConnected(pid int) bool {
 }
 
 // isAlone says that no other name has that port.
-func (p *patient) isAlone(n epmd.Node) bool { return p.ofPort[n.Port] == 1 }
+func (p *patient) isAlone(n epmd.Node) bool {
+	return !slices.ContainsFunc(p.names, func(o epmd.Node) bool { return o.Port == n.Port && o.Name != n.Name })
+}
 
 // lost: nodes that run and that epmd does not know; where none runs, all that should be in one.
 func (p *patient) lost(ctx context.Context) Check {
@@ -203,7 +202,7 @@ func (p *patient) lost(ctx context.Context) Check {
 	if len(lost) > 0 {
 		c.Status = Fail
 		if down {
-			said = append(said, "running, and without a name, for no epmd does: "+strings.Join(lost, ", "))
+			said = append(said, "running without a name, for no epmd answers: "+strings.Join(lost, ", "))
 		} else {
 			said = append(said, "running, and unknown to epmd: "+strings.Join(lost, ", "))
 		}
