@@ -143,13 +143,17 @@ func playManySockets(args []string) error {
 
 func init() { attacks["manysockets"] = playManySockets }
 
-// playHold is "holdname NAME PORT READY": it has a name in epmd, any bytes, for that port.
+// playHold is "holdname NAME PORT READY [FOR]": it has a name in epmd, any bytes, for that port, and for that long.
 func playHold(args []string) error {
 	var port int
 	if _, err := fmt.Sscan(args[1], &port); err != nil {
 		return err
 	}
-	if err := errors.Join(holdNames("127.0.0.1:4369", args[:1], port, hour), os.WriteFile(args[2], nil, 0o644)); err != nil {
+	long := hour
+	if len(args) > 3 {
+		long, _ = time.ParseDuration(args[3])
+	}
+	if err := errors.Join(holdNames("127.0.0.1:4369", args[:1], port, long), os.WriteFile(args[2], nil, 0o644)); err != nil {
 		return err
 	}
 	for {
