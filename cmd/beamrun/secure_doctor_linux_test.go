@@ -22,3 +22,15 @@ func TestSecureDoctorRunsNoGetent(t *testing.T) {
 		t.Errorf("nothing was tried: %s", out)
 	}
 }
+
+// What doctor did not look at, for there is too much of it, is not called none.
+func TestSecureDoctorSaysUnseen(t *testing.T) {
+	t.Parallel()
+	out := neighbours(t, withFakes+`
+		"$BUILT" ensure >/dev/null
+		mallory "$ATTACK" herd herd 600 10 10 /tmp/ready.herd & ready herd
+		"$BUILT" doctor | grep "lost nodes"`)
+	if !strings.Contains(out, "Erlang VMs could not be looked at") || strings.Contains(out, "none") {
+		t.Error(out)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -161,7 +162,7 @@ func (p *patient) lost(ctx context.Context) Check {
 	if p.err != nil {
 		return Check{}
 	}
-	nodes, epmdless, err := p.lostNodes(ctx)
+	nodes, epmdless, unseen, err := p.lostNodes(ctx)
 	if err != nil {
 		return found(Warn, "%v", err)
 	}
@@ -184,6 +185,10 @@ func (p *patient) lost(ctx context.Context) Check {
 	if epmdless > 0 {
 		c.Evidence += ", but for those that do without it"
 	}
+	if unseen > 0 && os.Geteuid() == 0 { // root sees all but what the limits, or the time, left out
+		c.Status = Warn
+		c.Evidence = fmt.Sprintf("epmd knows every node that was looked at; %s could not be looked at", count(unseen, "Erlang VM"))
+	}
 	var said []string
 	if len(by) > 0 {
 		c.Status = Warn
@@ -203,6 +208,9 @@ func (p *patient) lost(ctx context.Context) Check {
 	}
 	if len(said) > 0 {
 		c.Evidence = shell.Line(strings.Join(said, "; "))
+	}
+	if unseen > 0 && len(said) > 0 && os.Geteuid() == 0 {
+		c.Evidence += fmt.Sprintf("; %s could not be looked at", count(unseen, "Erlang VM"))
 	}
 	if len(can) > 0 {
 		c = c.run(p.beamrun().Words("repair").Args(can...))

@@ -140,9 +140,10 @@ func userName(uid int) string {
 	return u.Username
 }
 
-// lostNodes are those of orphan.Find that should have a name and have none, or did without; and how many need none.
-func (p *patient) lostNodes(ctx context.Context) (found []orphan.Node, epmdless int, err error) {
-	all, _, err := orphan.Find(ctx, p.result.Address)
+// lostNodes are those of orphan.Find that should have a name and have none, or did without; how many need none; and how many VMs were not
+// looked at.
+func (p *patient) lostNodes(ctx context.Context) (found []orphan.Node, epmdless, unseen int, err error) {
+	all, unseen, err := orphan.Find(ctx, p.result.Address)
 	for _, n := range all {
 		if n.Problem != nil && n.Problem.Kind == orphan.KindEpmdless {
 			epmdless++
@@ -151,7 +152,7 @@ func (p *patient) lostNodes(ctx context.Context) (found []orphan.Node, epmdless 
 			found = append(found, n)
 		}
 	}
-	return found, epmdless, err
+	return found, epmdless, unseen, err
 }
 
 func ok(format string, args ...any) Check { return found(OK, format, args...) }
