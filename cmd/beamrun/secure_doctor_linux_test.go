@@ -34,3 +34,23 @@ func TestSecureDoctorSaysUnseen(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+// A stale name is held by a connection to epmd. Who made that passes it to a daemon of another user's: doctor shows no command that ends the
+// daemon.
+func TestSecureDoctorKillsNoBystander(t *testing.T) {
+	t.Parallel()
+	out := neighbours(t, withFakes+`
+		"$BUILT" ensure >/dev/null
+		victim "$ATTACK" takefds /tmp/daemon /tmp/ready.daemon & ready daemon
+		mallory "$ATTACK" givename stale 1 /tmp/daemon
+		"$BUILT" names
+		"$BUILT" doctor
+		echo "daemon $(cat /tmp/ready.daemon)"`)
+	if !strings.Contains(out, "stale is stale") {
+		t.Errorf("nothing was tried: %s", out)
+	}
+	_, pid, _ := strings.Cut(out, "\ndaemon ")
+	if pid = strings.TrimSpace(pid); pid == "" || strings.Contains(out, "$ kill "+pid) || strings.Contains(out, "(pid "+pid+")") {
+		t.Error(out)
+	}
+}

@@ -60,7 +60,7 @@ func admit(ctx context.Context, c ensure.Config) *patient {
 	p.on = owner.OfSockets(ctx, of)
 	p.connected = sync.OnceValue(func() (all []owner.Process) {
 		epmd, _ := p.owner()
-		for _, o := range owner.OfSockets(ctx, owner.Connected(p.port())) {
+		for _, o := range owner.ByMakers(ctx, owner.Connected(p.port())) {
 			if o.PID != epmd.PID && o.PID != os.Getpid() && !slices.Contains(all, o) {
 				all = append(all, o)
 			}

@@ -87,6 +87,11 @@ func OfSockets(ctx context.Context, sockets []Socket) map[uint16]Process {
 	return ofSockets(ctx, sockets)
 }
 
+// ByMakers is OfSockets for the processes of the user who made the socket: whoever has one can pass it to a process of another user's.
+func ByMakers(ctx context.Context, sockets []Socket) map[uint16]Process {
+	return byMakers(ctx, sockets)
+}
+
 // PeerUser returns the user to whom the other end of a connection belongs, if that is a process of this host that has accepted it. This is
 // what the kernel says of the socket itself, at this moment: whoever the process is and whatever it shows, its maker is the user who made
 // the socket. It returns an error where the kernel does not say so, and on every system but Linux.

@@ -28,6 +28,7 @@ func stopped(int) bool          { return false }
 func hasTerminal(int) bool      { return false }
 
 func ofSockets(context.Context, []Socket) map[uint16]Process { return nil }
+func byMakers(context.Context, []Socket) map[uint16]Process  { return nil }
 
 func peerUser(net.Conn) (int, error) {
 	return 0, fmt.Errorf("this system does not say to whom the connection's other end belongs: %w", errors.ErrUnsupported)

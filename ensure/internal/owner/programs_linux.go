@@ -193,22 +193,32 @@ func byInode(sockets []Socket) map[uint32]Socket {
 // ofSockets looks into the processes of the sockets' own users first: others may have very many descriptors. It looks into all for a
 // socket that its maker passed on, as systemd does.
 func ofSockets(ctx context.Context, sockets []Socket) map[uint16]Process {
+	return search(ctx, sockets, []bool{true, false})
+}
+
+func byMakers(ctx context.Context, sockets []Socket) map[uint16]Process {
+	return search(ctx, sockets, []bool{true})
+}
+
+// search looks into the processes of those users that made a socket (true), each for that user's alone, and into all others (false).
+func search(ctx context.Context, sockets []Socket, passes []bool) map[uint16]Process {
 	wanted, found := byInode(sockets), map[uint16]Process{}
 	makers := map[int]bool{}
 	for _, s := range sockets {
 		makers[s.UID] = true
 	}
-	for _, ofMakers := range []bool{true, false} {
+	for _, ofMakers := range passes {
 		for pid := range pids(ctx) {
 			if len(wanted) == 0 {
 				return found
 			}
-			if uid, ok := userOf(pid); !ok || makers[uid] != ofMakers {
+			uid, ok := userOf(pid)
+			if !ok || ofMakers && !makers[uid] {
 				continue
 			}
 			var held []uint32
 			eachSocket(ctx, pid, maxDescriptors, func(inode uint32) bool {
-				if _, ok := wanted[inode]; ok {
+				if s, ok := wanted[inode]; ok && (!ofMakers || s.UID == uid) {
 					held = append(held, inode)
 				}
 				return len(held) < len(wanted)
