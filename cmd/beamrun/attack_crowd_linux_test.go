@@ -145,13 +145,17 @@ func playManySockets(args []string) error {
 
 func init() { attacks["manysockets"] = playManySockets }
 
-// playHold is "holdname NAME PORT READY": it has a name in epmd, any bytes, for that port.
+// playHold is "holdname NAME PORT READY [FOR]": it has a name in epmd, any bytes, for that port, and for that long.
 func playHold(args []string) error {
 	var port int
 	if _, err := fmt.Sscan(args[1], &port); err != nil {
 		return err
 	}
-	if err := errors.Join(holdNames("127.0.0.1:4369", args[:1], port, hour), os.WriteFile(args[2], nil, 0o644)); err != nil {
+	long := hour
+	if len(args) > 3 {
+		long, _ = time.ParseDuration(args[3])
+	}
+	if err := errors.Join(holdNames("127.0.0.1:4369", args[:1], port, long), os.WriteFile(args[2], nil, 0o644)); err != nil {
 		return err
 	}
 	for {
@@ -160,3 +164,66 @@ func playHold(args []string) error {
 }
 
 func init() { attacks["holdname"] = playHold }
+
+// playTakeFDs is "takefds PATH READY": a daemon that takes descriptors over a socket at that path, as a D-Bus daemon does, and keeps them.
+func playTakeFDs(args []string) error {
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: args[0], Net: "unix"})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(os.Chmod(args[0], 0o777), os.WriteFile(args[1], fmt.Append(nil, os.Getpid()), 0o644)); err != nil {
+		return err
+	}
+	var kept [][]byte
+	for {
+		c, err := l.AcceptUnix()
+		if err != nil {
+			return err
+		}
+		oob := make([]byte, 1024)
+		_, n, _, _, err := c.ReadMsgUnix(make([]byte, 1), oob)
+		kept = append(kept, oob[:n])
+		if messages, merr := syscall.ParseSocketControlMessage(oob[:n]); err == nil && merr == nil && len(messages) > 0 {
+			syscall.ParseUnixRights(&messages[0])
+		}
+		c.Write([]byte("k"))
+	}
+}
+
+// playGiveName is "givename NAME PORT PATH": it registers a name, and gives the connection that holds it to the daemon at that path.
+func playGiveName(args []string) error {
+	var port uint16
+	if _, err := fmt.Sscan(args[1], &port); err != nil {
+		return err
+	}
+	c, err := net.Dial("tcp", "127.0.0.1:4369")
+	if err != nil {
+		return err
+	}
+	b := binary.BigEndian.AppendUint16([]byte{'x'}, port)
+	b = append(b, 77, 0, 0, 6, 0, 5)
+	b = append(binary.BigEndian.AppendUint16(b, uint16(len(args[0]))), args[0]...)
+	writePacket(c, append(b, 0, 0))
+	var answer [4]byte
+	if _, err := io.ReadFull(c, answer[:]); err != nil {
+		return err
+	}
+	f, err := c.(*net.TCPConn).File()
+	if err != nil {
+		return err
+	}
+	u, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: args[2], Net: "unix"})
+	if err != nil {
+		return err
+	}
+	if _, _, err := u.WriteMsgUnix([]byte("f"), syscall.UnixRights(int(f.Fd())), nil); err != nil {
+		return err
+	}
+	_, err = io.ReadFull(u, answer[:1])
+	return err
+}
+
+func init() {
+	attacks["takefds"] = playTakeFDs
+	attacks["givename"] = playGiveName
+}

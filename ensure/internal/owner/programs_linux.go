@@ -161,10 +161,13 @@ func namespacesOf(pid int) (n namespaces) {
 	return n
 }
 
+// isOurRoot reports whether the process has our root directory. Its own may be in a file system that never answers (FUSE), so nothing is
+// asked of that: what the kernel knows is enough.
 func isOurRoot(pid int) bool {
-	ours, err := os.Stat("/")
-	theirs, terr := os.Stat(fmt.Sprintf("/proc/%d/root", pid))
-	return err == nil && terr == nil && os.SameFile(ours, theirs)
+	var ours, theirs unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, "/", unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &ours)
+	terr := unix.Statx(unix.AT_FDCWD, fmt.Sprintf("/proc/%d/root", pid), unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &theirs)
+	return err == nil && terr == nil && ours.Ino == theirs.Ino && ours.Dev_major == theirs.Dev_major && ours.Dev_minor == theirs.Dev_minor
 }
 
 // argsOf returns the arguments of a process, nil after its end, or none and that they are too many.
@@ -203,12 +206,13 @@ func ofSockets(ctx context.Context, sockets []Socket) map[uint16]Process {
 			if len(wanted) == 0 {
 				return found
 			}
-			if uid, ok := userOf(pid); !ok || makers[uid] != ofMakers {
+			uid, ok := userOf(pid)
+			if !ok || ofMakers && !makers[uid] {
 				continue
 			}
 			var held []uint32
 			eachSocket(ctx, pid, maxDescriptors, func(inode uint32) bool {
-				if _, ok := wanted[inode]; ok {
+				if s, ok := wanted[inode]; ok && (!ofMakers || s.UID == uid) {
 					held = append(held, inode)
 				}
 				return len(held) < len(wanted)
