@@ -322,6 +322,8 @@ func inspect(p Process) (in *Inspection, err error) {
 		err = errors.New("its users could not be read")
 	case !ids.isOne():
 		err = errors.New("it has the rights of several users")
+	case ids.gid[0] != ids.gid[1] || ids.gid[1] != ids.gid[2] || ids.gid[2] != ids.gid[3]:
+		err = errors.New("it has the rights of a group that is not its user's (setgid)")
 	case cut || args == nil:
 		err = errors.New("its arguments could not be read")
 	}
