@@ -70,7 +70,7 @@ func vmWith(t *testing.T, wrap []string, files ...*os.File) (p Program, unseen i
 
 // A socket that another user made is not for a VM to be asked at, though the VM holds it: who made it may take what is sent to it.
 func TestInheritedSocket(t *testing.T) {
-	for _, uid := range []int{os.Geteuid(), 54321} {
+	for _, uid := range []int{os.Geteuid(), 54329} {
 		if uid != os.Geteuid() && os.Geteuid() != 0 {
 			continue
 		}
@@ -113,13 +113,13 @@ func TestSeveralUsers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can be several users")
 	}
-	for _, wrap := range [][]string{{"setpriv", "--ruid", "54321"}, {"setpriv", "--euid", "54321"}} {
+	for _, wrap := range [][]string{{"setpriv", "--ruid", "54329"}, {"setpriv", "--euid", "54329"}} {
 		if p, _ := vmWith(t, wrap); !p.Closed {
 			t.Errorf("%q: %+v", wrap, p)
 		}
 	}
-	if p, _ := vmWith(t, []string{"setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups"}); p.Closed || p.UID != 54321 {
-		t.Errorf("one user: %+v", p)
+	if p, _ := vmWith(t, []string{"setpriv", "--reuid", "54329", "--regid", "54329", "--clear-groups"}); p.Closed || p.UID != 54329 {
+		t.Errorf("one user: %+v, uid %d, closed %v, args %q", p.Process, p.UID, p.Closed, p.Args)
 	}
 }
 
