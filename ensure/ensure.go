@@ -70,7 +70,7 @@ type Config struct {
 
 // Result says what was found or done.
 type Result struct {
-	// Endpoint is the one that was resolved; its Env makes a program use it too.
+	// Endpoint is the one that was resolved; its Env makes a program use it too, if somebody chose it.
 	Endpoint Endpoint
 
 	// Address is where the epmd answered.
@@ -118,13 +118,13 @@ func Probe(ctx context.Context, c Config) (res Result, err error) {
 // run takes and fills in by pointer: with copies in each frame, the stack would have to grow before main has done a thing.
 func (c *Config) run(ctx context.Context, mayStart bool, res *Result) error {
 	begin := time.Now()
-	var err *Error
-	if res.Endpoint, err = c.resolve(); err != nil {
+	err := c.resolve(&res.Endpoint)
+	if err != nil {
 		return err
 	}
 	timeout := cmp.Or(c.Timeout, DefaultTimeout)
 	res.patience = cmp.Or(res.patience, probeTimeout)
-	res.Address, err = probe(ctx, res.Endpoint, min(timeout, res.patience))
+	res.Address, err = probe(ctx, &res.Endpoint, min(timeout, res.patience))
 	if err != nil && err.Kind == KindDown && mayStart {
 		ctx, cancel := context.WithDeadline(ctx, begin.Add(timeout))
 		defer cancel()
@@ -166,7 +166,7 @@ func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
 		}
 	}
 	// somebody may have been faster
-	if res.Address, err = probe(ctx, e, res.patience); err == nil || err.Kind != KindDown {
+	if res.Address, err = probe(ctx, &e, res.patience); err == nil || err.Kind != KindDown {
 		return err
 	}
 	var mortal string

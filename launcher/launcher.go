@@ -34,7 +34,8 @@ type Config struct {
 	Env []string
 
 	// Endpoint is the epmd that the program shall use, as ensure.Epmd returns it. The zero value leaves the
-	// program's environment as it is. Where this process is PID 1, the first of a container, the program's nodes start
+	// program's environment as it is. A port that nobody chose (Implied) is not set either: a program may have its own,
+	// see [EpmdPort]. Where this process is PID 1, the first of a container, the program's nodes start
 	// no epmd of their own either (-start_epmd false), for that leaves defunct processes there.
 	Endpoint ensure.Endpoint
 
@@ -200,6 +201,9 @@ func (c Config) environ() (_ []string, err error) {
 	}
 	env = withoutSecret(env)
 	if c.Endpoint.Port != 0 {
+		if c.Endpoint.Implied && value(env, epmdPortVar) == "" {
+			env = without(env, epmdPortVar) // with an empty one, a node fails to boot
+		}
 		env = with(env, c.Endpoint.Env()...)
 		if os.Getpid() == 1 {
 			env = withoutOwnEpmd(env)
