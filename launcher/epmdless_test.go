@@ -126,12 +126,63 @@ func TestEpmdless(t *testing.T) {
 	if !strings.HasSuffix(got, " -beamrun_peer a@x=1 -beamrun_peer b@y=2 -beamrun_peers "+escape(filepath.Join(cwd, "my peers"))) {
 		t.Errorf("%q", got)
 	}
-	if value(env, "RELEASE_MODE") != "embedded" || value(env, "CODE_LOADING_MODE") != "interactive" {
-		t.Errorf("%q", env)
+	if value(env, "RELEASE_MODE") != "embedded" || len(env) != 2 {
+		t.Errorf("no release's script: %q", env)
 	}
 	install(t, "erts-15.2.7")
 	if got := flagsOf(t, c); !strings.Contains(got, " -kernel epmd_module beamrun_epmd -beamrun_nodes ") {
 		t.Errorf("%q", got)
+	}
+}
+
+// The modes of releases are for their start scripts. A release below another program would get them too.
+func TestReleaseModes(t *testing.T) {
+	privateHome(t)
+	root := install(t, "erts-13.0")
+	const mix, relx = `RELEASE_MODE="${RELEASE_MODE:-embedded}"`, "CODE_LOADING_MODE=\"${CODE_LOADING_MODE:-embedded}\"\nif [ \"$USE_NODETOOL\" ]; then"
+	for text, want := range map[string]string{mix: "RELEASE_MODE=interactive", relx: "CODE_LOADING_MODE=interactive USE_NODETOOL=1",
+		"set RELEASE_MODE=%RELEASE_MODE%": "RELEASE_MODE=interactive", "mix test": "", "RELEASE_MODE=x bin/my_app": "", "echo $RELEASE_MODES": "",
+		strings.Repeat("#", maxScript) + mix: ""} {
+		program(t, filepath.Join(root, "bin/app"), text)
+		env := environ(t, Config{Program: "app", Env: []string{}, Epmdless: true})
+		if got := strings.Join(env[:len(env)-1], " "); got != want {
+			t.Errorf("%.100q: %q, want %q", text, env, want)
+		}
+		env = environ(t, Config{Program: "app", Env: []string{"RELEASE_MODE=a", "CODE_LOADING_MODE=b", "USE_NODETOOL=c"}, Epmdless: true})
+		if len(env) != 4 || strings.Join(env[:3], " ") != "RELEASE_MODE=a CODE_LOADING_MODE=b USE_NODETOOL=c" {
+			t.Errorf("%.100q: %q", text, env)
+		}
+	}
+}
+
+// Any script that reads the variable for the port gets it, and no flag beside it: of two, OTP takes neither.
+func TestDistPortVariable(t *testing.T) {
+	root := install(t, "erts-13.0")
+	const flags, ours = "-start_epmd false -erl_epmd_port 9100", "ERL_AFLAGS=-start_epmd false ERL_DIST_PORT=9100"
+	for _, tt := range []struct{ text, before, want, warns string }{
+		{`[ -n "$ERL_DIST_PORT" ] && O="-erl_epmd_port $ERL_DIST_PORT"`, "A=1", "A=1 " + ours, ""},
+		{`erl -erl_epmd_port ${ERL_DIST_PORT:-1}`, "A=1", "A=1 " + ours, ""},
+		{`erl -erl_epmd_port $ERL_DIST_PORT`, "ERL_DIST_PORT=9100", ours, ""},
+		{`erl -erl_epmd_port $ERL_DIST_PORT`, "ERL_DIST_PORT=9200", ours, "9200"},
+		{`erl -erl_epmd_port $ERL_DIST_PORT`, "ERL_AFLAGS=-erl_epmd_port 9100", "ERL_AFLAGS=-erl_epmd_port 9100", ""},
+		{"erl", "ERL_DIST_PORT=9200", "ERL_AFLAGS=" + flags, "9200"}, // a script that this one starts may read it
+		{"erl", "ERL_DIST_PORT=9100", "ERL_AFLAGS=" + flags, ""},
+		{"$ERL_DIST_PORT_WARNING", "A=1", "A=1 ERL_AFLAGS=" + flags, ""},
+	} {
+		program(t, filepath.Join(root, "bin/ctl"), tt.text)
+		var said []string
+		c := Config{Program: "ctl", Env: []string{tt.before}, Epmdless: true, DistPort: Ports{First: 9100}, Warn: func(w string) { said = append(said, w) }}
+		got := strings.Join(environ(t, c), " ")
+		if got != tt.want || len(said) != min(1, len(tt.warns)) || !strings.Contains(strings.Join(said, " "), tt.warns) || c.Env[0] != tt.before {
+			t.Errorf("%s, %s: %q; %q", tt.text, tt.before, got, said)
+		}
+	}
+	// a given port stays, and is not given again
+	var said []string
+	c := Config{Program: "ctl", Env: []string{"ERL_DIST_PORT=9100", "ERL_AFLAGS=-erl_epmd_port 9100"}, Epmdless: true, DistPort: Ports{First: 9100},
+		Warn: func(w string) { said = append(said, w) }}
+	if got := environ(t, c); len(got) != 1 || got[0] != "ERL_AFLAGS=-erl_epmd_port 9100" || len(said) != 1 {
+		t.Errorf("%q; %q", got, said)
 	}
 }
 

@@ -135,6 +135,35 @@ func TestEpmdlessStaticPort(t *testing.T) {
 	}
 }
 
+// A start script that is no release's and has a variable for the one port, as ejabberdctl: it starts the node, and what visits it.
+func TestEpmdlessScript(t *testing.T) {
+	t.Parallel()
+	h := newEpmdlessHost(t)
+	port := strconv.Itoa(epmdtest.Port(t))
+	ctl := filepath.Join(t.TempDir(), "ctl")
+	const text = `#!/bin/sh
+[ -n "$ERL_DIST_PORT" ] && options="-erl_epmd_port $ERL_DIST_PORT -start_epmd false"
+case $1 in
+start)
+	shift
+	exec erl -noinput -sname server@localhost $options "$@";;
+*)
+	[ -n "$ERL_DIST_PORT" ] && options="$options -dist_listen false"
+	exec erl -noinput -sname "ctl$$@localhost" $options -hidden -eval 'io:format("~p", [net_adm:ping(server@localhost)]), halt().'
+esac
+`
+	if err := os.WriteFile(ctl, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h.boot("env", "ERL_DIST_PORT=1", "beamrun", "-q", "--epmdless", "--dist-port", port, ctl, "start")
+	for _, env := range []string{"A=1", "ERL_DIST_PORT=1"} {
+		r := h.result(h.command("env", env, "beamrun", "--epmdless", "--dist-port", port, ctl, "ping"))
+		if r.stdout != "pong" || strings.Contains(r.stderr, "ERL_DIST_PORT") != (env != "A=1") {
+			t.Errorf("%s: %+v", env, r)
+		}
+	}
+}
+
 // The README of epmdless, Variable Ports: a, b and c on one host, each with a port of its own. There the mesh fails, c does not find b.
 func TestEpmdlessVariablePorts(t *testing.T) {
 	t.Parallel()
