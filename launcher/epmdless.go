@@ -66,7 +66,7 @@ func (c Config) withEpmdless(env []string) ([]string, error) {
 	if c.DistPort != (Ports{}) {
 		env = c.withDistPort(env)
 	}
-	return withFlags(c.withReleaseModes(env), flags), nil
+	return withLastFlags(c.withReleaseModes(env), flags), nil
 }
 
 // withoutDistPort returns env without the variable that makes a script give the port, where the port is given already.

@@ -116,21 +116,25 @@ func TestEpmdless(t *testing.T) {
 	c := Config{Program: "erl", Env: []string{"ERL_AFLAGS=-hidden", "RELEASE_MODE=embedded"}, Epmdless: true, DistPort: Ports{9100, 9110},
 		Peers: []string{"a@x=1", "b@y=2"}, PeersFile: "my peers"}
 	cwd, _ := os.Getwd()
-	want := []string{"-hidden", "-start_epmd", "false", "-kernel", "inet_dist_listen_min", "9100", "inet_dist_listen_max", "9110",
-		"-pa", module, "-epmd_module", "beamrun_epmd", "-beamrun_nodes", folder}
+	want := []string{"-pa", module, "-epmd_module", "beamrun_epmd", "-beamrun_nodes", folder}
 	env := environ(t, c)
-	got := value(env, "ERL_AFLAGS")
+	if got := value(env, "ERL_AFLAGS"); got != "-hidden -start_epmd false -kernel inet_dist_listen_min 9100 inet_dist_listen_max 9110" {
+		t.Errorf("%q", got)
+	}
+	got := value(env, "ERL_ZFLAGS") // last, so that a child's own -epmd_module wins
 	if words := escape(strings.Join(want, " ")); !strings.HasPrefix(got, strings.ReplaceAll(words, `\ `, " ")+" ") {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if !strings.HasSuffix(got, " -beamrun_peer a@x=1 -beamrun_peer b@y=2 -beamrun_peers "+escape(filepath.Join(cwd, "my peers"))) {
 		t.Errorf("%q", got)
 	}
-	if value(env, "RELEASE_MODE") != "embedded" || len(env) != 2 {
+	if value(env, "RELEASE_MODE") != "embedded" || len(env) != 3 {
 		t.Errorf("no release's script: %q", env)
 	}
 	install(t, "erts-15.2.7")
-	if got := flagsOf(t, c); !strings.Contains(got, " -kernel epmd_module beamrun_epmd -beamrun_nodes ") {
+	c.Env = []string{"ERL_ZFLAGS=+S 1 -extra x"}
+	got = value(environ(t, c), "ERL_ZFLAGS")
+	if !strings.Contains(got, " -kernel epmd_module beamrun_epmd -beamrun_nodes ") || !strings.HasSuffix(got, " +S 1 -extra x") {
 		t.Errorf("%q", got)
 	}
 }
@@ -145,11 +149,11 @@ func TestReleaseModes(t *testing.T) {
 		strings.Repeat("#", maxScript) + mix: ""} {
 		program(t, filepath.Join(root, "bin/app"), text)
 		env := environ(t, Config{Program: "app", Env: []string{}, Epmdless: true})
-		if got := strings.Join(env[:len(env)-1], " "); got != want {
+		if got := strings.Join(env[:len(env)-1], " "); got != strings.TrimSpace("ERL_AFLAGS=-start_epmd false "+want) {
 			t.Errorf("%.100q: %q, want %q", text, env, want)
 		}
 		env = environ(t, Config{Program: "app", Env: []string{"RELEASE_MODE=a", "CODE_LOADING_MODE=b", "USE_NODETOOL=c"}, Epmdless: true})
-		if len(env) != 4 || strings.Join(env[:3], " ") != "RELEASE_MODE=a CODE_LOADING_MODE=b USE_NODETOOL=c" {
+		if len(env) != 5 || strings.Join(env[:3], " ") != "RELEASE_MODE=a CODE_LOADING_MODE=b USE_NODETOOL=c" {
 			t.Errorf("%.100q: %q", text, env)
 		}
 	}

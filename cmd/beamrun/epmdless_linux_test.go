@@ -164,6 +164,44 @@ esac
 	}
 }
 
+// A node that the program starts has its own -epmd_module, if it asks for one; else beamrun's, behind -extra and -- too.
+func TestEpmdlessChildModule(t *testing.T) {
+	t.Parallel()
+	h := newEpmdlessHost(t)
+	const text = `#!/bin/sh
+says() { erl -noinput -eval 'io:format("~p ", [net_kernel:epmd_module()]), halt().' "$@"; }
+says -epmd_module global
+says -extra -epmd_module x
+says -- x
+ERL_ZFLAGS="$ERL_ZFLAGS -extra x" says
+`
+	script := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out := h.run("beamrun", "--epmdless", script)
+	if out != "global beamrun_epmd beamrun_epmd beamrun_epmd " && !strings.HasPrefix(out, "erl_epmd ") { // OTP 23 takes neither of two
+		t.Errorf("%q", out)
+	}
+}
+
+// A node that another one starts by ssh has nothing of its environment. It is found if beamrun starts it there, too.
+func TestEpmdlessWithoutEnvironment(t *testing.T) {
+	t.Parallel()
+	h := newEpmdlessHost(t)
+	if h.run("erl", "-noinput", "-eval", `io:format("~p", [code:which(peer)]), halt().`) == "non_existing" {
+		epmdtest.Skip(t, "module peer is of OTP 25")
+	}
+	const start = `Start = fun(Words) -> {Pid, _} = spawn_monitor(fun() ->
+			{ok, _, N} = peer:start(#{name => peer, host => "localhost", wait_boot => 5000, exec => {os:find_executable("env"),
+				["-i", "HOME=" ++ os:getenv("HOME"), "PATH=" ++ os:getenv("PATH"), "ERL_EPMD_PORT=" ++ os:getenv("ERL_EPMD_PORT")] ++ Words}}),
+			exit({started, N}) end), receive {'DOWN', _, _, Pid, {started, N}} -> N; {'DOWN', _, _, Pid, _} -> no end end,
+		io:format("~p ~p", [Start(["erl", "-start_epmd", "false"]), Start(["beamrun", "--epmdless", "erl"])])`
+	if out := h.ask("--epmdless", start, "-sname", "origin@localhost"); out != "no peer@localhost" {
+		t.Errorf("%s", out)
+	}
+}
+
 // The README of epmdless, Variable Ports: a, b and c on one host, each with a port of its own. There the mesh fails, c does not find b.
 func TestEpmdlessVariablePorts(t *testing.T) {
 	t.Parallel()
