@@ -433,11 +433,11 @@ func TestEpmdlessOtherUser(t *testing.T) {
 		t.Errorf("another user's folder: %+v", r)
 	}
 	// and the module by itself, as when the folder is exchanged while the node runs
-	module, err := filepath.Glob(filepath.Join(h.home, ".cache/beamrun/module-*"))
-	if err != nil || len(module) != 1 {
-		t.Fatal(module, err)
+	module, err := epmdless.Install()
+	if err != nil {
+		t.Fatal(err)
 	}
-	out := planted.run("erl", "-noinput", "-pa", module[0], epmdless.FolderFlag, theirs, "0", "-eval",
+	out := planted.run("erl", "-noinput", "-pa", module, epmdless.FolderFlag, theirs, "0", "-eval",
 		`io:format("~p ~p", [beamrun_epmd:names("localhost"), beamrun_epmd:port_please("victim", "localhost")]), halt().`)
 	if out != "{error,address} noport" {
 		t.Errorf("the module, in another user's folder: %s", out)
