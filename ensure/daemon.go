@@ -130,7 +130,7 @@ func forRoot(key, value string) (left string, ok bool) {
 func (d *daemon) awaitReady(ctx context.Context, e Endpoint, patience time.Duration) (addr netip.AddrPort, err *Error) {
 	err = poll(ctx, func() (err *Error) {
 		gone := d.gone() // before the probe: what it does after its end counts no more
-		addr, err = probe(ctx, e, patience)
+		addr, err = probe(ctx, &e, patience)
 		if err != nil && err.Kind == KindDown && gone {
 			return d.death(e)
 		}
@@ -140,7 +140,7 @@ func (d *daemon) awaitReady(ctx context.Context, e Endpoint, patience time.Durat
 		return addr, err
 	}
 	// Others may have found it by now, so it is only ended if it still does not answer.
-	if addr, late := probe(context.WithoutCancel(ctx), e, 50*time.Millisecond); late == nil {
+	if addr, late := probe(context.WithoutCancel(ctx), &e, 50*time.Millisecond); late == nil {
 		return addr, nil
 	}
 	d.proc.kill()

@@ -17,11 +17,15 @@ const (
 	envAddress = "ERL_EPMD_ADDRESS"
 )
 
-// Endpoint is where an epmd is looked for and, if need be, started. It is resolved once, so that the probe, the daemon
-// and the program that is launched afterwards all mean the same one.
+// Endpoint is where an epmd is looked for and, if need be, started. It is resolved once, so that the probe and the
+// daemon mean the same one, and so does the program that is launched afterwards if somebody chose it.
 type Endpoint struct {
 	// Port is epmd's TCP port.
 	Port int
+
+	// Implied is set where nobody chose the Port: it is Erlang's own default. Env leaves ERL_EPMD_PORT alone then, for
+	// that would override what a node has of its own (-epmd_port).
+	Implied bool
 
 	// Addresses are those that the daemon is limited to; epmd adds 127.0.0.1 by itself. Empty, and epmd listens on
 	// every address of the host, as the one that `erl -sname` starts does.
@@ -30,32 +34,31 @@ type Endpoint struct {
 
 // Resolve returns the endpoint that the Config means: its own fields, else ERL_EPMD_PORT and ERL_EPMD_ADDRESS, else
 // port 4369 on every address. An empty variable counts as unset. The error is an *[Error] of [KindConfig].
-func (c Config) Resolve() (Endpoint, error) {
-	e, err := c.resolve()
-	if err != nil {
+func (c Config) Resolve() (e Endpoint, _ error) {
+	if err := c.resolve(&e); err != nil {
 		return e, err
 	}
 	return e, nil
 }
 
-func (c *Config) resolve() (Endpoint, *Error) {
-	e := Endpoint{Port: c.Port}
+// resolve fills in by pointer, as [Config.run] does.
+func (c *Config) resolve(e *Endpoint) *Error {
+	e.Port = c.Port
 	if v := os.Getenv(envPort); e.Port == 0 && v != "" {
 		port, err := ParsePort(v)
 		if err != nil {
-			return e, configError(envPort, err, "unset it, or set it to a port from 1 to 65535")
+			return configError(envPort, err, "unset it, or set it to a port from 1 to 65535")
 		}
 		e.Port = port
 	}
 	if e.Port == 0 {
-		e.Port = epmd.DefaultPort
+		e.Port, e.Implied = epmd.DefaultPort, true
 	}
 	if e.Port < 1 || e.Port > 65535 {
-		return e, configError("port", fmt.Errorf("%d is not from 1 to 65535", e.Port), "")
+		return configError("port", fmt.Errorf("%d is not from 1 to 65535", e.Port), "")
 	}
-
 	if c.Local && c.Address != "" {
-		return e, configError("address", errors.New("local means 127.0.0.1, so none can be given"), "")
+		return configError("address", errors.New("local means 127.0.0.1, so none can be given"), "")
 	}
 	list, from := c.Address, "address"
 	if c.Local {
@@ -66,9 +69,9 @@ func (c *Config) resolve() (Endpoint, *Error) {
 	}
 	var err error
 	if e.Addresses, err = ParseAddresses(list); err != nil {
-		return e, configError(from, err, "epmd takes IP addresses only, separated by commas: 127.0.0.1 or 10.0.0.5,fd00::5")
+		return configError(from, err, "epmd takes IP addresses only, separated by commas: 127.0.0.1 or 10.0.0.5,fd00::5")
 	}
-	return e, nil
+	return nil
 }
 
 func configError(what string, err error, hint string) *Error {
@@ -111,9 +114,13 @@ func quoted(s string) string {
 	return strconv.Quote(s)
 }
 
-// Env returns the variables that make an Erlang program use this endpoint, as KEY=VALUE.
+// Env returns the variables that make an Erlang program use this endpoint, as KEY=VALUE. There is none for an Implied
+// port, and none for addresses where there are none.
 func (e Endpoint) Env() []string {
-	env := []string{envPort + "=" + strconv.Itoa(e.Port)}
+	var env []string
+	if !e.Implied {
+		env = append(env, envPort+"="+strconv.Itoa(e.Port))
+	}
 	if len(e.Addresses) > 0 {
 		env = append(env, envAddress+"="+e.list())
 	}

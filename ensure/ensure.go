@@ -75,7 +75,7 @@ type Config struct {
 
 // Result says what was found or done.
 type Result struct {
-	// Endpoint is the one that was resolved; its Env makes a program use it too.
+	// Endpoint is the one that was resolved; its Env makes a program use it too, if somebody chose it.
 	Endpoint Endpoint
 
 	// Address is where the epmd answered.
@@ -124,8 +124,8 @@ func Probe(ctx context.Context, c Config) (res Result, err error) {
 func (c *Config) run(ctx context.Context, mayStart bool, res *Result) error {
 	begin := time.Now()
 	one := call{Context: ctx, waiting: c.Waiting, begin: begin, end: begin.Add(cmp.Or(c.Timeout, DefaultTimeout))}
-	var err *Error
-	if res.Endpoint, err = c.resolve(); err != nil {
+	err := c.resolve(&res.Endpoint)
+	if err != nil {
 		return err
 	}
 	one.endpoint = &res.Endpoint
@@ -133,7 +133,7 @@ func (c *Config) run(ctx context.Context, mayStart bool, res *Result) error {
 		defer one.tellInTime()()
 	}
 	res.patience = cmp.Or(res.patience, probeTimeout)
-	res.Address, err = probe(&one, res.Endpoint, res.patience)
+	res.Address, err = probe(&one, &res.Endpoint, res.patience)
 	if err != nil && err.Kind == KindDown && mayStart {
 		err = c.startInTime(&one, res)
 	}
@@ -181,7 +181,7 @@ func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
 		}
 	}
 	// somebody may have been faster
-	if res.Address, err = probe(ctx, e, res.patience); err == nil || err.Kind != KindDown {
+	if res.Address, err = probe(ctx, &e, res.patience); err == nil || err.Kind != KindDown {
 		return err
 	}
 	var mortal string

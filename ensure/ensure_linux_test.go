@@ -485,6 +485,13 @@ func TestConfig(t *testing.T) {
 		mustFail(t, ensure.Config{Port: port}, ensure.KindConfig)
 	}
 	mustFail(t, ensure.Config{Port: c.Port, Address: "nope"}, ensure.KindConfig)
+	// ERL_EPMD_PORT would override a node's own -epmd_port
+	if e, err := (ensure.Config{}).Resolve(); err != nil || e.Port != 4369 || !e.Implied || len(e.Env()) != 0 {
+		t.Errorf("nobody chose: %+v, %q, %v", e, e.Env(), err)
+	}
+	if e, err := (ensure.Config{Port: 4369}).Resolve(); err != nil || strings.Join(e.Env(), " ") != "ERL_EPMD_PORT=4369" {
+		t.Errorf("chosen: %+v, %q, %v", e, e.Env(), err)
+	}
 }
 
 // The address of the Config is the daemon's and the probe's.

@@ -34,7 +34,7 @@ func acquire(ctx context.Context, lock *flock.Flock, res *Result) (up bool, err 
 		if held {
 			return nil
 		}
-		addr, perr := probe(ctx, e, res.patience)
+		addr, perr := probe(ctx, &e, res.patience)
 		if perr == nil {
 			up, res.Address = true, addr
 		}

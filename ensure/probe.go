@@ -17,8 +17,9 @@ import (
 const probeTimeout = 2 * time.Second
 
 // probe asks each address of the endpoint in turn and returns the first where an epmd answers. Its error is of
-// KindDown when nothing listens, else what the first address said that did not refuse.
-func probe(ctx context.Context, e Endpoint, timeout time.Duration) (netip.AddrPort, *Error) {
+// KindDown when nothing listens, else what the first address said that did not refuse. The endpoint comes by pointer:
+// with a copy in each frame, the stack would have to grow.
+func probe(ctx context.Context, e *Endpoint, timeout time.Duration) (netip.AddrPort, *Error) {
 	var down, absent error
 	targets := e.targets()
 	for _, target := range targets {
@@ -39,16 +40,16 @@ func probe(ctx context.Context, e Endpoint, timeout time.Duration) (netip.AddrPo
 		}
 	}
 	if down != nil {
-		return netip.AddrPort{}, &Error{Kind: KindDown, Endpoint: e, Err: down, Hint: "start it: beamrun ensure"}
+		return netip.AddrPort{}, &Error{Kind: KindDown, Endpoint: *e, Err: down, Hint: "start it: beamrun ensure"}
 	}
-	return netip.AddrPort{}, &Error{Kind: KindUnreachable, Endpoint: e, Err: absent,
+	return netip.AddrPort{}, &Error{Kind: KindUnreachable, Endpoint: *e, Err: absent,
 		Hint: "this host has no such address; is its loopback interface up? (ip link set lo up)"}
 }
 
 // probeOne asks one address.
-func probeOne(ctx context.Context, e Endpoint, target netip.AddrPort, timeout time.Duration) *Error {
+func probeOne(ctx context.Context, e *Endpoint, target netip.AddrPort, timeout time.Duration) *Error {
 	if err := ctx.Err(); err != nil {
-		return &Error{Kind: endKind(err), Endpoint: e, Address: target, Err: err}
+		return &Error{Kind: endKind(err), Endpoint: *e, Address: target, Err: err}
 	}
 	start := time.Now()
 	port, err := ping(ctx, target, timeout)

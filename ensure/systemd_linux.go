@@ -48,7 +48,7 @@ func (c Config) startUnit(ctx context.Context, forced bool, program string, res 
 	}
 	// that took a while
 	var found *Error
-	if res.Address, found = probe(ctx, res.Endpoint, res.patience); found != nil && found.Kind == KindDown {
+	if res.Address, found = probe(ctx, &res.Endpoint, res.patience); found != nil && found.Kind == KindDown {
 		return false, mortal, nil
 	}
 	return found == nil, "", found

@@ -101,7 +101,7 @@ func (u unit) await(ctx context.Context, res *Result) *Error {
 			gone = slices.Contains([]string{"inactive", "failed"}, u.state(ctx))
 			next = time.Now().Add(between)
 		}
-		res.Address, err = probe(ctx, res.Endpoint, res.patience)
+		res.Address, err = probe(ctx, &res.Endpoint, res.patience)
 		if err != nil && err.Kind == KindDown && gone {
 			journal := shell.New("journalctl")
 			if u.runtimeDir != "" {

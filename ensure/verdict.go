@@ -21,8 +21,8 @@ const patience = 250 * time.Millisecond
 const foreignHint = "end that program, or use another port for Erlang: --port N or ERL_EPMD_PORT=N; nodes can also do without epmd: --epmdless"
 
 // verdict says what it means that the target did not answer as an epmd does: it failed with err, after that wait.
-func verdict(e Endpoint, target netip.AddrPort, err error, waited time.Duration) *Error {
-	v := &Error{Endpoint: e, Address: target, Err: err}
+func verdict(e *Endpoint, target netip.AddrPort, err error, waited time.Duration) *Error {
+	v := &Error{Endpoint: *e, Address: target, Err: err}
 	var op *net.OpError
 	isDial := errors.As(err, &op) && op.Op == "dial"
 	switch {

@@ -104,7 +104,8 @@ func TestHostileHolder(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		c := Config{Port: epmdtest.Port(t)}
-		e, rerr := c.resolve()
+		var e Endpoint
+		rerr := c.resolve(&e)
 		_, aerr := acquire(ctx, lock, &Result{Endpoint: e})
 		if rerr != nil || aerr == nil || strings.ContainsFunc(aerr.Error(), func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Fatalf("%q", aerr)

@@ -26,6 +26,13 @@ func withFlags(env []string, flags string) []string {
 	return with(env, "ERL_AFLAGS="+strings.TrimSpace(value(env, "ERL_AFLAGS")+" "+flags))
 }
 
+// withLastFlags returns env with more options of erl, behind those of the command line. So a node that the program starts, and
+// that has one of its own, keeps it: of two, Erlang takes the first. They come before what the variable has, in which there may
+// be an -extra.
+func withLastFlags(env []string, flags string) []string {
+	return with(env, "ERL_ZFLAGS="+strings.TrimSpace(flags+" "+value(env, "ERL_ZFLAGS")))
+}
+
 // value returns the value of key in env, the first as C programs do, and "" when there is none.
 func value(env []string, key string) string {
 	for _, v := range env {

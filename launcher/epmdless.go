@@ -1,13 +1,13 @@
 package launcher
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,7 +30,7 @@ func (c Config) withEpmdless(env []string) ([]string, error) {
 		if c.Warn != nil && !c.given(env, word+" "+ours) { // as below another beamrun --epmdless
 			c.Warn(fmt.Sprintf("the program is given %s already, in its arguments or in ERL_*FLAGS: that stays as it is", word))
 		}
-		return env, nil
+		return c.withoutDistPort(env), nil
 	}
 	env = withoutOwnEpmd(env)
 	if c.DistPort.IsOne() { // for all nodes, one on each address
@@ -66,7 +66,19 @@ func (c Config) withEpmdless(env []string) ([]string, error) {
 	if c.DistPort != (Ports{}) {
 		env = c.withDistPort(env)
 	}
-	return withFlags(withReleaseModes(env), flags), nil
+	return withLastFlags(c.withReleaseModes(env), flags), nil
+}
+
+// withoutDistPort returns env without the variable that makes a script give the port, where the port is given already.
+func (c Config) withoutDistPort(env []string) []string {
+	set := value(env, distPortVar)
+	if set == "" {
+		return env
+	}
+	if c.Warn != nil {
+		c.Warn(fmt.Sprintf("%s=%q is taken back: of two ports Erlang takes neither", distPortVar, set))
+	}
+	return without(slices.Clone(env), distPortVar)
 }
 
 // warnIfElsewhere warns of nodes' files that are not where another program of this user looks for them: another user could change that place.
@@ -80,43 +92,40 @@ func (c Config) warnIfElsewhere(directory string) {
 	}
 }
 
-// withReleaseModes returns env with what the start scripts of releases need for the module, where it is not set. One that loads its code
-// when it boots loads no other: RELEASE_MODE (mix) and CODE_LOADING_MODE (relx) are to be interactive. And relx's asks the node by erl_call,
-// which asks epmd, but with USE_NODETOOL by a node.
-func withReleaseModes(env []string) []string {
+// withReleaseModes returns env with what the start script of a release needs for the module, where it is not set. One that
+// loads its code when it boots loads no other: RELEASE_MODE (mix) and CODE_LOADING_MODE (relx) are to be interactive. And
+// relx's asks the node by erl_call, which asks epmd, but with USE_NODETOOL by a node. What the script starts inherits
+// them; so where PROGRAM is no such script they stay away, or they would change each release below it.
+func (c Config) withReleaseModes(env []string) []string {
+	text := c.script()
 	for _, v := range []string{"RELEASE_MODE=interactive", "CODE_LOADING_MODE=interactive", "USE_NODETOOL=1"} {
-		if key, _, _ := strings.Cut(v, "="); value(env, key) == "" {
+		if key, _, _ := strings.Cut(v, "="); value(env, key) == "" && reads(text, key) {
 			env = with(env, v)
 		}
 	}
 	return env
 }
 
-// withStaticPort returns env with a port for all nodes, of this host and of others. The start scripts of relx have a variable for that,
-// and tell their erl_call too.
+// withStaticPort returns env with a port for all nodes, of this host and of others. Some start scripts (relx, ejabberdctl)
+// have a variable for that: they give the port to the node, and to what visits it, which must not listen there too.
 func (c Config) withStaticPort(env []string) []string {
-	if c.scriptReads("ERL_DIST_PORT") {
-		return with(env, fmt.Sprintf("ERL_DIST_PORT=%d", c.DistPort.First))
+	port := strconv.Itoa(c.DistPort.First)
+	if set := value(env, distPortVar); set != "" && set != port && c.Warn != nil {
+		c.Warn(fmt.Sprintf("%s is set to %q already: it is taken back, and all nodes are on port %s", distPortVar, set, port))
+	}
+	env = without(slices.Clone(env), distPortVar) // a script that reads it would give the port a second time: OTP takes neither
+	if reads(c.script(), distPortVar) {
+		return with(env, distPortVar+"="+port)
 	}
 	flags := "-erl_epmd_port "
 	if c.hasKernelParameters() {
 		flags = "-kernel erl_epmd_node_listen_port "
 	}
-	flags += strconv.Itoa(c.DistPort.First)
+	flags += port
 	if isVisit(c.Program, c.Args) { // the port of this address is the other one's
 		flags += " -dist_listen false"
 	}
 	return withFlags(env, flags)
-}
-
-// scriptReads says whether the program is a release's start script that knows this variable.
-func (c Config) scriptReads(variable string) bool {
-	path, err := exec.LookPath(c.Program)
-	if err != nil || ReleaseRoot(path) == "" {
-		return false
-	}
-	text, _ := os.ReadFile(path)
-	return bytes.Contains(text, []byte("$"+variable))
 }
 
 // hasKernelParameters says whether the program's Erlang is of OTP 27.2 (ERTS 15.2) or later, where two of kernel's parameters replace the

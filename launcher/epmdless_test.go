@@ -116,22 +116,77 @@ func TestEpmdless(t *testing.T) {
 	c := Config{Program: "erl", Env: []string{"ERL_AFLAGS=-hidden", "RELEASE_MODE=embedded"}, Epmdless: true, DistPort: Ports{9100, 9110},
 		Peers: []string{"a@x=1", "b@y=2"}, PeersFile: "my peers"}
 	cwd, _ := os.Getwd()
-	want := []string{"-hidden", "-start_epmd", "false", "-kernel", "inet_dist_listen_min", "9100", "inet_dist_listen_max", "9110",
-		"-pa", module, "-epmd_module", "beamrun_epmd", "-beamrun_nodes", folder}
+	want := []string{"-pa", module, "-epmd_module", "beamrun_epmd", "-beamrun_nodes", folder}
 	env := environ(t, c)
-	got := value(env, "ERL_AFLAGS")
+	if got := value(env, "ERL_AFLAGS"); got != "-hidden -start_epmd false -kernel inet_dist_listen_min 9100 inet_dist_listen_max 9110" {
+		t.Errorf("%q", got)
+	}
+	got := value(env, "ERL_ZFLAGS") // last, so that a child's own -epmd_module wins
 	if words := escape(strings.Join(want, " ")); !strings.HasPrefix(got, strings.ReplaceAll(words, `\ `, " ")+" ") {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if !strings.HasSuffix(got, " -beamrun_peer a@x=1 -beamrun_peer b@y=2 -beamrun_peers "+escape(filepath.Join(cwd, "my peers"))) {
 		t.Errorf("%q", got)
 	}
-	if value(env, "RELEASE_MODE") != "embedded" || value(env, "CODE_LOADING_MODE") != "interactive" {
-		t.Errorf("%q", env)
+	if value(env, "RELEASE_MODE") != "embedded" || len(env) != 3 {
+		t.Errorf("no release's script: %q", env)
 	}
 	install(t, "erts-15.2.7")
-	if got := flagsOf(t, c); !strings.Contains(got, " -kernel epmd_module beamrun_epmd -beamrun_nodes ") {
+	c.Env = []string{"ERL_ZFLAGS=+S 1 -extra x"}
+	got = value(environ(t, c), "ERL_ZFLAGS")
+	if !strings.Contains(got, " -kernel epmd_module beamrun_epmd -beamrun_nodes ") || !strings.HasSuffix(got, " +S 1 -extra x") {
 		t.Errorf("%q", got)
+	}
+}
+
+// The modes of releases are for their start scripts. A release below another program would get them too.
+func TestReleaseModes(t *testing.T) {
+	privateHome(t)
+	root := install(t, "erts-13.0")
+	const mix, relx = `RELEASE_MODE="${RELEASE_MODE:-embedded}"`, "CODE_LOADING_MODE=\"${CODE_LOADING_MODE:-embedded}\"\nif [ \"$USE_NODETOOL\" ]; then"
+	for text, want := range map[string]string{mix: "RELEASE_MODE=interactive", relx: "CODE_LOADING_MODE=interactive USE_NODETOOL=1",
+		"set RELEASE_MODE=%RELEASE_MODE%": "RELEASE_MODE=interactive", "mix test": "", "RELEASE_MODE=x bin/my_app": "", "echo $RELEASE_MODES": "",
+		strings.Repeat("#", maxScript) + mix: ""} {
+		program(t, filepath.Join(root, "bin/app"), text)
+		env := environ(t, Config{Program: "app", Env: []string{}, Epmdless: true})
+		if got := strings.Join(env[:len(env)-1], " "); got != strings.TrimSpace("ERL_AFLAGS=-start_epmd false "+want) {
+			t.Errorf("%.100q: %q, want %q", text, env, want)
+		}
+		env = environ(t, Config{Program: "app", Env: []string{"RELEASE_MODE=a", "CODE_LOADING_MODE=b", "USE_NODETOOL=c"}, Epmdless: true})
+		if len(env) != 5 || strings.Join(env[:3], " ") != "RELEASE_MODE=a CODE_LOADING_MODE=b USE_NODETOOL=c" {
+			t.Errorf("%.100q: %q", text, env)
+		}
+	}
+}
+
+// Any script that reads the variable for the port gets it, and no flag beside it: of two, OTP takes neither.
+func TestDistPortVariable(t *testing.T) {
+	root := install(t, "erts-13.0")
+	const flags, ours = "-start_epmd false -erl_epmd_port 9100", "ERL_AFLAGS=-start_epmd false ERL_DIST_PORT=9100"
+	for _, tt := range []struct{ text, before, want, warns string }{
+		{`[ -n "$ERL_DIST_PORT" ] && O="-erl_epmd_port $ERL_DIST_PORT"`, "A=1", "A=1 " + ours, ""},
+		{`erl -erl_epmd_port ${ERL_DIST_PORT:-1}`, "A=1", "A=1 " + ours, ""},
+		{`erl -erl_epmd_port $ERL_DIST_PORT`, "ERL_DIST_PORT=9100", ours, ""},
+		{`erl -erl_epmd_port $ERL_DIST_PORT`, "ERL_DIST_PORT=9200", ours, "9200"},
+		{`erl -erl_epmd_port $ERL_DIST_PORT`, "ERL_AFLAGS=-erl_epmd_port 9100", "ERL_AFLAGS=-erl_epmd_port 9100", ""},
+		{"erl", "ERL_DIST_PORT=9200", "ERL_AFLAGS=" + flags, "9200"}, // a script that this one starts may read it
+		{"erl", "ERL_DIST_PORT=9100", "ERL_AFLAGS=" + flags, ""},
+		{"$ERL_DIST_PORT_WARNING", "A=1", "A=1 ERL_AFLAGS=" + flags, ""},
+	} {
+		program(t, filepath.Join(root, "bin/ctl"), tt.text)
+		var said []string
+		c := Config{Program: "ctl", Env: []string{tt.before}, Epmdless: true, DistPort: Ports{First: 9100}, Warn: func(w string) { said = append(said, w) }}
+		got := strings.Join(environ(t, c), " ")
+		if got != tt.want || len(said) != min(1, len(tt.warns)) || !strings.Contains(strings.Join(said, " "), tt.warns) || c.Env[0] != tt.before {
+			t.Errorf("%s, %s: %q; %q", tt.text, tt.before, got, said)
+		}
+	}
+	// a given port stays, and is not given again
+	var said []string
+	c := Config{Program: "ctl", Env: []string{"ERL_DIST_PORT=9100", "ERL_AFLAGS=-erl_epmd_port 9100"}, Epmdless: true, DistPort: Ports{First: 9100},
+		Warn: func(w string) { said = append(said, w) }}
+	if got := environ(t, c); len(got) != 1 || got[0] != "ERL_AFLAGS=-erl_epmd_port 9100" || len(said) != 1 {
+		t.Errorf("%q; %q", got, said)
 	}
 }
 

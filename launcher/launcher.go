@@ -2,7 +2,7 @@
 // other.
 //
 // The program's own arguments are passed on untouched. What the launcher adds travels in the environment, and only
-// what the Config asks for: ERL_EPMD_PORT and ERL_EPMD_ADDRESS, ERL_AFLAGS, and BEAMRUN_COOKIE for a cookie. So a cookie
+// what the Config asks for: ERL_EPMD_PORT and ERL_EPMD_ADDRESS, ERL_AFLAGS, ERL_ZFLAGS, and BEAMRUN_COOKIE for a cookie. So a cookie
 // never stands in an argument list, which every user of the host can read.
 package launcher
 
@@ -34,7 +34,8 @@ type Config struct {
 	Env []string
 
 	// Endpoint is the epmd that the program shall use, as ensure.Epmd returns it. The zero value leaves the
-	// program's environment as it is. Where this process is PID 1, the first of a container, the program's nodes start
+	// program's environment as it is. A port that nobody chose (Implied) is not set either: a program may have its own,
+	// see [EpmdPort]. Where this process is PID 1, the first of a container, the program's nodes start
 	// no epmd of their own either (-start_epmd false), for that leaves defunct processes there.
 	Endpoint ensure.Endpoint
 
@@ -52,15 +53,17 @@ type Config struct {
 	// Epmdless makes the program's nodes do without epmd, and start none.
 	//
 	// With a DistPort of one port, all nodes that they connect to listen on that port too, each at an address of its own, as
-	// in containers: OTP can do that by itself (-erl_epmd_port, from 27.2 on kernel's erl_epmd_node_listen_port; for relx
-	// ERL_DIST_PORT). The program's Erlang has to be of OTP 23.1 or later.
+	// in containers: OTP can do that by itself (-erl_epmd_port, from 27.2 on kernel's erl_epmd_node_listen_port). A script
+	// that reads ERL_DIST_PORT, as relx's and ejabberdctl do, gets the port in that variable instead; for any other program
+	// it is taken away, for of two ports OTP takes neither. The program's Erlang has to be of OTP 23.1 or later.
 	//
 	// Else each has a port of its own, and nodes of this user on this host find each other as package epmdless says; others are
 	// looked for among the Peers, and then as OTP does, by the epmd of their host. A release has to load its code on demand for
-	// that: RELEASE_MODE (mix) and CODE_LOADING_MODE (relx) are set to interactive where they are not set, and USE_NODETOOL
-	// (relx) to 1.
+	// that: RELEASE_MODE (mix) and CODE_LOADING_MODE (relx) are set to interactive, and USE_NODETOOL (relx) to 1, where they are
+	// not set and the program is a script that reads them. What that starts inherits them.
 	//
-	// Where the arguments or the environment already name such a port or an -epmd_module, theirs stays.
+	// Where the arguments or the environment already name such a port or an -epmd_module, theirs stays. So does that of a node
+	// that the program starts: the module's flags stand in ERL_ZFLAGS, behind all others, and OTP takes the first (23 neither).
 	Epmdless bool
 
 	// Peers are nodes elsewhere, for Epmdless without a port for all, each as NAME@HOST=PORT, with the HOST that other nodes
@@ -200,6 +203,9 @@ func (c Config) environ() (_ []string, err error) {
 	}
 	env = withoutSecret(env)
 	if c.Endpoint.Port != 0 {
+		if c.Endpoint.Implied && value(env, epmdPortVar) == "" {
+			env = without(env, epmdPortVar) // with an empty one, a node fails to boot
+		}
 		env = with(env, c.Endpoint.Env()...)
 		if os.Getpid() == 1 {
 			env = withoutOwnEpmd(env)

@@ -135,6 +135,73 @@ func TestEpmdlessStaticPort(t *testing.T) {
 	}
 }
 
+// A start script that is no release's and has a variable for the one port, as ejabberdctl: it starts the node, and what visits it.
+func TestEpmdlessScript(t *testing.T) {
+	t.Parallel()
+	h := newEpmdlessHost(t)
+	port := strconv.Itoa(epmdtest.Port(t))
+	ctl := filepath.Join(t.TempDir(), "ctl")
+	const text = `#!/bin/sh
+[ -n "$ERL_DIST_PORT" ] && options="-erl_epmd_port $ERL_DIST_PORT -start_epmd false"
+case $1 in
+start)
+	shift
+	exec erl -noinput -sname server@localhost $options "$@";;
+*)
+	[ -n "$ERL_DIST_PORT" ] && options="$options -dist_listen false"
+	exec erl -noinput -sname "ctl$$@localhost" $options -hidden -eval 'io:format("~p", [net_adm:ping(server@localhost)]), halt().'
+esac
+`
+	if err := os.WriteFile(ctl, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h.boot("env", "ERL_DIST_PORT=1", "beamrun", "-q", "--epmdless", "--dist-port", port, ctl, "start")
+	for _, env := range []string{"A=1", "ERL_DIST_PORT=1"} {
+		r := h.result(h.command("env", env, "beamrun", "--epmdless", "--dist-port", port, ctl, "ping"))
+		if r.stdout != "pong" || strings.Contains(r.stderr, "ERL_DIST_PORT") != (env != "A=1") {
+			t.Errorf("%s: %+v", env, r)
+		}
+	}
+}
+
+// A node that the program starts has its own -epmd_module, if it asks for one; else beamrun's, behind -extra and -- too.
+func TestEpmdlessChildModule(t *testing.T) {
+	t.Parallel()
+	h := newEpmdlessHost(t)
+	const text = `#!/bin/sh
+says() { erl -noinput -eval 'io:format("~p ", [net_kernel:epmd_module()]), halt().' "$@"; }
+says -epmd_module global
+says -extra -epmd_module x
+says -- x
+ERL_ZFLAGS="$ERL_ZFLAGS -extra x" says
+`
+	script := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out := h.run("beamrun", "--epmdless", script)
+	if out != "global beamrun_epmd beamrun_epmd beamrun_epmd " && !strings.HasPrefix(out, "erl_epmd ") { // OTP 23 takes neither of two
+		t.Errorf("%q", out)
+	}
+}
+
+// A node that another one starts by ssh has nothing of its environment. It is found if beamrun starts it there, too.
+func TestEpmdlessWithoutEnvironment(t *testing.T) {
+	t.Parallel()
+	h := newEpmdlessHost(t)
+	if h.run("erl", "-noinput", "-eval", `io:format("~p", [code:which(peer)]), halt().`) == "non_existing" {
+		epmdtest.Skip(t, "module peer is of OTP 25")
+	}
+	const start = `Start = fun(Words) -> {Pid, _} = spawn_monitor(fun() ->
+			{ok, _, N} = peer:start(#{name => peer, host => "localhost", wait_boot => 5000, exec => {os:find_executable("env"),
+				["-i", "HOME=" ++ os:getenv("HOME"), "PATH=" ++ os:getenv("PATH"), "ERL_EPMD_PORT=" ++ os:getenv("ERL_EPMD_PORT")] ++ Words}}),
+			exit({started, N}) end), receive {'DOWN', _, _, Pid, {started, N}} -> N; {'DOWN', _, _, Pid, _} -> no end end,
+		io:format("~p ~p", [Start(["erl", "-start_epmd", "false"]), Start(["beamrun", "--epmdless", "erl"])])`
+	if out := h.ask("--epmdless", start, "-sname", "origin@localhost"); out != "no peer@localhost" {
+		t.Errorf("%s", out)
+	}
+}
+
 // The README of epmdless, Variable Ports: a, b and c on one host, each with a port of its own. There the mesh fails, c does not find b.
 func TestEpmdlessVariablePorts(t *testing.T) {
 	t.Parallel()
@@ -366,11 +433,11 @@ func TestEpmdlessOtherUser(t *testing.T) {
 		t.Errorf("another user's folder: %+v", r)
 	}
 	// and the module by itself, as when the folder is exchanged while the node runs
-	module, err := filepath.Glob(filepath.Join(h.home, ".cache/beamrun/module-*"))
-	if err != nil || len(module) != 1 {
-		t.Fatal(module, err)
+	module, err := epmdless.Install()
+	if err != nil {
+		t.Fatal(err)
 	}
-	out := planted.run("erl", "-noinput", "-pa", module[0], epmdless.FolderFlag, theirs, "0", "-eval",
+	out := planted.run("erl", "-noinput", "-pa", module, epmdless.FolderFlag, theirs, "0", "-eval",
 		`io:format("~p ~p", [beamrun_epmd:names("localhost"), beamrun_epmd:port_please("victim", "localhost")]), halt().`)
 	if out != "{error,address} noport" {
 		t.Errorf("the module, in another user's folder: %s", out)

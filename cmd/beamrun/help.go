@@ -23,7 +23,8 @@ Usage:
     beamrun help [COMMAND]
 
 Flags stand before PROGRAM, and before or after a command:
-    --port N            epmd's port (default: $ERL_EPMD_PORT, else 4369)
+    --port N            epmd's port (default: $ERL_EPMD_PORT, else PROGRAM's
+                        own -epmd_port, else 4369)
     --address A[,A]     IP addresses that epmd listens on (default:
                         $ERL_EPMD_ADDRESS, else all)
     --epmd PATH         the epmd to start (default: the release's own, else the

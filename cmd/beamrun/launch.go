@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,7 +44,12 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 	if a.epmdless {
 		c.Endpoint, err = a.withoutEpmd()
 	} else {
+		implied := a.takeEpmdPort(&c)
+		if implied {
+			flags = append(withoutDashes(flags), "--port", strconv.Itoa(a.port))
+		}
 		c.Endpoint, err = a.launchEpmd(ctx, flags, path)
+		c.Endpoint.Implied = c.Endpoint.Implied || implied
 	}
 	if err != nil {
 		return 0, err
@@ -68,6 +74,24 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 		return 0, &programError{program, err}
 	}
 	return code, nil
+}
+
+// takeEpmdPort makes the program's own port of epmd (-epmd_port) that of this launch where nobody chose another one, and
+// reports whether it did. Where somebody did, ERL_EPMD_PORT beats the program's own.
+func (a *app) takeEpmdPort(c *launcher.Config) bool {
+	own := launcher.EpmdPort(c.Program, c.Args, c.Env)
+	chosen := os.Getenv("ERL_EPMD_PORT")
+	switch {
+	case own == 0:
+	case a.port == 0 && chosen == "":
+		a.port = own
+		return true
+	case a.port != 0 && a.port != own:
+		a.sayWarnings([]string{fmt.Sprintf("the program's own -epmd_port %d does not count: --port %d sets ERL_EPMD_PORT, which beats it", own, a.port)})
+	case a.port == 0 && chosen != strconv.Itoa(own):
+		a.sayWarnings([]string{fmt.Sprintf("the program's own -epmd_port %d does not count: ERL_EPMD_PORT is %s, which beats it", own, printable(chosen))})
+	}
+	return false
 }
 
 // stays says that this process stays, as the program's parent.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -104,6 +105,8 @@ func describe(err error) (report, int) {
 		return below.report, below.code
 	case errors.As(err, &usage):
 		return report{"usage", usage.message, usage.hint}, exitUsage
+	case errors.As(err, &folder) && errors.Is(err, syscall.EROFS):
+		return report{"epmdless", joined(folder), "root's module is where every user can read it, /var/cache/beamrun: mount a tmpfs there, or become the node's user before"}, exitFailed
 	case errors.As(err, &folder):
 		return report{"epmdless", joined(folder), "nodes without epmd need a folder that this user alone can enter: set HOME to one of this user's"}, exitFailed
 	case errors.As(err, &program):

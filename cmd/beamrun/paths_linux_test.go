@@ -240,7 +240,7 @@ func TestUserNamespace(t *testing.T) {
 		try() {
 			echo "TRY $1"; shift
 			"$@" "$BUILT" ensure 2>&1 | sed 's/started .*/started/'
-			"$@" "$BUILT" --epmdless /bin/sh -c 'case $ERL_AFLAGS in *-beamrun_nodes*) echo epmdless;; esac' 2>&1
+			"$@" "$BUILT" --epmdless /bin/sh -c 'case $ERL_ZFLAGS in *-beamrun_nodes*) echo epmdless;; esac' 2>&1
 			"$@" "$BUILT" -q stop
 		}
 		victim unshare -r true || { echo "no user namespaces"; exit; }

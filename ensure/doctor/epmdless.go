@@ -54,6 +54,9 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 	}
 	for _, vm := range vms {
 		name, theirs, port := orphan.NameOf(vm.Args), orphan.NodesFolder(vm.Args), orphan.PeersPort(vm.Args)
+		if orphan.ChangedUser(vm.Args, vm.UID) {
+			theirs = folder // by the module's own search
+		}
 		who := fmt.Sprintf("%s (pid %d)", name, vm.PID)
 		isIts := func(n epmdless.Node) bool { return n.PID == vm.PID || n.Name == name }
 		switch {

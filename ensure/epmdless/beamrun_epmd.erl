@@ -236,6 +236,7 @@ interface(Driver) ->
 %% The folder, if it and the one around it are this user's alone; they are made if they are missing.
 folder() -> folder(init:get_argument(beamrun_nodes)).
 
+folder({ok, [[Folder, "0"] | _]}) -> of_root(Folder, own_uid());
 folder({ok, [[Folder, Uid] | _]}) -> folder(Folder, list_to_integer(Uid));
 folder({ok, [[Folder] | _]}) -> folder(Folder, -1); % Windows has no such number
 folder(_) -> {error, {missing_argument, beamrun_nodes}}.
@@ -247,6 +248,64 @@ folder(Folder, Uid) ->
             checked(is_private(Folder, Uid), Folder, Uid);
         true -> checked(true, Folder, Uid)
     end.
+
+%% What root started may have changed its user since (su): then it is that user's folder, which package epmdless finds in the same way.
+of_root(Folder, 0) -> folder(Folder, 0);
+of_root(Folder, unknown) -> folder(Folder, 0);
+of_root(_, Uid) -> usable(own_folders(Uid), Uid).
+
+own_uid() -> own_uid(string:split(read("/proc/self/status", 4096), "\nUid:")).
+
+own_uid([_, Numbers]) -> effective(string:lexemes(Numbers, "\t\n"));
+own_uid(_) -> unknown.
+
+effective([_, Uid | _]) -> list_to_integer(Uid);
+effective(_) -> unknown.
+
+usable([Folder | Others], Uid) -> usable(folder(Folder, Uid), Others, Uid);
+usable([], _) -> {error, {no_folder, beamrun_nodes}}.
+
+usable({ok, _, _} = Found, _, _) -> Found;
+usable(Error, [], _) -> Error;
+usable(_, Others, Uid) -> usable(Others, Uid).
+
+own_folders(Uid) -> own_folders(Uid, own_name()).
+
+own_folders(Uid, Name) -> own_folders(in_cache(Uid, Name), Uid, Name).
+
+own_folders(InCache, Uid, Name) -> InCache ++ in_temp(Uid, Name).
+
+in_cache(Uid, Name) -> [filename:join([Cache, "beamrun", Name]) || Cache <- cache(os:getenv("XDG_CACHE_HOME", "")), is_ours(Cache, Uid)].
+
+in_temp(Uid, Name) ->
+    [filename:join([Temp, "beamrun-" ++ integer_to_list(Uid), Name]) || Temp <- [os:getenv("TMPDIR", ""), "/tmp"], is_safe(filename:split(Temp), Uid)].
+
+cache("") -> [Home ++ "/.cache" || Home <- [os:getenv("HOME", "")], Home =/= ""];
+cache(Cache) -> [Cache].
+
+%% It is that user's, or missing in a directory of that user's.
+is_ours(Folder, Uid) -> is_ours(file:read_file_info(Folder, [raw]), Folder, Uid).
+
+is_ours({error, enoent}, Folder, Uid) -> is_own(file:read_file_info(filename:dirname(Folder), [raw]), filename:dirname(Folder), Uid);
+is_ours(Info, Folder, Uid) -> is_own(Info, Folder, Uid).
+
+is_own({ok, #file_info{type = directory, uid = Uid}}, Folder, Uid) -> is_safe(filename:split(Folder), Uid);
+is_own(_, _, _) -> false.
+
+own_name() -> own_name(string:trim(read("/proc/sys/kernel/hostname", ?MAX_LINE), trailing, "\n")).
+
+own_name(Host) -> own_name(Host, prim_file:read_link("/proc/self/ns/net")).
+
+own_name(Host, Space) -> "nodes-" ++ [plain(C) || C <- Host] ++ "-" ++ number(Space).
+
+plain(C) ->
+    case lists:member(C, "/\\:<>\"|?*") of
+        true -> $_;
+        false -> C
+    end.
+
+number({ok, "net:[" ++ Number}) -> string:trim(Number, trailing, "]");
+number(_) -> "".
 
 checked(true, Folder, Uid) -> {ok, Folder, Uid};
 checked(false, Folder, _) -> {error, {not_private, Folder}}.

@@ -70,7 +70,8 @@ type Node struct {
 
 // Folder returns the folder of the files of this user's nodes on this host, and makes it when it is missing, mode 0700. It
 // is below the user's cache folder, see [ensure.CacheDir]: whoever has the same HOME has the same cookie and the same nodes.
-// Hosts that share a HOME have a folder each, by their host names, and so do network namespaces, on Linux.
+// Hosts that share a HOME have a folder each, by their host names, and so do network namespaces, on Linux. The module looks for it in the
+// same way where root started the node and another user runs it.
 func Folder() (string, error) {
 	host, err := os.Hostname()
 	if err != nil {

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/beamrun/beamrun/ensure"
+	"github.com/beamrun/beamrun/ensure/internal/ours"
 )
 
 // Module is the name of the callback module. A node loads it by kernel's parameter epmd_module, before OTP 27.2 by -epmd_module.
@@ -17,7 +19,9 @@ const Module = "beamrun_epmd"
 
 // The flags of the Erlang VM that the module reads, by init:get_argument/1.
 const (
-	FolderFlag = "-beamrun_nodes" // FOLDER [UID]: that of [Folder], and this user's number; none on Windows
+	// FOLDER [UID]: that of [Folder], and this user's number; none on Windows. Where that is 0, root, and the node's own user is
+	// another one by then, the module looks for that user's directory as [Folder] does, on Linux.
+	FolderFlag = "-beamrun_nodes"
 	PeerFlag   = "-beamrun_peer"  // NAME@HOST=PORT, a node elsewhere; any number of them
 	PeersFlag  = "-beamrun_peers" // a file with a line for each peer, read at each search, at most 1 MiB
 )
@@ -25,13 +29,20 @@ const (
 //go:embed beamrun_epmd.beam
 var beam []byte
 
-// Install returns a folder that holds the module, and makes it when it is missing: below the user's cache folder, by the hash of the
-// module. What stands there is compared with the module, byte by byte, and replaced if it is another.
+// Install returns a directory that holds the module, and makes it when it is missing, by the hash of the module: below the user's cache
+// directory, or for root on Linux in /var/cache/beamrun, where every user can read it. What stands there is compared with the module, byte
+// by byte, and replaced if it is another.
 func Install() (string, error) {
 	sum := sha256.Sum256(beam)
-	dir, err := ensure.CacheDir("module-" + hex.EncodeToString(sum[:8]))
+	hash := hex.EncodeToString(sum[:8])
+	mode := os.FileMode(0o644)
+	dir, err := shared(hash)
+	if dir == "" && err == nil {
+		mode = 0o600
+		dir, err = ensure.CacheDir("module-" + hash)
+	}
 	if err == nil {
-		err = put(filepath.Join(dir, Module+".beam"))
+		err = put(filepath.Join(dir, Module+".beam"), mode)
 	}
 	if err != nil {
 		return "", &FolderError{err}
@@ -40,8 +51,9 @@ func Install() (string, error) {
 }
 
 // put makes the file the module, in one step, for nodes may load it meanwhile.
-func put(path string) error {
-	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && info.Size() == int64(len(beam)) {
+func put(path string, mode os.FileMode) error {
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode().IsRegular() && info.Size() == int64(len(beam)) && ours.Is(info) && (runtime.GOOS == "windows" || info.Mode().Perm() == mode) {
 		if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, beam) {
 			return nil
 		}
@@ -52,6 +64,9 @@ func put(path string) error {
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(beam)
+	if runtime.GOOS != "windows" {
+		err = errors.Join(err, f.Chmod(mode))
+	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}

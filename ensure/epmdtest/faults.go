@@ -22,6 +22,7 @@ type faults struct {
 	port        int           // that NAMES and DUMP tell
 	refuseAfter int           // -1: never
 	idle        time.Duration // how long the next byte of a request may take
+	delay       time.Duration // before a reply, during which no other is made
 }
 
 var (
@@ -44,6 +45,13 @@ var (
 
 // Slow replies one byte at a time and waits d before each.
 func Slow(d time.Duration) Fault { return func(f *faults) { f.slow = d } }
+
+// PacketTimeout is no fault but the -packet_timeout of epmd(1): so long may a connection without a node be idle. Without it,
+// 60 seconds.
+func PacketTimeout(d time.Duration) Fault { return func(f *faults) { f.idle = d } }
+
+// DelayWrite is the -delay_write of epmd(1), a busy daemon: it waits d before each reply, and answers nobody else meanwhile.
+func DelayWrite(d time.Duration) Fault { return func(f *faults) { f.delay = d } }
 
 // Cut closes the connection after the first n bytes of a reply. A reply that is not longer than that stays whole.
 func Cut(n int) Fault { return func(f *faults) { f.cut = n } }

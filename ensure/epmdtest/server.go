@@ -32,6 +32,7 @@ type Server struct {
 	end      chan struct{} // closed when the end begins
 	done     chan struct{} // closed when nothing is left
 	serving  sync.WaitGroup
+	busy     sync.Mutex // held while a reply is made, with its delay; before mu
 
 	mu       sync.Mutex
 	ended    bool
@@ -209,9 +210,7 @@ func (s *Server) serve(c *conn) {
 	if !ok || !forAll && !isLocal(c.RemoteAddr(), c.LocalAddr()) {
 		return
 	}
-	s.mu.Lock()
-	reply, then := s.registry.answer(req, c)
-	s.mu.Unlock()
+	reply, then := s.answer(req, c)
 	if then == endServer {
 		unlisten(s.listener) // before the reply: who has read that finds nobody
 		defer s.stop()
@@ -220,6 +219,22 @@ func (s *Server) serve(c *conn) {
 		c.SetReadDeadline(time.Time{})
 		c.TCPConn.Read(make([]byte, maxPacket)) // its end; or more bytes, which are its end too
 	}
+}
+
+// answer makes a reply, one at a time.
+func (s *Server) answer(req request, c *conn) (reply []byte, then outcome) {
+	s.busy.Lock()
+	defer s.busy.Unlock()
+	s.mu.Lock()
+	reply, then = s.registry.answer(req, c)
+	s.mu.Unlock()
+	if c.delay > 0 {
+		select {
+		case <-time.After(c.delay):
+		case <-s.end:
+		}
+	}
+	return reply, then
 }
 
 // forget ends a connection, and its node with it.

@@ -140,7 +140,7 @@ func TestKillRequest(t *testing.T) {
 
 func TestIdleConnection(t *testing.T) {
 	t.Parallel()
-	s := New(t, func(f *faults) { f.idle = 200 * time.Millisecond })
+	s := New(t, PacketTimeout(200*time.Millisecond))
 	dial(t, s.Addr()).Write(alive("alice"))
 	half := dial(t, s.Addr())
 	half.Write(alive("bob")[:9])

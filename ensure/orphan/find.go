@@ -148,6 +148,9 @@ func (s *search) look(ctx context.Context, vm owner.Program) Node {
 		return apart(KindUser, "as that user or as root: "+n.repair(shell.New("sudo", "beamrun")),
 			"it is another user's (uid %d, pid %d), or this user may not look into it", n.UID, n.PID)
 	}
+	if ChangedUser(vm.Args, n.UID) {
+		return apart(KindEpmdless, "", "it does without epmd, by files of its user's (uid %d)", n.UID)
+	}
 	if directory := NodesFolder(vm.Args); directory != "" {
 		switch there, err := n.hasFile(directory); {
 		case err != nil:

@@ -116,6 +116,13 @@ func NodesFolder(args []string) string {
 	return value(args, "-beamrun_nodes")
 }
 
+// ChangedUser reports whether root started such a node that runs as that user: then its directory is not the one in its arguments, but that
+// user's own.
+func ChangedUser(args []string, uid int) bool {
+	found := values(args, "-beamrun_nodes")
+	return uid > 0 && NodesFolder(args) != "" && len(found[0]) > 1 && found[0][1] == "0"
+}
+
 // PeersPort is the port on which a VM's node shall listen, and takes all of its peers to listen, so that it asks no epmd; 0 for none, or
 // any.
 func PeersPort(args []string) uint16 {

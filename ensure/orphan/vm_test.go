@@ -123,3 +123,15 @@ func TestIsRelease(t *testing.T) {
 		}
 	}
 }
+
+func TestChangedUser(t *testing.T) {
+	for args, want := range map[string]bool{
+		"-epmd_module beamrun_epmd -beamrun_nodes /f 0": true, "-epmd_module beamrun_epmd -beamrun_nodes /f 1000": false,
+		"-epmd_module beamrun_epmd -beamrun_nodes /f": false, "-epmd_module other -beamrun_nodes /f 0": false, "-beamrun_nodes": false, "": false,
+		"-epmd_module beamrun_epmd -beamrun_nodes": false,
+	} {
+		if got := ChangedUser(strings.Fields(args), 1000); got != want || ChangedUser(strings.Fields(args), 0) {
+			t.Errorf("%q: %t", args, got)
+		}
+	}
+}

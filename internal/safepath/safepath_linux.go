@@ -122,30 +122,58 @@ func openat(dir int, name string, flags int, mode uint32) (fd int, err error) {
 // directory, and no link, of uid alone. The one above it has to be there, and nobody but root and uid may be
 // able to change what leads to it.
 func MakePrivate(dir string, uid int) error {
+	st, err := makeDir(dir, uid, 0o700)
+	if err == nil && (int(st.Uid) != uid || st.Mode&(unix.S_IFMT|0o777) != unix.S_IFDIR|0o700) {
+		err = notPrivate(dir)
+	}
+	return err
+}
+
+// MakeShared is [MakePrivate] for a directory that all may read, and uid alone may change: mode 0755, whatever the umask is.
+func MakeShared(dir string, uid int) error {
+	st, err := makeDir(dir, uid, 0o755)
+	if err == nil && (int(st.Uid) != uid || st.Mode&(unix.S_IFMT|0o777) != unix.S_IFDIR|0o755) {
+		err = notShared(dir, uid)
+	}
+	return err
+}
+
+// makeDir returns what stands there.
+func makeDir(dir string, uid int, mode uint32) (st unix.Stat_t, _ error) {
 	above, err := Find(nil, filepath.Dir(dir), uid, true)
 	if err != nil {
-		return err
+		return st, err
 	}
 	defer above.Close()
 	in, err := above.Open(unix.O_PATH | unix.O_DIRECTORY)
 	if err != nil {
-		return err
+		return st, err
 	}
 	defer in.Close()
 	name := filepath.Base(dir)
-	err = unix.Mkdirat(int(in.Fd()), name, 0o700)
+	err = unix.Mkdirat(int(in.Fd()), name, mode)
 	if err != nil && err != unix.EEXIST {
-		return &fs.PathError{Op: "mkdir", Path: dir, Err: err}
+		return st, &fs.PathError{Op: "mkdir", Path: dir, Err: err}
 	}
+	made := err == nil
 	// also where it was made: in a directory that others can write to, any of them may have been faster to remove it
-	var st unix.Stat_t
 	if err := unix.Fstatat(int(in.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return &fs.PathError{Op: "stat", Path: dir, Err: err}
+		return st, &fs.PathError{Op: "stat", Path: dir, Err: err}
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != uid || st.Mode&0o777 != 0o700 {
-		return notPrivate(dir)
+	if !made || st.Mode&0o777 == mode || int(st.Uid) != uid || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return st, nil
 	}
-	return nil
+	fd, err := openat(int(in.Fd()), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0) // the umask took something
+	if err == nil {
+		defer unix.Close(fd)
+		if err = unix.Fchmod(fd, mode); err == nil {
+			err = unix.Fstat(fd, &st)
+		}
+	}
+	if err != nil {
+		return st, &fs.PathError{Op: "chmod", Path: dir, Err: err}
+	}
+	return st, nil
 }
 
 // Find walks path, element by element, from descriptors. With strict it returns an *[Error] where

@@ -408,3 +408,30 @@ func TestRace(t *testing.T) {
 	}
 	t.Logf("a plain open read the secret %d times, ours a file of hers %d times", secrets, hers)
 }
+
+// A shared directory has its mode whatever the umask is, and one that others can change, or that is a link, is none.
+func TestMakeShared(t *testing.T) {
+	tr := newTree(t)
+	uid := os.Geteuid()
+	defer unix.Umask(unix.Umask(0o077))
+	for range 2 {
+		if err := safepath.MakeShared(tr.at("new"), uid); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Lstat(tr.at("new")); err != nil || info.Mode() != fs.ModeDir|0o755 {
+			t.Errorf("%v, %v", info.Mode(), err)
+		}
+	}
+	for name, mode := range map[string]fs.FileMode{"closed": 0o700, "open": 0o775} {
+		tr.must(os.Mkdir(tr.at(name), 0o700), os.Chmod(tr.at(name), mode))
+		if err := safepath.MakeShared(tr.at(name), uid); err == nil {
+			t.Errorf("mode %v is taken", mode)
+		}
+	}
+	tr.must(os.Symlink(tr.at("new"), tr.at("alias")), os.WriteFile(tr.at("text"), nil, 0o755))
+	for _, name := range []string{"alias", "text"} {
+		if err := safepath.MakeShared(tr.at(name), uid); err == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+}
