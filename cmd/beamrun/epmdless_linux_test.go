@@ -170,7 +170,10 @@ func TestEpmdlessChildModule(t *testing.T) {
 	h := newEpmdlessHost(t)
 	const text = `#!/bin/sh
 says() { erl -noinput -eval 'io:format("~p ", [net_kernel:epmd_module()]), halt().' "$@"; }
-says -epmd_module global
+case $(erl -noinput -eval 'io:put_chars(erlang:system_info(otp_release)), halt().') in
+2[0-6]) says -epmd_module global ;;
+*) says -kernel epmd_module global ;; # beside beamrun's, which is a parameter too, the flag would be an error
+esac
 says -extra -epmd_module x
 says -- x
 ERL_ZFLAGS="$ERL_ZFLAGS -extra x" says
