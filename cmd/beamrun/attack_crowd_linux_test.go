@@ -174,7 +174,6 @@ func playTakeFDs(args []string) error {
 	if err := errors.Join(os.Chmod(args[0], 0o777), os.WriteFile(args[1], fmt.Append(nil, os.Getpid()), 0o644)); err != nil {
 		return err
 	}
-	var kept [][]byte
 	for {
 		c, err := l.AcceptUnix()
 		if err != nil {
@@ -182,7 +181,6 @@ func playTakeFDs(args []string) error {
 		}
 		oob := make([]byte, 1024)
 		_, n, _, _, err := c.ReadMsgUnix(make([]byte, 1), oob)
-		kept = append(kept, oob[:n])
 		if messages, merr := syscall.ParseSocketControlMessage(oob[:n]); err == nil && merr == nil && len(messages) > 0 {
 			syscall.ParseUnixRights(&messages[0])
 		}

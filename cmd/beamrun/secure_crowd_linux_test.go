@@ -36,12 +36,12 @@ func TestSecureSocketsOfMany(t *testing.T) {
 	out := neighbours(t, withCrowds+`
 		ulimit -n 20000
 		"$BUILT" ensure >/dev/null
-		for uid in {60001..60020}; do
+		for uid in {60001..60012}; do
 			as $uid "$ATTACK" manysockets 16000 many /tmp/ready.$uid &
 		done
-		for uid in {60001..60020}; do ready $uid; done
+		for uid in {60001..60012}; do ready $uid; done
 		"$ATTACK" measure 0 54322 -- "repair --dry-run" repair doctor "names -v"`)
-	withinBudget(t, "320,000 sockets of 20 users", out, 8)
+	withinBudget(t, "192,000 sockets of 12 users", out, 8)
 }
 
 // So are nodes of many users with the same name.
@@ -57,7 +57,7 @@ func TestSecureTwinsOfMany(t *testing.T) {
 	withinBudget(t, "2,000 nodes of one name", out, 4)
 }
 
-// Silent nodes of many users keep root's own node, which has lost its name, from nothing.
+// Root's own node that has lost its name is asked and repaired, however many users have silent nodes.
 func TestSecureManyUsersSilent(t *testing.T) {
 	out := neighbours(t, withCrowds+`
 		ulimit -n 20000
