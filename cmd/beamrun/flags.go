@@ -166,7 +166,7 @@ func flagError(err error, beforeProgram bool) error {
 	if rest, ok := strings.CutPrefix(text, "invalid value "); ok {
 		value, _ := strconv.QuotedPrefix(rest)
 		name, cause, _ := strings.Cut(strings.TrimPrefix(rest[len(value):], " for flag -"), ": ")
-		return &usageError{dashes(name) + ": " + cause, "beamrun help"}
+		return &usageError{dashes(name) + ": " + clean(cause), "beamrun help"} // it may name a file
 	}
 	// invalid boolean value "x" for -json: cause
 	if rest, ok := strings.CutPrefix(text, "invalid boolean value "); ok {

@@ -16,7 +16,7 @@ func FuzzArgs(f *testing.F) {
 	for _, line := range []string{
 		"", "iex --sname host", "--port 4711 --cookie fresh -- ensure", "ensure -q --json", "--port=x", "--cookie hunter2 iex", "-v=maybe true", "--timeout 5s --local x -y",
 		"--address 10.0.0.1,::1 --epmd /x names a@b", "--bogus\x1b[31m", "--", "-", "--=x", "-cookie=user iex", "--cookie file:x --cookie=\u202ey", "--port \x07", "-h help", "--version",
-		"--epmd -- iex", "--peers -- iex", "--epmd=-- iex", "--port -- iex", "names -- a --json",
+		"--epmd -- iex", "--peers -- iex", "--epmd=-- iex", "--port -- iex", "names -- a --json", "--peers \x17- iex",
 	} {
 		f.Add(strings.ReplaceAll(line, " ", "\x00"))
 	}
