@@ -167,11 +167,16 @@ func (e *othersError) Unwrap() error { return e.err }
 // prove takes the handshake to its end, with a cookie of this user's. Who gets a digest of a cookie for a challenge of their own choice can
 // be let in elsewhere. So it is given only over a connection whose other end is this user's: what was seen before the connection was made
 // may not be so any more, but the challenge has come over this one, and nobody can take its place.
-func (p *peer) prove(cookie string) error {
-	if uid, err := owner.PeerUser(p.conn); err != nil {
+//
+// A process of the same user in a container may take the port of a node that has just ended: so it has to be the process that was found, too.
+func (p *peer) prove(cookie string, holds func(owner.Peer) bool) error {
+	switch other, err := owner.PeerOf(p.conn); {
+	case err != nil:
 		return &othersError{err}
-	} else if uid != os.Geteuid() {
-		return &othersError{fmt.Errorf("what listens there belongs to uid %d", uid)}
+	case other.UID != os.Geteuid():
+		return &othersError{fmt.Errorf("what listens there belongs to uid %d", other.UID)}
+	case !holds(other):
+		return &othersError{errors.New("another process listens there by now")}
 	}
 	var random [4]byte
 	rand.Read(random[:]) // never fails: it ends the program instead

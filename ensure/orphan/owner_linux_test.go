@@ -18,7 +18,16 @@ func TestNoAnswerToOthers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		epmdtest.Skip(t, "only root can give a socket away")
 	}
-	for uid, refused := range map[int]bool{0: false, 54321: true, 65534: true} {
+	for _, c := range []struct {
+		uid, pid int
+		refused  bool
+	}{
+		{0, os.Getpid(), false},
+		{54321, os.Getpid(), true},
+		{65534, os.Getpid(), true},
+		{0, os.Getppid(), true}, // a process of the same user, in a container, which took the port of a node that has ended
+	} {
+		uid, refused := c.uid, c.refused
 		var answers atomic.Int32
 		server := epmdtest.New(t)
 		node := fakeNode{name: "n@h", cookie: "secret0", call: func(args list) []byte {
@@ -36,7 +45,7 @@ func TestNoAnswerToOthers(t *testing.T) {
 			}
 			node.serve(&countingConn{c, &answers})
 		})
-		err := Node{Name: "n@h", Addr: l.addr}.Register(t.Context(), netip.MustParseAddrPort(server.Addr()), "secret0")
+		err := Node{Name: "n@h", Addr: l.addr, PID: c.pid}.Register(t.Context(), netip.MustParseAddrPort(server.Addr()), "secret0")
 		var e *Error
 		if refused && (!errors.As(err, &e) || e.Kind != KindUser || answers.Load() != 0) || !refused && err != nil {
 			t.Errorf("uid %d: %v, %d bytes of an answer", uid, err, answers.Load())

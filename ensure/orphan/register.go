@@ -51,6 +51,14 @@ func (n Node) RegisterItself(ctx context.Context, addr netip.AddrPort, helper ..
 // isOurs reports whether the node is this user's.
 func (n Node) isOurs() bool { return n.UID == os.Geteuid() }
 
+// holds reports whether the node's process has that end of a connection.
+func (n Node) holds(other owner.Peer) bool {
+	if n.from != nil {
+		return n.from.Holds(other)
+	}
+	return owner.Process{PID: n.PID}.Holds(other) && n.birth == n.vm.Birth()
+}
+
 func (n Node) register(ctx context.Context, addr netip.AddrPort, cookie string) *Error {
 	switch {
 	case n.Problem != nil:
@@ -66,7 +74,7 @@ func (n Node) register(ctx context.Context, addr netip.AddrPort, cookie string) 
 	if p.name != n.Name {
 		return n.problem(KindSilent, "", "at %s there is node %.255q now", n.Addr, p.name)
 	}
-	switch err := p.prove(cookie); {
+	switch err := p.prove(cookie, n.holds); {
 	case errors.As(err, new(*othersError)):
 		return n.problem(KindUser, "", "at %s: %w", n.Addr, err)
 	case errors.Is(err, errCookie):

@@ -87,10 +87,19 @@ func OfSockets(ctx context.Context, sockets []Socket) map[uint16]Process {
 	return ofSockets(ctx, sockets)
 }
 
-// PeerUser returns the user to whom the other end of a connection belongs, if that is a process of this host that has accepted it. This is
-// what the kernel says of the socket itself, at this moment: whoever the process is and whatever it shows, its maker is the user who made
-// the socket. It returns an error where the kernel does not say so, and on every system but Linux.
-func PeerUser(conn net.Conn) (uid int, err error) { return peerUser(conn) }
+// Peer is the other end of a connection, at a process of this host that has accepted it.
+type Peer struct {
+	UID   int // of who made the socket
+	inode uint32
+}
+
+// PeerOf returns the other end of a connection. This is what the kernel says of the socket itself, at this moment: whoever the process is
+// and whatever it shows, the socket belongs to the user who made it. It returns an error where the kernel does not say so, and on every system
+// but Linux.
+func PeerOf(conn net.Conn) (Peer, error) { return peerOf(conn) }
+
+// Holds reports whether the process has that end of the connection. Another process of the same user, in a container, may have taken its port.
+func (p Process) Holds(peer Peer) bool { return holds(p.PID, peer) }
 
 // Program is a process with what can be seen of it.
 type Program struct {
@@ -161,6 +170,9 @@ func (p Process) Inspect() (*Inspection, error) { return inspect(p) }
 
 // Getenv is [Process.Getenv], with the rights that this process has by now.
 func (in *Inspection) Getenv(key string) string { return in.getenv(key) }
+
+// Holds is [Process.Holds].
+func (in *Inspection) Holds(peer Peer) bool { return in.holds(peer) }
 
 // Close ends the look.
 func (in *Inspection) Close() error { return in.dir.Close() }

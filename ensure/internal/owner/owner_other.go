@@ -33,13 +33,17 @@ func defuncts(context.Context, string) []Defunct { return nil }
 
 func ofSockets(context.Context, []Socket) map[uint16]Process { return nil }
 
-func peerUser(net.Conn) (int, error) {
-	return 0, fmt.Errorf("this system does not say to whom the connection's other end belongs: %w", errors.ErrUnsupported)
+func peerOf(net.Conn) (Peer, error) {
+	return Peer{}, fmt.Errorf("this system does not say to whom the connection's other end belongs: %w", errors.ErrUnsupported)
 }
 
 func rootOf(int) (*os.File, error) { return nil, errors.ErrUnsupported }
 
 func inspect(Process) (*Inspection, error) { return nil, errors.ErrUnsupported }
+
+func holds(int, Peer) bool { return false }
+
+func (*Inspection) holds(Peer) bool { return false }
 
 func (*Inspection) getenv(string) string { return "" }
 
@@ -51,4 +55,4 @@ func say(ctx context.Context, program string, args ...string) string {
 	return string(out)
 }
 
-var _ = Socket{}.inode // only Linux has any
+var _, _ = Socket{}.inode, Peer{}.inode // only Linux has any

@@ -1,11 +1,15 @@
 package owner
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,24 +19,24 @@ const overflowUser = 65534
 
 var errNotAccepted = errors.New("no process of this host has accepted the connection")
 
-func peerUser(conn net.Conn) (uid int, err error) {
+func peerOf(conn net.Conn) (p Peer, err error) {
 	ours, ok := conn.LocalAddr().(*net.TCPAddr)
 	theirs, ok2 := conn.RemoteAddr().(*net.TCPAddr)
 	if !ok || !ok2 {
-		return 0, fmt.Errorf("%v is no TCP connection", conn.RemoteAddr())
+		return p, fmt.Errorf("%v is no TCP connection", conn.RemoteAddr())
 	}
 	m, err := diagnoseOne(theirs.AddrPort(), ours.AddrPort())
 	switch {
 	case err == unix.ENOENT:
-		return 0, errNotAccepted // it has ended, or is of another host
+		return p, errNotAccepted // it has ended, or is of another host
 	case err != nil:
-		return 0, fmt.Errorf("the kernel does not say to whom the connection's other end belongs: %w", err)
+		return p, fmt.Errorf("the kernel does not say to whom the connection's other end belongs: %w", err)
 	case m.state() != stateOfEstablished || m.port() != theirs.AddrPort().Port() || m.inode() == 0:
-		return 0, errNotAccepted // not yet, or closed: of such a socket the kernel says that it is root's
+		return p, errNotAccepted // not yet, or closed: of such a socket the kernel says that it is root's
 	case m.uid() == overflowUser:
-		return 0, errors.New("the connection's other end belongs to a user who has no number here")
+		return p, errors.New("the connection's other end belongs to a user who has no number here")
 	}
-	return m.uid(), nil
+	return Peer{m.uid(), m.inode()}, nil
 }
 
 const stateOfEstablished = 1 // TCP_ESTABLISHED
@@ -80,4 +84,28 @@ func diagnoseOne(source, to netip.AddrPort) (message, error) {
 		return nil, fmt.Errorf("netlink message of type %d and %d bytes", kind, n)
 	}
 	return message(buf[diagHeader:n]), nil
+}
+
+// holdFor bounds the look for one connection of a process, which may have half a million.
+const holdFor = 2 * time.Second
+
+func holds(pid int, peer Peer) bool {
+	dir, err := os.Open("/proc/" + strconv.Itoa(pid) + "/fd")
+	return err == nil && isAmong(dir, peer)
+}
+
+func (in *Inspection) holds(peer Peer) bool {
+	fd, err := unix.Openat(int(in.dir.Fd()), "fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	return err == nil && isAmong(os.NewFile(uintptr(fd), "fd"), peer)
+}
+
+// isAmong reports whether the peer's socket is among a process's descriptors.
+func isAmong(descriptors *os.File, peer Peer) (is bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), holdFor)
+	defer cancel()
+	eachSocketIn(ctx, descriptors, maxDescriptors, func(inode uint32) bool {
+		is = inode == peer.inode
+		return !is
+	})
+	return is
 }

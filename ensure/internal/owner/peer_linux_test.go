@@ -12,7 +12,7 @@ import (
 
 // The kernel says to whom the other end of a connection belongs once a process has accepted it, and until it is closed; else nothing does,
 // and least of all that it is root's.
-func TestPeerUser(t *testing.T) {
+func TestPeerOf(t *testing.T) {
 	for _, hosts := range [][2]string{{"127.0.0.1", "127.0.0.1"}, {"::1", "::1"}, {"::", "127.0.0.1"}, {"::", "::1"}, {"127.0.0.5", "127.0.0.5"}} {
 		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.ParseIP(hosts[0])})
 		if err != nil {
@@ -24,31 +24,32 @@ func TestPeerUser(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		if uid, err := PeerUser(conn); !errors.Is(err, errNotAccepted) {
-			t.Errorf("%v: before it is accepted: %d, %v", hosts, uid, err)
+		if p, err := PeerOf(conn); !errors.Is(err, errNotAccepted) {
+			t.Errorf("%v: before it is accepted: %v, %v", hosts, p, err)
 		}
 		end, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if uid, err := PeerUser(conn); uid != os.Geteuid() || err != nil {
-			t.Errorf("%v: %d, %v", hosts, uid, err)
+		me := Process{PID: os.Getpid()}
+		if p, err := PeerOf(conn); p.UID != os.Geteuid() || err != nil || !me.Holds(p) || (Process{PID: os.Getppid()}).Holds(p) {
+			t.Errorf("%v: %v, %v", hosts, p, err)
 		}
 		if os.Geteuid() == 0 { // fchown(2) is what says whose it is; only root may
 			raw, _ := end.(*net.TCPConn).SyscallConn()
 			raw.Control(func(fd uintptr) { err = syscall.Fchown(int(fd), 54321, 54321) })
-			if uid, perr := PeerUser(conn); uid != 54321 || err != nil || perr != nil {
-				t.Errorf("%v: another user's: %d, %v, %v", hosts, uid, err, perr)
+			if p, perr := PeerOf(conn); p.UID != 54321 || err != nil || perr != nil {
+				t.Errorf("%v: another user's: %v, %v, %v", hosts, p, err, perr)
 			}
 			raw.Control(func(fd uintptr) { err = syscall.Fchown(int(fd), overflowUser, 0) })
-			if uid, perr := PeerUser(conn); err != nil || perr == nil {
-				t.Errorf("%v: of a user without a number: %d, %v", hosts, uid, err)
+			if p, perr := PeerOf(conn); err != nil || perr == nil {
+				t.Errorf("%v: of a user without a number: %v, %v", hosts, p, err)
 			}
 		}
 		end.Close()
 		time.Sleep(time.Millisecond)
-		if uid, err := PeerUser(conn); !errors.Is(err, errNotAccepted) {
-			t.Errorf("%v: after it is closed: %d, %v", hosts, uid, err)
+		if p, err := PeerOf(conn); !errors.Is(err, errNotAccepted) {
+			t.Errorf("%v: after it is closed: %v, %v", hosts, p, err)
 		}
 	}
 }

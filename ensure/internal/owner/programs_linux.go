@@ -258,6 +258,11 @@ func eachName(path string, f func(dir *os.File, name string) bool) (whole bool) 
 	if err != nil {
 		return false
 	}
+	return eachNameIn(dir, f)
+}
+
+// eachNameIn is eachName for an open directory, which it closes.
+func eachNameIn(dir *os.File, f func(dir *os.File, name string) bool) (whole bool) {
 	defer dir.Close()
 	for {
 		names, err := dir.Readdirnames(512)
@@ -275,10 +280,19 @@ func eachName(path string, f func(dir *os.File, name string) bool) (whole bool) 
 // eachSocket calls f for each socket of the process, by its inode, until f returns false, but looks at no more descriptors than that. It
 // returns how many it looked at, and whether they were all; another user's process shows none, which are all.
 func eachSocket(ctx context.Context, pid, most int, f func(inode uint32) bool) (looked int, whole bool) {
+	dir, err := os.Open("/proc/" + strconv.Itoa(pid) + "/fd")
+	if err != nil {
+		return 0, true
+	}
+	return eachSocketIn(ctx, dir, most, f)
+}
+
+// eachSocketIn is eachSocket for the open directory of a process's descriptors, which it closes.
+func eachSocketIn(ctx context.Context, dir *os.File, most int, f func(inode uint32) bool) (looked int, whole bool) {
 	const prefix = "socket:["
 	var link [64]byte
 	whole = true
-	eachName("/proc/"+strconv.Itoa(pid)+"/fd", func(dir *os.File, name string) bool {
+	eachNameIn(dir, func(dir *os.File, name string) bool {
 		if looked++; looked > most || looked%64 == 0 && ctx.Err() != nil {
 			whole = false
 			return false
