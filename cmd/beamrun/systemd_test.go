@@ -169,8 +169,8 @@ func uidOf(t *testing.T, pid int) uint32 {
 	return info.Sys().(*syscall.Stat_t).Uid
 }
 
-// ensured is the JSON of beamrun ensure.
-type ensured struct {
+// ensuredJSON is the JSON of beamrun ensure.
+type ensuredJSON struct {
 	Epmd struct {
 		Started bool
 		PID     int
@@ -200,7 +200,7 @@ func service(t *testing.T, properties []string, command ...string) (stdout strin
 }
 
 // serviceEnsure runs beamrun ensure in a service.
-func serviceEnsure(t *testing.T, properties []string, flags ...string) (res ensured, code int) {
+func serviceEnsure(t *testing.T, properties []string, flags ...string) (res ensuredJSON, code int) {
 	t.Helper()
 	out, code := service(t, properties, append([]string{installed, "--json", "ensure"}, flags...)...)
 	if err := json.Unmarshal([]byte(out), &res); err != nil {

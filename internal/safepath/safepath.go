@@ -32,7 +32,3 @@ func (e *Error) Error() string {
 func notPrivate(dir string) error {
 	return fmt.Errorf("%s is not a directory of this user alone (mode 0700)", dir)
 }
-
-func notShared(dir string, uid int) error {
-	return fmt.Errorf("%s is not a directory that uid %d alone can change and all can read (mode 0755)", dir, uid)
-}

@@ -434,3 +434,7 @@ func isUnmapped(owner int) bool {
 	ids, err := os.ReadFile("/proc/self/uid_map")
 	return err == nil && strings.Join(strings.Fields(string(ids)), " ") != "0 0 4294967295"
 }
+
+func notShared(dir string, uid int) error {
+	return fmt.Errorf("%s is not a directory that uid %d alone can change and all can read (mode 0755)", dir, uid)
+}

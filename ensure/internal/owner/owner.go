@@ -29,9 +29,6 @@ func (p Process) String() string { return fmt.Sprintf("%s (pid %d)", shell.Line(
 // Session returns the pid of the process that leads its session, see setsid(2); 0 on every system but Linux.
 func (p Process) Session() int { return session(p.PID) }
 
-// lookFor bounds a look into every process of the host that has no context: some milliseconds are enough for a thousand of them.
-const lookFor = 250 * time.Millisecond
-
 // OfPort returns the process that listens on the TCP port at any address of this host. It returns false when there is
 // none, when it belongs to somebody whose processes we may not look into, when it was not found within 250 ms, and on every system but
 // Linux.

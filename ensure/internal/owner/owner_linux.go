@@ -8,9 +8,13 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// lookFor bounds a look into every process of the host that has no context: some milliseconds are enough for a thousand of them.
+const lookFor = 250 * time.Millisecond
 
 func ofPort(port int) (Process, bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookFor)
