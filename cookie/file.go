@@ -103,6 +103,14 @@ func configDir() string {
 }
 
 func isMissing(path string) bool {
+	if os.Geteuid() == 0 { // stat(2) may never return in a file system that another user serves (FUSE)
+		found, err := safepath.Find(nil, path, 0, true)
+		if err == nil {
+			err = found.Err
+			found.Close()
+		}
+		return errors.Is(err, fs.ErrNotExist)
+	}
 	_, err := os.Stat(path)
 	return errors.Is(err, fs.ErrNotExist)
 }

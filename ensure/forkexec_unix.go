@@ -4,6 +4,7 @@ package ensure
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -25,8 +26,8 @@ func forkExec(path string, args []string, attr *syscall.ProcAttr) (pid int, err 
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && uint64(last)+3 > uint64(limit.Cur) {
 		return 0, syscall.EMFILE // the child needs one or two above it
 	}
-	for len(own.Files) <= last {
-		own.Files = append(own.Files[:len(own.Files):len(own.Files)], closed)
+	if n := last + 1 - len(own.Files); n > 0 {
+		own.Files = slices.Concat(own.Files, slices.Repeat([]uintptr{closed}, n))
 	}
 	return syscall.ForkExec(path, args, &own)
 }

@@ -31,6 +31,8 @@ func (a *app) names(ctx context.Context, args []string) error {
 	if len(args) > 1 {
 		return &usageError{"names takes one node at most", "beamrun help names"}
 	}
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(a.timeout, ensure.DefaultTimeout))
+	defer cancel()
 	if len(args) > 0 {
 		if err := a.refuseOtherHost(ctx, args[0]); err != nil {
 			return err

@@ -3,12 +3,14 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/user"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/beamrun/beamrun/cookie"
@@ -64,12 +66,13 @@ func (a *app) findLost(ctx context.Context) (found []orphan.Node, unseen int, ad
 		return found, unseen, res.Address, err
 	}
 	res, err := ensure.Epmd(ctx, a.epmd())
-	a.sayWarnings(res.Warnings)
 	if err != nil {
+		a.untold = res.Warnings
 		return nil, 0, addr, err
 	}
+	a.sayWarnings(res.Warnings)
 	if res.Started && !a.json && !a.quiet {
-		fmt.Fprintln(a.stdout, ensureLine(&res))
+		fmt.Fprintln(a.stdout, clean(ensureLine(&res)))
 	}
 	found, unseen, err = orphan.Find(ctx, res.Address)
 	return found, unseen, res.Address, err
@@ -112,6 +115,9 @@ func chosen(ctx context.Context, found []orphan.Node, args []string, addr netip.
 			all = append(all, here...) // of others that have the name elsewhere, nothing was asked
 		case err == nil:
 			all = append(all, &attempt{node: orphan.Node{Name: arg, Addr: netip.AddrPortFrom(addr.Addr(), info.Port)}, state: "registered"})
+		case !errors.Is(err, epmd.ErrNotRegistered) && !errors.Is(err, syscall.ECONNREFUSED): // that is epmd's end, for a dry run
+			all = append(all, &attempt{node: orphan.Node{Name: arg}, state: "unknown", err: &orphan.Error{Kind: orphan.KindUnasked, Node: arg,
+				Err: fmt.Errorf("epmd was not asked for it: %w", err), Hint: "try again with more time: --timeout"}})
 		case i >= 0:
 			all = append(all, &attempt{node: orphan.Node{Name: arg, Addr: byFile[i].Addr, PID: byFile[i].PID}, state: "registered"})
 		case len(apart) > 0:

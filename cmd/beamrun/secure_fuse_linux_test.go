@@ -54,3 +54,28 @@ func TestSecureRootInDeadFileSystem(t *testing.T) {
 		t.Errorf("it took %v: %s", took, out)
 	}
 }
+
+// Root asks nothing of a file system that another user serves, as its own HOME or TMPDIR would have it after sudo -E: owners and modes there
+// are what that user likes, and the answer may never come.
+func TestSecurePathInFileSystemOfOther(t *testing.T) {
+	t.Parallel()
+	out := neighbours(t, withFakes+withTimes+`
+		mkdir /run/dead; chown 54321 /run/dead
+		"$ATTACK" deadfuse /run/dead /tmp/ready.fuse & ready fuse
+		export HOME=/run/dead/home TMPDIR=/run/dead/tmp XDG_RUNTIME_DIR=/run/dead/run BINDIR=/run/dead/bin
+		timed check timeout -k 1 20 "$BUILT" cookie check
+		timed ensure timeout -k 1 20 "$BUILT" --timeout 2s ensure
+		timed doctor timeout -k 1 20 "$BUILT" --timeout 2s doctor
+		timed launch timeout -k 1 20 "$BUILT" --timeout 2s true`)
+	for _, word := range []string{"check", "ensure", "doctor", "launch"} {
+		if took := timesIn(out, word); len(took) != 1 || took[0] > 2*time.Second+timeLeeway {
+			t.Errorf("%s took %v", word, took)
+		}
+	}
+	if !strings.Contains(out, "uid 54321") || !strings.Contains(out, ": started ") {
+		t.Errorf("it does not say whose that is, or has started no epmd")
+	}
+	if t.Failed() {
+		t.Log(out)
+	}
+}

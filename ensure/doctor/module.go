@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/beamrun/beamrun/ensure/orphan"
+	"github.com/beamrun/beamrun/internal/safepath"
 	"github.com/beamrun/beamrun/internal/shell"
 )
 
@@ -70,6 +71,9 @@ func (p *patient) beam(ctx context.Context, module string, dirs []string) string
 		}
 	}
 	all := slices.Clone(dirs)
+	safe := func(dir string) bool { return os.Geteuid() != 0 || safepath.Check(dir, 0) == nil } // root opens no directory of others
+	libs = slices.DeleteFunc(libs, func(dir string) bool { return !safe(dir) })
+	all = slices.DeleteFunc(all, func(dir string) bool { return !safe(dir) })
 	for _, lib := range libs {
 		all = append(all, filepath.Join(lib, "ebin"))
 		apps, _ := os.ReadDir(lib)

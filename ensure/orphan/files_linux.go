@@ -3,6 +3,7 @@ package orphan
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -75,15 +76,21 @@ func (n Node) hasFile(directory string) (bool, error) {
 		return false, err
 	}
 	defer dir.Close()
-	for {
+	const most = 4096 // entries, as in package epmdless
+	for looked := 0; ; {
 		names, err := dir.Readdirnames(512)
 		for _, name := range names {
 			if strings.HasPrefix(name, n.Short()+".") {
 				return true, nil
 			}
 		}
-		if err != nil {
+		switch looked += len(names); {
+		case err == io.EOF:
 			return false, nil
+		case err != nil:
+			return false, err
+		case looked >= most:
+			return false, fmt.Errorf("it has more than %d entries", most)
 		}
 	}
 }

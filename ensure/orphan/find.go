@@ -73,7 +73,7 @@ func (s *search) find(ctx context.Context) (nodes []Node, unseen int) {
 	nodes = make([]Node, len(vms))
 	askAtOnce.Do(len(vms), func(i int) int { return vms[i].UID }, func(i int) { nodes[i] = s.look(ctx, vms[i]) })
 	for i, vm := range vms {
-		if p := nodes[i].Problem; vm.Closed || p != nil && p.Kind == KindUnasked && nodes[i].Apart() {
+		if p := nodes[i].Problem; vm.Closed && vm.UID != os.Geteuid() || p != nil && p.Kind == KindUnasked && nodes[i].Apart() {
 			unseen++
 		}
 	}
@@ -144,6 +144,12 @@ func (s *search) look(ctx context.Context, vm owner.Program) Node {
 		return apart(KindNamespace, "repair it there, in its container", "%v runs in another user namespace, whose users have other numbers", vm.Process)
 	case vm.Closed && len(s.ports[n.Short()]) > 0:
 		return Node{} // by all that can be seen
+	case vm.Closed && n.isOurs():
+		time.Sleep(5 * time.Millisecond)
+		if n.birth == "" || vm.Birth() != n.birth { // it was about to end
+			return Node{}
+		}
+		return apart(KindUnasked, "", "%v could not be looked into: it has rights of its own (capabilities), or too many descriptors", vm.Process)
 	case vm.Closed:
 		return apart(KindUser, "as that user or as root: "+n.repair(shell.New("sudo", "beamrun")),
 			"it is another user's (uid %d, pid %d), or this user may not look into it", n.UID, n.PID)

@@ -169,13 +169,13 @@ func (e *othersError) Unwrap() error { return e.err }
 // may not be so any more, but the challenge has come over this one, and nobody can take its place.
 //
 // A process of the same user in a container may take the port of a node that has just ended: so it has to be the process that was found, too.
-func (p *peer) prove(cookie string, holds func(owner.Peer) bool) error {
+func (p *peer) prove(cookie string, holds func(context.Context, owner.Peer) bool) error {
 	switch other, err := owner.PeerOf(p.conn); {
 	case err != nil:
 		return &othersError{err}
 	case other.UID != os.Geteuid():
 		return &othersError{fmt.Errorf("what listens there belongs to uid %d", other.UID)}
-	case !holds(other):
+	case !holds(p.ctx, other):
 		return &othersError{errors.New("another process listens there by now")}
 	}
 	var random [4]byte

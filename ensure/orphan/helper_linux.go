@@ -47,7 +47,7 @@ func (n Node) registerByHelper(ctx context.Context, addr netip.AddrPort, helper 
 	case !slices.Contains(kinds, said.Kind):
 		return n.problem(KindRefused, "", "the helper that became uid %d says %.40q", n.UID, said.Kind)
 	}
-	return n.problem(said.Kind, clip(said.Hint), "%s", clip(said.Text))
+	return n.problem(said.Kind, "", "%s", clip(said.Text)) // its words, on one line; what to do, it does not tell root
 }
 
 // talk starts a helper, tells it what to do, and returns what it says. It has no descriptor but its pipes, an empty environment, and can
@@ -123,7 +123,7 @@ func Helper(in io.Reader, out io.Writer) error {
 	}
 	var said reply
 	if failed != nil {
-		said = reply{failed.Kind, failed.Err.Error(), failed.Hint}
+		said = reply{failed.Kind, failed.Err.Error()}
 	}
 	return json.NewEncoder(out).Encode(said)
 }

@@ -52,11 +52,11 @@ func (n Node) RegisterItself(ctx context.Context, addr netip.AddrPort, helper ..
 func (n Node) isOurs() bool { return n.UID == os.Geteuid() }
 
 // holds reports whether the node's process has that end of a connection.
-func (n Node) holds(other owner.Peer) bool {
+func (n Node) holds(ctx context.Context, other owner.Peer) bool {
 	if n.from != nil {
-		return n.from.Holds(other)
+		return n.from.Holds(ctx, other)
 	}
-	return owner.Process{PID: n.PID}.Holds(other) && n.birth == n.vm.Birth()
+	return owner.Process{PID: n.PID}.Holds(ctx, other) && n.birth == n.vm.Birth()
 }
 
 func (n Node) register(ctx context.Context, addr netip.AddrPort, cookie string) *Error {
@@ -88,7 +88,7 @@ func (n Node) register(ctx context.Context, addr netip.AddrPort, cookie string) 
 			return n.problem(KindSilent, "", "at %s: its answer: %w", n.Addr, err)
 		}
 		verdict, again := n.outcome(ctx, addr, result)
-		if !again || wait > takenFor/2 {
+		if !again || wait > takenFor {
 			return verdict
 		}
 		select {

@@ -26,7 +26,6 @@ type request struct {
 type reply struct {
 	Kind Kind   `json:",omitempty"`
 	Text string `json:",omitempty"`
-	Hint string `json:",omitempty"`
 }
 
 // kinds are those that a helper may say.

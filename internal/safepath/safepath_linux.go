@@ -1,11 +1,14 @@
 package safepath
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -229,6 +232,7 @@ type walker struct {
 
 	root, dir  int      // dir is root at the root
 	names      []string // of dir, from the root down
+	mount      uint64   // that was judged last
 	rootShared bool
 	shared     bool // others may make entries in dir
 	steps      int
@@ -280,24 +284,60 @@ func (w *walker) begin(root *os.File) error {
 	}
 	w.root, w.dir = fd, fd
 	var st unix.Stat_t
-	if err := look(fd, &st); err != nil {
+	mount, err := look(fd, &st)
+	if err != nil {
 		return w.failed("stat", err)
+	}
+	if err := w.judgeMount(mount, nil); err != nil {
+		return err
 	}
 	w.rootShared = isShared(fd, &st)
 	w.shared = w.rootShared
 	return w.judge(&st, nil, false)
 }
 
-// look is fstat(2) by what the kernel knows already: a file system of another user's (FUSE) may never answer, and whoever it belongs to is known
-// without it.
-func look(fd int, st *unix.Stat_t) error {
+// look is fstat(2) from what the kernel has cached, for a FUSE file system may never answer; and the mount that it is in, 0 if that is not
+// known. What such a file system says of owners and modes is its user's claim, see servedBy.
+func look(fd int, st *unix.Stat_t) (mount uint64, err error) {
 	var x unix.Statx_t
-	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_BASIC_STATS, &x)
+	err = unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_BASIC_STATS|unix.STATX_MNT_ID, &x)
 	if err == unix.ENOSYS { // before Linux 4.11, or a seccomp filter of that age
-		return unix.Fstat(fd, st)
+		return 0, unix.Fstat(fd, st)
 	}
 	st.Mode, st.Uid, st.Gid, st.Ino, st.Dev = uint32(x.Mode), x.Uid, x.Gid, x.Ino, unix.Mkdev(x.Dev_major, x.Dev_minor)
-	return err
+	if x.Mask&unix.STATX_MNT_ID != 0 { // from Linux 5.8 on
+		mount = x.Mnt_id
+	}
+	return mount, err
+}
+
+// servedBy returns the user whose program is the file system of a mount (FUSE), and 0 for a file system of the kernel's or of root's: see
+// proc_pid_mountinfo(5).
+func servedBy(mount uint64) int {
+	const most = 32 << 20 // bytes of that table
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	id := strconv.FormatUint(mount, 10)
+	lines := bufio.NewScanner(io.LimitReader(f, most))
+	lines.Buffer(nil, 1<<20) // the directories of an overlay
+	for lines.Scan() {
+		before, after, _ := strings.Cut(lines.Text(), " - ")
+		first, _, _ := strings.Cut(before, " ")
+		fields := strings.Fields(after) // type, source, options
+		if first != id || len(fields) < 3 || !strings.HasPrefix(fields[0], "fuse") {
+			continue
+		}
+		for option := range strings.SplitSeq(fields[2], ",") {
+			if text, is := strings.CutPrefix(option, "user_id="); is {
+				uid, _ := strconv.Atoi(text)
+				return uid
+			}
+		}
+	}
+	return 0
 }
 
 func (w *walker) walk(rest []string) (*Found, error) {
@@ -331,9 +371,12 @@ func (w *walker) walk(rest []string) (*Found, error) {
 			return nil, w.failed("open", err)
 		}
 		var st unix.Stat_t
-		err = look(fd, &st)
-		if err == nil {
-			err = w.judge(&st, append(w.names[:len(w.names):len(w.names)], name), w.shared)
+		mount, err := look(fd, &st)
+		names := append(w.names[:len(w.names):len(w.names)], name)
+		if err != nil {
+			err = w.failed("stat", err)
+		} else if err = w.judgeMount(mount, names); err == nil {
+			err = w.judge(&st, names, w.shared)
 		}
 		kind := st.Mode & unix.S_IFMT
 		switch {
@@ -390,6 +433,19 @@ func (w *walker) found(f *Found, name string) (*Found, error) {
 
 func (w *walker) failed(op string, err error) error {
 	return &fs.PathError{Op: op, Path: w.path, Err: err}
+}
+
+// judgeMount returns an error if what stands there is in a file system that another user serves: its owners and modes are what that user
+// likes. A mount that was judged last is not looked up again.
+func (w *walker) judgeMount(mount uint64, names []string) error {
+	if !w.strict || mount == w.mount {
+		return nil
+	}
+	if uid := servedBy(mount); uid != 0 && uid != w.uid {
+		return &Error{w.path, "/" + strings.Join(names, "/"), uid, fmt.Sprintf("is in a file system that uid %d serves (FUSE)", uid), false}
+	}
+	w.mount = mount
+	return nil
 }
 
 // judge returns an error if another user can change what stands there. names are those from the root down;

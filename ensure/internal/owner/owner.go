@@ -96,7 +96,7 @@ type Peer struct {
 func PeerOf(conn net.Conn) (Peer, error) { return peerOf(conn) }
 
 // Holds reports whether the process has that end of the connection. Another process of the same user, in a container, may have taken its port.
-func (p Process) Holds(peer Peer) bool { return holds(p.PID, peer) }
+func (p Process) Holds(ctx context.Context, peer Peer) bool { return holds(ctx, p.PID, peer) }
 
 // Program is a process with what can be seen of it.
 type Program struct {
@@ -119,7 +119,7 @@ type Program struct {
 	Unmapped bool
 }
 
-// VMs returns the processes of this host that run an Erlang VM, and how many more there are that were not looked at, for the limits of
+// VMs returns the processes of this host that run an Erlang VM, and how many more there are, at least, that were not looked at, for the limits of
 // this package or the context's end. On macOS, BSD and Windows they are those that listen, without what only /proc tells; on Windows,
 // without arguments.
 func VMs(ctx context.Context) (found []Program, unseen int) {
@@ -169,7 +169,7 @@ func (p Process) Inspect() (*Inspection, error) { return inspect(p) }
 func (in *Inspection) Getenv(key string) string { return in.getenv(key) }
 
 // Holds is [Process.Holds].
-func (in *Inspection) Holds(peer Peer) bool { return in.holds(peer) }
+func (in *Inspection) Holds(ctx context.Context, peer Peer) bool { return in.holds(ctx, peer) }
 
 // Close ends the look.
 func (in *Inspection) Close() error { return in.dir.Close() }

@@ -41,9 +41,9 @@ func rootOf(int) (*os.File, error) { return nil, errors.ErrUnsupported }
 
 func inspect(Process) (*Inspection, error) { return nil, errors.ErrUnsupported }
 
-func holds(int, Peer) bool { return false }
+func holds(context.Context, int, Peer) bool { return false }
 
-func (*Inspection) holds(Peer) bool { return false }
+func (*Inspection) holds(context.Context, Peer) bool { return false }
 
 func (*Inspection) getenv(string) string { return "" }
 

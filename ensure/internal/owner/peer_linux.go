@@ -89,19 +89,19 @@ func diagnoseOne(source, to netip.AddrPort) (message, error) {
 // holdFor bounds the look for one connection of a process, which may have half a million.
 const holdFor = 2 * time.Second
 
-func holds(pid int, peer Peer) bool {
+func holds(ctx context.Context, pid int, peer Peer) bool {
 	dir, err := os.Open("/proc/" + strconv.Itoa(pid) + "/fd")
-	return err == nil && isAmong(dir, peer)
+	return err == nil && isAmong(ctx, dir, peer)
 }
 
-func (in *Inspection) holds(peer Peer) bool {
+func (in *Inspection) holds(ctx context.Context, peer Peer) bool {
 	fd, err := unix.Openat(int(in.dir.Fd()), "fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	return err == nil && isAmong(os.NewFile(uintptr(fd), "fd"), peer)
+	return err == nil && isAmong(ctx, os.NewFile(uintptr(fd), "fd"), peer)
 }
 
 // isAmong reports whether the peer's socket is among a process's descriptors.
-func isAmong(descriptors *os.File, peer Peer) (is bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), holdFor)
+func isAmong(ctx context.Context, descriptors *os.File, peer Peer) (is bool) {
+	ctx, cancel := context.WithTimeout(ctx, holdFor)
 	defer cancel()
 	eachSocketIn(ctx, descriptors, maxDescriptors, func(inode uint32) bool {
 		is = inode == peer.inode

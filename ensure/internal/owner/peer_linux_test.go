@@ -32,7 +32,7 @@ func TestPeerOf(t *testing.T) {
 			t.Fatal(err)
 		}
 		me := Process{PID: os.Getpid()}
-		if p, err := PeerOf(conn); p.UID != os.Geteuid() || err != nil || !me.Holds(p) || (Process{PID: os.Getppid()}).Holds(p) {
+		if p, err := PeerOf(conn); p.UID != os.Geteuid() || err != nil || !me.Holds(t.Context(), p) || (Process{PID: os.Getppid()}).Holds(t.Context(), p) {
 			t.Errorf("%v: %v, %v", hosts, p, err)
 		}
 		if os.Geteuid() == 0 { // fchown(2) is what says whose it is; only root may

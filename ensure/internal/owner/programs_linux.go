@@ -6,7 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -113,8 +116,8 @@ func programs(ctx context.Context, match func(name string) bool) (found []Progra
 			found = append(found, q)
 		}
 	}
-	if ctx.Err() != nil {
-		unseen++
+	if _, err := os.Stat("/proc/1"); ctx.Err() != nil || err != nil {
+		unseen++ // no /proc, or one that hides others' processes (hidepid, proc(5)): how many more there are is not known
 	}
 	withSockets(ctx, found, &here)
 	return found, unseen
@@ -123,7 +126,14 @@ func programs(ctx context.Context, match func(name string) bool) (found []Progra
 // withSockets adds to the programs what they listen on. One with more than may be looked at is closed.
 func withSockets(ctx context.Context, found []Program, budgets *budgets) {
 	var sockets map[uint32]Socket // when it is needed
-	for i := range found {
+	me := os.Geteuid()
+	order := make([]int, len(found))
+	for i := range order {
+		order[i] = i
+	}
+	// this user's own first: others may take all of the time
+	slices.SortStableFunc(order, func(a, b int) int { return isOther(found[a].UID == me) - isOther(found[b].UID == me) })
+	for _, i := range order {
 		q := &found[i]
 		if q.Closed || q.Elsewhere {
 			continue
@@ -148,6 +158,13 @@ func withSockets(ctx context.Context, found []Program, budgets *budgets) {
 			q.Closed, q.Sockets = true, nil
 		}
 	}
+}
+
+func isOther(mine bool) int {
+	if mine {
+		return 0
+	}
+	return 1
 }
 
 // namespaces are those of a process, "" where this user may not know.
@@ -272,7 +289,7 @@ func eachNameIn(dir *os.File, f func(dir *os.File, name string) bool) (whole boo
 			}
 		}
 		if err != nil {
-			return len(names) == 0
+			return err == io.EOF || errors.Is(err, unix.ENOENT) // the latter: the process has ended
 		}
 	}
 }
@@ -282,7 +299,7 @@ func eachNameIn(dir *os.File, f func(dir *os.File, name string) bool) (whole boo
 func eachSocket(ctx context.Context, pid, most int, f func(inode uint32) bool) (looked int, whole bool) {
 	dir, err := os.Open("/proc/" + strconv.Itoa(pid) + "/fd")
 	if err != nil {
-		return 0, true
+		return 0, errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) // it has ended, or shows none
 	}
 	return eachSocketIn(ctx, dir, most, f)
 }

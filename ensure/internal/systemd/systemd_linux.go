@@ -71,7 +71,7 @@ func Run(ctx context.Context, runtimeDir string, command ...string) (out []byte,
 		}
 	}
 	cmd := exec.CommandContext(ctx, path, command[1:]...)
-	cmd.Dir = "/"
+	cmd.Dir, cmd.WaitDelay = "/", 100*time.Millisecond // it may leave a child with our pipes
 	cmd.Env = []string{"PATH=" + searched}
 	if runtimeDir != "" {
 		cmd.Args = slices.Insert(cmd.Args, 1, "--user")
