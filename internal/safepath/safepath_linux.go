@@ -442,7 +442,7 @@ func (w *walker) judgeMount(mount uint64, names []string) error {
 		return nil
 	}
 	if uid := servedBy(mount); uid != 0 && uid != w.uid {
-		return &Error{w.path, "/" + strings.Join(names, "/"), uid, fmt.Sprintf("is in a file system that uid %d serves (FUSE)", uid), false}
+		return &Error{w.path, "/" + strings.Join(names, "/"), uid, fmt.Sprintf("is in a file system that uid %d serves (FUSE)", uid), false, true}
 	}
 	w.mount = mount
 	return nil
@@ -457,7 +457,7 @@ func (w *walker) judge(st *unix.Stat_t, names []string, inShared bool) error {
 	owner, kind := int(st.Uid), st.Mode&unix.S_IFMT
 	isDir := kind == unix.S_IFDIR
 	refuse := func(format string, args ...any) error {
-		return &Error{w.path, "/" + strings.Join(names, "/"), owner, fmt.Sprintf(format, args...), inShared && !isDir}
+		return &Error{w.path, "/" + strings.Join(names, "/"), owner, fmt.Sprintf(format, args...), inShared && !isDir, false}
 	}
 	switch {
 	case owner != 0 && owner != w.uid && !(isSystem(names) && isUnmapped(owner)):

@@ -28,7 +28,7 @@ func Check(path string, uid int) error {
 				return err
 			}
 			if why := writable(info, uid); why != "" {
-				return &Error{path, at, int(info.Sys().(*syscall.Stat_t).Uid), why, false}
+				return &Error{path, at, int(info.Sys().(*syscall.Stat_t).Uid), why, false, false}
 			}
 			if at == filepath.Dir(at) {
 				break
@@ -38,7 +38,7 @@ func Check(path string, uid int) error {
 				return err
 			}
 			if above.Mode().Perm()&0o022 != 0 && !info.IsDir() && above.Mode()&fs.ModeSymlink == 0 {
-				return &Error{path, at, int(info.Sys().(*syscall.Stat_t).Uid), "is in a directory where every user can make files", true}
+				return &Error{path, at, int(info.Sys().(*syscall.Stat_t).Uid), "is in a directory where every user can make files", true, false}
 			}
 		}
 	}
