@@ -29,7 +29,7 @@ import (
 func (n Node) registerByHelper(ctx context.Context, addr netip.AddrPort, helper []string) *Error {
 	switch {
 	case len(helper) == 0 || os.Geteuid() != 0:
-		return n.notOurs("")
+		return n.notOurs()
 	case n.vm.Unmapped:
 		return n.problem(KindNamespace, "repair it there, in its container", "it runs in another user namespace, whose users have other numbers")
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 func (n Node) registerByHelper(context.Context, netip.AddrPort, []string) *Error {
-	return n.notOurs("")
+	return n.notOurs()
 }
 
 // Helper is the helper of [Node.RegisterItself]. It is for Linux.

@@ -64,7 +64,7 @@ func (n Node) register(ctx context.Context, addr netip.AddrPort, cookie string) 
 	case n.Problem != nil:
 		return n.Problem
 	case !n.isOurs():
-		return n.notOurs("")
+		return n.notOurs()
 	}
 	p, err := meet(ctx, n.Addr)
 	if err != nil {
@@ -126,8 +126,8 @@ func (n Node) registered(ctx context.Context, addr netip.AddrPort) *Error {
 	return nil
 }
 
-func (n Node) notOurs(hint string) *Error {
-	return n.problem(KindUser, hint, "it belongs to uid %d (pid %d), and a cookie of this user is not shown to it", n.UID, n.PID)
+func (n Node) notOurs() *Error {
+	return n.problem(KindUser, "", "it belongs to uid %d (pid %d), and a cookie of this user is not shown to it", n.UID, n.PID)
 }
 
 // isTuple says whether the term is a tuple that begins with these atoms.
