@@ -178,16 +178,24 @@ func TestModuleTrustsThePath(t *testing.T) {
 			if err := errors.Join(err, unix.Chmod(top, 0o1777), os.MkdirAll(folder, 0o700), tt.spoil(top, dir)); err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-			defer cancel()
-			out, err := exec.CommandContext(ctx, "erl", "-noinput", "-pa", filepath.Dir(module), FolderFlag, filepath.Join(top, tt.path, "above", "base", "nodes"),
-				strconv.Itoa(os.Getuid()), "-eval", `{ok, _} = beamrun_epmd:start_link(),
-				io:format("~0p~n", [beamrun_epmd:register_node("x", 1, inet_tcp)]), halt().`).CombinedOutput()
-			if err != nil {
-				t.Fatalf("%v: %s", err, out)
-			}
-			if got := string(out); tt.ok && got != "{ok,-1}\n" || !tt.ok && !strings.HasPrefix(got, "{error,{not_private,") {
-				t.Errorf("%s", got)
+			for _, is := range []string{"there", "missing"} {
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				defer cancel()
+				out, err := exec.CommandContext(ctx, "erl", "-noinput", "-pa", filepath.Dir(module),
+					FolderFlag, filepath.Join(top, tt.path, "above", "base", "nodes"), strconv.Itoa(os.Getuid()),
+					"-eval", `{ok, _} = beamrun_epmd:start_link(),
+					io:format("~0p~n", [beamrun_epmd:register_node("x", 1, inet_tcp)]), halt().`).CombinedOutput()
+				if err != nil {
+					t.Fatalf("%v: %s", err, out)
+				}
+				got := string(out)
+				if tt.ok && got != "{ok,-1}\n" || !tt.ok && !strings.HasPrefix(got, "{error,{not_private,") {
+					t.Errorf("%s: %s", is, got)
+				}
+				if made, _ := os.ReadDir(dir); is == "missing" && !tt.ok && len(made) > 0 {
+					t.Errorf("made in it: %v", made)
+				}
+				os.RemoveAll(filepath.Dir(folder))
 			}
 		})
 	}

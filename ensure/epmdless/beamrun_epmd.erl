@@ -244,7 +244,7 @@ folder(_) -> {error, {missing_argument, beamrun_nodes}}.
 folder(Folder, Uid) ->
     case is_private(Folder, Uid) of
         false ->
-            make_folder(Folder),
+            make_folder(Folder, Uid),
             checked(is_private(Folder, Uid), Folder, Uid);
         true -> checked(true, Folder, Uid)
     end.
@@ -359,13 +359,20 @@ is_unmapped(Overflow, Owner) ->
 is_apart(["0", "0", "4294967295"]) -> false;
 is_apart(Map) -> Map =/= [].
 
-make_folder(Folder) ->
-    case make_dir(Folder) of
-        {error, enoent} ->
-            make_folder(filename:dirname(Folder)),
-            make_dir(Folder);
-        Result -> Result
-    end.
+%% What is missing of the way is made, one by one, where the way to it is safe.
+make_folder(Folder, Uid) -> make_folder(filename:dirname(Folder), Folder, Uid).
+
+make_folder(Around, Folder, Uid) ->
+    make_missing(file:read_link_info(Around, [raw]), Around, Uid),
+    make_in(Around, Folder, Uid).
+
+make_in(Around, Folder, Uid) -> make_if(is_safe(filename:split(Around), Uid), Folder).
+
+make_if(true, Folder) -> make_dir(Folder);
+make_if(false, _) -> unsafe.
+
+make_missing({error, enoent}, Folder, Uid) -> make_folder(Folder, Uid);
+make_missing(_, _, _) -> ok.
 
 make_dir(Folder) ->
     case prim_file:make_dir(Folder) of
@@ -399,6 +406,7 @@ file(File, Uid, [Name, Pid], Deadline) -> kept(File, judge(File, Uid, Name, Pid,
 file(_, _, _, _) -> [].
 
 kept(_, strange) -> [];
+kept(_, gone) -> []; % it is not deleted: its name may be a new file's by now
 kept(File, dead) ->
     prim_file:delete(File),
     [];
@@ -410,7 +418,7 @@ judge(File, Uid, Name, Pid, Deadline) ->
 
 judge({ok, #file_info{type = regular, uid = Owner, mtime = Time}}, File, Uid, Name, Pid, Deadline) when Owner =:= Uid; Uid < 0 ->
     judged(text_of(file:open(File, [raw, read]), Uid), Name, Pid, Time, Deadline);
-judge({error, enoent}, _, _, _, _, _) -> dead; % it has just ended
+judge({error, enoent}, _, _, _, _, _) -> gone;
 judge(_, _, _, _, _, _) -> strange.
 
 judged({ok, Text}, Name, Pid, Time, Deadline) when length(Text) =< ?MAX_LINE -> of_file(parse(string:split(Text, " ", all)), Name, Pid, Time, Deadline);
@@ -422,7 +430,7 @@ of_file(_, _, _, Time, _) -> young(os:system_time(second) - Time).
 
 text_of({ok, Fd}, Uid) when Uid < 0 -> {ok, closed(Fd, file:read(Fd, ?MAX_LINE + 1))}; % Windows
 text_of({ok, Fd}, Uid) -> text_of(file:read_file_info(Fd, [raw]), Fd, Uid);
-text_of({error, enoent}, _) -> dead;
+text_of({error, enoent}, _) -> gone;
 text_of(_, _) -> strange.
 
 text_of({ok, #file_info{type = regular, uid = Uid}}, Fd, Uid) -> {ok, closed(Fd, file:read(Fd, ?MAX_LINE + 1))};

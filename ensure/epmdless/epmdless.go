@@ -168,6 +168,7 @@ type verdict int
 const (
 	alive verdict = iota
 	dead
+	gone       // removed by its node, whose next file may have that name by now
 	young      // it may not have been written yet
 	alien      // not a node's file
 	unknowable // but by a connection to its port
@@ -181,8 +182,8 @@ func judge(path string) (Node, verdict) {
 		return Node{}, alien
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|openSafely, 0)
-	if errors.Is(err, fs.ErrNotExist) { // it has just ended
-		return Node{}, dead
+	if errors.Is(err, fs.ErrNotExist) {
+		return Node{}, gone
 	} else if err != nil {
 		return Node{}, alien
 	}

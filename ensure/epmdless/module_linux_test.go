@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -241,4 +242,35 @@ func TestOneName(t *testing.T) {
 	if left, _ := os.ReadDir(folder); len(left) != 0 {
 		t.Errorf("left: %q", left)
 	}
+}
+
+// A node that gives its name up and takes it again makes a file of the same name. Whoever saw that
+// the first one was gone must not remove the second.
+func TestFileOfTheSameName(t *testing.T) {
+	folder := alone(t)
+	file := filepath.Join(folder, "a.1")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	var lookers sync.WaitGroup
+	defer lookers.Wait()
+	for range 4 {
+		lookers.Go(func() {
+			for ctx.Err() == nil {
+				if _, _, err := Nodes(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	made := 0
+	for ; ctx.Err() == nil; made++ {
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(200 * time.Microsecond)
+		if err := os.Remove(file); err != nil {
+			t.Fatalf("file %d: %v", made, err)
+		}
+	}
+	t.Logf("%d files", made)
 }
