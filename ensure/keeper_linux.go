@@ -10,8 +10,8 @@ import (
 	"syscall"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/internal/owner"
-	"github.com/beamrun/beamrun/ensure/internal/systemd"
+	"github.com/beamrun/beamrun/internal/owner"
+	"github.com/beamrun/beamrun/internal/systemd"
 )
 
 func keeper(ctx context.Context, port int) Keeper {

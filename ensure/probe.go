@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/internal/refused"
+	"github.com/beamrun/beamrun/internal/neterr"
 )
 
 // probeTimeout is how long one address may take to answer: far longer than a loaded epmd needs, and short enough to
@@ -31,9 +31,9 @@ func probe(ctx context.Context, e *Endpoint, timeout time.Duration) (netip.AddrP
 			return targets[0], nil
 		case err == nil:
 			return target, nil
-		case refused.Is(err):
+		case neterr.IsRefused(err):
 			down = cmp.Or(down, err.Err)
-		case isAny(err, errsAbsent):
+		case neterr.IsAbsent(err):
 			absent = cmp.Or(absent, err.Err)
 		default:
 			return target, err

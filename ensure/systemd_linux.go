@@ -6,8 +6,8 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/beamrun/beamrun/ensure/internal/systemd"
 	"github.com/beamrun/beamrun/internal/shell"
+	"github.com/beamrun/beamrun/internal/systemd"
 )
 
 // startUnit has systemd run the daemon, in a service or where it is forced: see [DetachAuto]. Where it does not, nothing

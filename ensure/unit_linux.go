@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/internal/owner"
-	"github.com/beamrun/beamrun/ensure/internal/systemd"
+	"github.com/beamrun/beamrun/internal/owner"
 	"github.com/beamrun/beamrun/internal/shell"
+	"github.com/beamrun/beamrun/internal/systemd"
 )
 
 // unit is a unit of systemd that runs an epmd.

@@ -7,11 +7,11 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/neterr"
+	"github.com/beamrun/beamrun/internal/owner"
 )
 
 // patience is the wait after which a silent peer is called hung. A caller that gave it less learns only that the time
@@ -89,8 +89,4 @@ func silent(v *Error, isDial bool, waited time.Duration) {
 }
 
 // isCutOff says that the peer ended the connection before its reply was complete.
-func isCutOff(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) || isAny(err, errsReset) }
-
-func isAny(err error, targets []error) bool {
-	return slices.ContainsFunc(targets, func(t error) bool { return errors.Is(err, t) })
-}
+func isCutOff(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) || neterr.IsReset(err) }

@@ -11,8 +11,8 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/internal/owner"
 	"github.com/beamrun/beamrun/ensure/orphan"
+	"github.com/beamrun/beamrun/internal/owner"
 )
 
 const (

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/internal/owner"
-	"github.com/beamrun/beamrun/ensure/internal/refused"
+	"github.com/beamrun/beamrun/internal/neterr"
+	"github.com/beamrun/beamrun/internal/owner"
 )
 
 const (
@@ -167,7 +167,7 @@ func (l listeners) states(nodes []epmd.Node) []portState {
 			case err == nil:
 				conn.Close()
 				states[i] = open
-			case refused.Is(err):
+			case neterr.IsRefused(err):
 				states[i] = closed
 			}
 		})

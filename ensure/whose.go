@@ -3,7 +3,7 @@ package ensure
 import (
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/owner"
 )
 
 // naming is how long it may take to find out which process has a port. An error without its name is better than a late one: a user

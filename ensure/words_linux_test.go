@@ -14,7 +14,7 @@ import (
 	"unicode"
 
 	"github.com/beamrun/beamrun/ensure/epmdtest"
-	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/owner"
 	"github.com/beamrun/beamrun/internal/shell/shelltest"
 )
 

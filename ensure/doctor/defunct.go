@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/owner"
 )
 
 // waitsFor is how long a parent may take to wait for a child that has ended.

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmdless"
-	"github.com/beamrun/beamrun/ensure/internal/ours"
-	"github.com/beamrun/beamrun/ensure/internal/owner"
 	"github.com/beamrun/beamrun/ensure/orphan"
+	"github.com/beamrun/beamrun/internal/owner"
+	"github.com/beamrun/beamrun/internal/safepath"
 	"github.com/beamrun/beamrun/internal/shell"
 )
 
@@ -119,8 +119,8 @@ func foreign(folder string, entries []string) Check {
 		switch mode := info.Mode(); {
 		case mode.IsDir():
 			is = "a folder"
-			if !ours.Is(info) { // words: what is in it is another user's, who may need it
-				is = "a folder of user " + userName(ours.UID(info))
+			if !safepath.IsOwn(info) { // words: what is in it is another user's, who may need it
+				is = "a folder of user " + userName(safepath.FileOwner(info))
 				theirs = append(theirs, shell.Quote(path))
 			}
 		case mode&fs.ModeSymlink != 0:
@@ -129,12 +129,12 @@ func foreign(folder string, entries []string) Check {
 			is = "a pipe"
 		case !mode.IsRegular():
 			is = "no file"
-		case !ours.Is(info):
+		case !safepath.IsOwn(info):
 			is = "another user's"
 		}
 		said = append(said, fmt.Sprintf("%s is %s", shell.Quote(filepath.Base(path)), is))
 		switch {
-		case info.IsDir() && !ours.Is(info):
+		case info.IsDir() && !safepath.IsOwn(info):
 		case info.IsDir():
 			folders, anyFolder = folders.Path(path), true
 		default:

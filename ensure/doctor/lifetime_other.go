@@ -5,7 +5,7 @@ package doctor
 import (
 	"context"
 
-	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/owner"
 	"github.com/beamrun/beamrun/internal/shell"
 )
 

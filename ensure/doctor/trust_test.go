@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/owner"
 )
 
 func TestEndsWithoutIPv6(t *testing.T) {

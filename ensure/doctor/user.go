@@ -17,7 +17,6 @@ import (
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/internal/ours"
 	"github.com/beamrun/beamrun/internal/safepath"
 	"github.com/beamrun/beamrun/internal/shell"
 )
@@ -59,8 +58,8 @@ func (p *patient) cookie(context.Context) Check {
 	}
 	if info, err := os.Stat(path); err != nil {
 		return found(Fail, "%v", err)
-	} else if !ours.Is(info) {
-		return found(Warn, "%s is a file of user %s, not of this one", path, userName(ours.UID(info)))
+	} else if !safepath.IsOwn(info) {
+		return found(Warn, "%s is a file of user %s, not of this one", path, userName(safepath.FileOwner(info)))
 	}
 	if why := cookie.Weak(c); why != "" {
 		c := found(Warn, "%s: valid, but %s", path, why)

@@ -13,7 +13,7 @@ import (
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/epmdtest"
-	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/owner"
 	"github.com/beamrun/beamrun/internal/shell/shelltest"
 )
 

@@ -44,9 +44,9 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure"
-	"github.com/beamrun/beamrun/ensure/internal/ours"
-	"github.com/beamrun/beamrun/ensure/internal/owner"
-	"github.com/beamrun/beamrun/ensure/internal/refused"
+	"github.com/beamrun/beamrun/internal/neterr"
+	"github.com/beamrun/beamrun/internal/owner"
+	"github.com/beamrun/beamrun/internal/safepath"
 )
 
 const (
@@ -189,7 +189,7 @@ func judge(path string) (Node, verdict) {
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() || !ours.Is(info) {
+	if err != nil || !info.Mode().IsRegular() || !safepath.IsOwn(info) {
 		return Node{}, alien
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxLine+1))
@@ -287,7 +287,7 @@ func (n Node) listens(ctx context.Context, here []net.Addr) bool {
 	dialer := net.Dialer{Timeout: patience}
 	conn, err := dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(addr, n.Addr.Port()).String())
 	if err != nil {
-		return !refused.Is(err)
+		return !neterr.IsRefused(err)
 	}
 	conn.Close()
 	return true

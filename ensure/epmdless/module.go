@@ -11,7 +11,7 @@ import (
 	"runtime"
 
 	"github.com/beamrun/beamrun/ensure"
-	"github.com/beamrun/beamrun/ensure/internal/ours"
+	"github.com/beamrun/beamrun/internal/safepath"
 )
 
 // Module is the name of the callback module. A node loads it by kernel's parameter epmd_module, before OTP 27.2 by -epmd_module.
@@ -53,7 +53,7 @@ func Install() (string, error) {
 // put makes the file the module, in one step, for nodes may load it meanwhile.
 func put(path string, mode os.FileMode) error {
 	info, err := os.Lstat(path)
-	if err == nil && info.Mode().IsRegular() && info.Size() == int64(len(beam)) && ours.Is(info) && (runtime.GOOS == "windows" || info.Mode().Perm() == mode) {
+	if err == nil && info.Mode().IsRegular() && info.Size() == int64(len(beam)) && safepath.IsOwn(info) && (runtime.GOOS == "windows" || info.Mode().Perm() == mode) {
 		if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, beam) {
 			return nil
 		}

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmdtest"
-	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/owner"
 )
 
 // Files of every kind in the folder: the module, in a real Erlang, and this package find the same nodes, leave the same files, and

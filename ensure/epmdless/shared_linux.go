@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/beamrun/beamrun/ensure/internal/ours"
 	"github.com/beamrun/beamrun/internal/safepath"
 )
 
@@ -22,7 +21,7 @@ func shared(name string) (string, error) {
 	dir := filepath.Join(SharedDir, name)
 	for _, d := range []string{"/var", "/var/cache", SharedDir, dir} {
 		if info, err := os.Stat(d); err == nil && len(d) < len(SharedDir) {
-			if !ours.Is(info) {
+			if !safepath.IsOwn(info) {
 				return "", nil
 			}
 			continue // whatever its mode is

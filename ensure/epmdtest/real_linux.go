@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/owner"
 )
 
 // below the ephemeral ports of Linux, macOS and Windows, so that no connection takes one by chance

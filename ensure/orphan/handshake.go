@@ -16,7 +16,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/owner"
 )
 
 // This file is the client's side of the distribution handshake, chapter "Distribution Protocol" of the ERTS User's Guide,

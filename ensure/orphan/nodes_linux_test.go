@@ -17,7 +17,7 @@ import (
 
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/epmdtest"
-	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/owner"
 )
 
 // host is a home folder and a port for an epmd, of one test.

@@ -36,7 +36,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/owner"
 )
 
 // Timeout bounds a call whose context has no deadline.

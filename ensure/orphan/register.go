@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/internal/owner"
+	"github.com/beamrun/beamrun/internal/owner"
 )
 
 // Register has a node of this user's register itself with the epmd at addr, and returns when that epmd has its name. That the node is

@@ -1,0 +1,20 @@
+//go:build unix
+
+package safepath
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// IsOwn reports whether the file is this user's.
+func IsOwn(info fs.FileInfo) bool { return FileOwner(info) == os.Geteuid() }
+
+// FileOwner returns the number of the user whose file it is, -1 where the system does not say.
+func FileOwner(info fs.FileInfo) int {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Uid)
+	}
+	return -1
+}
