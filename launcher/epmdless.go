@@ -14,12 +14,13 @@ import (
 
 	"github.com/beamrun/beamrun/ensure/epmdless"
 	"github.com/beamrun/beamrun/internal/safepath"
+	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
 // withEpmdless returns env with what makes nodes do without epmd: all on one port, which OTP can by itself, or each on its own, found by
 // its file. Where the arguments or the environment say how already, they win; given twice, OTP takes none.
 func (c Config) withEpmdless(env []string) ([]string, error) {
-	ours := epmdless.Module
+	ours := vmargs.EpmdlessModule
 	if c.DistPort.IsOne() {
 		ours = strconv.Itoa(c.DistPort.First)
 	}
@@ -49,19 +50,19 @@ func (c Config) withEpmdless(env []string) ([]string, error) {
 	if c.hasKernelParameters() {
 		flags = "-pa " + escape(module) + " -kernel epmd_module "
 	}
-	flags += epmdless.Module + " " + epmdless.FolderFlag + " " + escape(folder)
+	flags += vmargs.EpmdlessModule + " " + vmargs.NodesFlag + " " + escape(folder)
 	if uid := os.Geteuid(); uid >= 0 { // Windows has none
 		flags += " " + strconv.Itoa(uid)
 	}
 	for _, peer := range c.Peers {
-		flags += " " + epmdless.PeerFlag + " " + escape(peer)
+		flags += " " + vmargs.PeerFlag + " " + escape(peer)
 	}
 	if c.PeersFile != "" {
 		path, err := filepath.Abs(c.PeersFile)
 		if err != nil {
 			return nil, fmt.Errorf("launcher: %w", err)
 		}
-		flags += " " + epmdless.PeersFlag + " " + escape(path)
+		flags += " " + vmargs.PeersFlag + " " + escape(path)
 	}
 	if c.DistPort != (Ports{}) {
 		env = c.withDistPort(env)

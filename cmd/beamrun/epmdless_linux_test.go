@@ -16,6 +16,7 @@ import (
 
 	"github.com/beamrun/beamrun/ensure/epmdless"
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
 // epmdlessHost is a host whose nodes do without epmd: nobody ever listens where one would be.
@@ -440,7 +441,7 @@ func TestEpmdlessOtherUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := planted.run("erl", "-noinput", "-pa", module, epmdless.FolderFlag, theirs, "0", "-eval",
+	out := planted.run("erl", "-noinput", "-pa", module, vmargs.NodesFlag, theirs, "0", "-eval",
 		`io:format("~p ~p", [beamrun_epmd:names("localhost"), beamrun_epmd:port_please("victim", "localhost")]), halt().`)
 	if out != "{error,address} noport" {
 		t.Errorf("the module, in another user's folder: %s", out)

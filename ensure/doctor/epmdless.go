@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmdless"
-	"github.com/beamrun/beamrun/ensure/orphan"
 	"github.com/beamrun/beamrun/internal/owner"
 	"github.com/beamrun/beamrun/internal/safepath"
 	"github.com/beamrun/beamrun/internal/shell"
+	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
 // enrol is how long a node may take until it has its file: it looks for that every 2 s.
@@ -23,11 +23,11 @@ const enrol = 3 * time.Second
 // epmdlessNodes: whether the nodes of this user that do without epmd are found. Others' are theirs.
 func (p *patient) epmdlessNodes(ctx context.Context) Check {
 	vms := slices.DeleteFunc(slices.Clone(p.vms), func(vm owner.Program) bool {
-		return vm.UID != os.Geteuid() || vm.Closed || vm.Elsewhere || len(vm.Sockets) == 0 || orphan.OnlyVisits(vm.Args)
+		return vm.UID != os.Geteuid() || vm.Closed || vm.Elsewhere || len(vm.Sockets) == 0 || vmargs.OnlyVisits(vm.Args)
 	})
 	folder, err := epmdless.Folder()
 	if err != nil {
-		if p.epmdless || slices.ContainsFunc(vms, func(vm owner.Program) bool { return orphan.NodesFolder(vm.Args) != "" }) {
+		if p.epmdless || slices.ContainsFunc(vms, func(vm owner.Program) bool { return vmargs.NodesDir(vm.Args) != "" }) {
 			return found(Fail, "%s", strings.ReplaceAll(err.Error(), "\n", "; ")).
 				advise("set HOME to a directory of this user's; what is not of this user alone: chmod 700, or remove it")
 		}
@@ -53,8 +53,8 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 		well = []string{fmt.Sprintf("%s: each registered by its file in %s", strings.Join(well, ", "), folder)}
 	}
 	for _, vm := range vms {
-		name, theirs, port := orphan.NameOf(vm.Args), orphan.NodesFolder(vm.Args), orphan.PeersPort(vm.Args)
-		if orphan.ChangedUser(vm.Args, vm.UID) {
+		name, theirs, port := vmargs.ShortName(vm.Args), vmargs.NodesDir(vm.Args), vmargs.PeersPort(vm.Args)
+		if vmargs.ChangedUser(vm.Args, vm.UID) {
 			theirs = folder // by the module's own search
 		}
 		who := fmt.Sprintf("%s (pid %d)", name, vm.PID)

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/beamrun/beamrun/ensure/orphan"
 	"github.com/beamrun/beamrun/internal/safepath"
 	"github.com/beamrun/beamrun/internal/shell"
+	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
 // epmdModule: whether the nodes of this environment can load what is to be their client of epmd. With a
@@ -26,11 +26,11 @@ func (p *patient) epmdModule(ctx context.Context) Check {
 	var erls, paths []string // arguments of every erl, and the directories of their modules
 	for _, key := range []string{"ERL_AFLAGS", "ERL_FLAGS", "ERL_ZFLAGS", "ELIXIR_ERL_OPTIONS"} {
 		f := flags{key: key, words: flagWords(os.Getenv(key))}
-		if f.module = orphan.EpmdModule(f.words); f.module != "" {
+		if f.module = vmargs.EpmdModule(f.words); f.module != "" {
 			all = append(all, f)
 		}
 		if erls = append(erls, f.words...); key != "ELIXIR_ERL_OPTIONS" { // that is of no use to plain erl
-			paths = orphan.CodePaths(erls)
+			paths = vmargs.CodePaths(erls)
 		}
 	}
 	if len(all) == 0 {
@@ -40,7 +40,7 @@ func (p *patient) epmdModule(ctx context.Context) Check {
 	for _, f := range all {
 		dirs := paths
 		if f.key == "ELIXIR_ERL_OPTIONS" {
-			dirs = orphan.CodePaths(erls)
+			dirs = vmargs.CodePaths(erls)
 		}
 		at := p.beam(ctx, f.module, dirs)
 		if at != "" {

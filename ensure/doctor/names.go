@@ -15,6 +15,7 @@ import (
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/orphan"
 	"github.com/beamrun/beamrun/internal/shell"
+	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
 // comeBack is how long a node may take to register with a new epmd by itself.
@@ -123,7 +124,7 @@ func (p *patient) mistake(ctx context.Context, n epmd.Node) (wrong, unseen strin
 		if vm.PID != o.PID {
 			continue
 		}
-		switch name := orphan.NameOf(vm.Args); {
+		switch name := vmargs.ShortName(vm.Args); {
 		case name == n.Name, name == "" && p.isConnected(vm.PID) && p.isAlone(n):
 			return "", "" // it was given that name, or took one later and registered it itself
 		}
@@ -235,13 +236,13 @@ func (p *patient) cookiesInPS(context.Context) Check {
 	var shown []string
 	ofRelease, others := false, false
 	for _, vm := range p.vms {
-		if !vm.Elsewhere && orphan.ShowsCookie(vm.Args) {
-			name := orphan.NameOf(vm.Args)
+		if !vm.Elsewhere && vmargs.Cookie(vm.Args) != "" {
+			name := vmargs.ShortName(vm.Args)
 			if name == "" {
 				name = vm.Name
 			}
 			shown = append(shown, fmt.Sprintf("%s (pid %d, user %s)", name, vm.PID, userName(vm.UID)))
-			if orphan.IsRelease(vm.Args) {
+			if vmargs.IsRelease(vm.Args) {
 				ofRelease = true
 			} else {
 				others = true

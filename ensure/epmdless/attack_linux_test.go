@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
 // dropping is a port that drops SYNs, for its backlog is full: a connection takes for ever.
@@ -182,7 +183,7 @@ func TestModuleTrustsThePath(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 				defer cancel()
 				out, err := exec.CommandContext(ctx, "erl", "-noinput", "-pa", filepath.Dir(module),
-					FolderFlag, filepath.Join(top, tt.path, "above", "base", "nodes"), strconv.Itoa(os.Getuid()),
+					vmargs.NodesFlag, filepath.Join(top, tt.path, "above", "base", "nodes"), strconv.Itoa(os.Getuid()),
 					"-eval", `{ok, _} = beamrun_epmd:start_link(),
 					io:format("~0p~n", [beamrun_epmd:register_node("x", 1, inet_tcp)]), halt().`).CombinedOutput()
 				if err != nil {
@@ -221,7 +222,7 @@ func TestModuleInAUserNamespace(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, "setpriv", "--reuid=54322", "--regid=54322", "--clear-groups", "unshare", "--user", "--map-root-user",
-			"erl", "-noinput", "-pa", top, FolderFlag, filepath.Join(top, "base", "nodes"), "0", "-eval", `{ok, _} = beamrun_epmd:start_link(),
+			"erl", "-noinput", "-pa", top, vmargs.NodesFlag, filepath.Join(top, "base", "nodes"), "0", "-eval", `{ok, _} = beamrun_epmd:start_link(),
 			io:format("~0p~n", [beamrun_epmd:register_node("x", 1, inet_tcp)]), halt().`)
 		cmd.Dir, cmd.Env = "/", append(os.Environ(), "HOME="+top)
 		out, err := cmd.CombinedOutput()

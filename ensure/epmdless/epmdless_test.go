@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
 // alone gives the test a folder for nodes of its own.
@@ -120,7 +122,7 @@ func TestInstall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(dir, Module+".beam")
+	path := filepath.Join(dir, vmargs.EpmdlessModule+".beam")
 	isModule := func() {
 		t.Helper()
 		again, err := Install()

@@ -12,18 +12,7 @@ import (
 
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/internal/safepath"
-)
-
-// Module is the name of the callback module. A node loads it by kernel's parameter epmd_module, before OTP 27.2 by -epmd_module.
-const Module = "beamrun_epmd"
-
-// The flags of the Erlang VM that the module reads, by init:get_argument/1.
-const (
-	// FOLDER [UID]: that of [Folder], and this user's number; none on Windows. Where that is 0, root, and the node's own user is
-	// another one by then, the module looks for that user's directory as [Folder] does, on Linux.
-	FolderFlag = "-beamrun_nodes"
-	PeerFlag   = "-beamrun_peer"  // NAME@HOST=PORT, a node elsewhere; any number of them
-	PeersFlag  = "-beamrun_peers" // a file with a line for each peer, read at each search, at most 1 MiB
+	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
 //go:embed beamrun_epmd.beam
@@ -42,7 +31,7 @@ func Install() (string, error) {
 		dir, err = ensure.CacheDir("module-" + hash)
 	}
 	if err == nil {
-		err = put(filepath.Join(dir, Module+".beam"), mode)
+		err = put(filepath.Join(dir, vmargs.EpmdlessModule+".beam"), mode)
 	}
 	if err != nil {
 		return "", &FolderError{err}
@@ -58,7 +47,7 @@ func put(path string, mode os.FileMode) error {
 			return nil
 		}
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), Module+".*.tmp")
+	f, err := os.CreateTemp(filepath.Dir(path), vmargs.EpmdlessModule+".*.tmp")
 	if err != nil {
 		return err
 	}

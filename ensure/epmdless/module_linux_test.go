@@ -18,6 +18,7 @@ import (
 
 	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/internal/owner"
+	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
 // Files of every kind in the folder: the module, in a real Erlang, and this package find the same nodes, leave the same files, and
@@ -161,7 +162,7 @@ func askModule(t *testing.T, folder string) []string {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "erl", "-noinput", "-pa", dir, FolderFlag, folder, strconv.Itoa(os.Getuid()), "-eval",
+	cmd := exec.CommandContext(ctx, "erl", "-noinput", "-pa", dir, vmargs.NodesFlag, folder, strconv.Itoa(os.Getuid()), "-eval",
 		`{ok, Names} = beamrun_epmd:names("localhost"), [io:format("~s~n", [N]) || {N, _} <- Names], halt().`)
 	cmd.Env = append(os.Environ(), "ERL_EPMD_PORT="+strconv.Itoa(epmdtest.Port(t))) // where nobody listens
 	out, err := cmd.CombinedOutput()
@@ -200,7 +201,7 @@ func TestOneName(t *testing.T) {
 	}
 	var players [nodes]player
 	for i := range players {
-		cmd := exec.CommandContext(ctx, "erl", "-noshell", "+S", "1:1", "-pa", dir, FolderFlag, folder, strconv.Itoa(os.Getuid()), "-eval", play)
+		cmd := exec.CommandContext(ctx, "erl", "-noshell", "+S", "1:1", "-pa", dir, vmargs.NodesFlag, folder, strconv.Itoa(os.Getuid()), "-eval", play)
 		in, err := cmd.StdinPipe()
 		if err != nil {
 			t.Fatal(err)

@@ -7,20 +7,21 @@ import (
 	"path/filepath"
 
 	"github.com/beamrun/beamrun/cookie"
+	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
 // cookie returns the cookie that this user's node was started with: that of its arguments (-setcookie), the one that beamrun handed it
 // (BEAMRUN_COOKIE), else that of the file that a node of its environment reads. It ends with the context: the file system on which the
 // file is may be the node's own.
 func (n Node) cookie(ctx context.Context) (string, *Error) {
-	if c := ownCookie(n.vm.Args); c != "" {
+	if c := vmargs.Cookie(n.vm.Args); c != "" {
 		return c, nil
 	}
 	const handed = "BEAMRUN_COOKIE"
-	if c := n.getenv(handed); c != "" && evaluates(n.vm.Args, handed) {
+	if c := n.getenv(handed); c != "" && vmargs.Evaluates(n.vm.Args, handed) {
 		return c, nil
 	}
-	home := value(n.vm.Args, "-home") // erl's, as it was before an -env HOME
+	home := vmargs.Value(n.vm.Args, "-home") // erl's, as it was before an -env HOME
 	if home == "" {
 		return "", n.problem(KindCookie, "name its file: --cookie file:PATH", "it has no -home, so where its cookie file is cannot be determined")
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/beamrun/beamrun/internal/fair"
 	"github.com/beamrun/beamrun/internal/owner"
 	"github.com/beamrun/beamrun/internal/shell"
+	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
 const (
@@ -129,7 +130,7 @@ type search struct {
 
 // look returns the node that the VM runs, if epmd does not know it; else one without a name.
 func (s *search) look(ctx context.Context, vm owner.Program) Node {
-	n := Node{Name: nodeName(vm.Args), PID: vm.PID, UID: vm.UID, ByChoice: peersPort(vm.Args) != "", vm: vm, birth: vm.Birth()}
+	n := Node{Name: vmargs.NodeName(vm.Args), PID: vm.PID, UID: vm.UID, ByChoice: vmargs.HasPeersPort(vm.Args), vm: vm, birth: vm.Birth()}
 	apart := func(kind Kind, hint, format string, args ...any) Node {
 		if n.Name != "" { // else nobody misses it
 			n.Problem = n.problem(kind, hint, format, args...)
@@ -154,10 +155,10 @@ func (s *search) look(ctx context.Context, vm owner.Program) Node {
 		return apart(KindUser, "as that user or as root: "+n.repair(shell.New("sudo", "beamrun")),
 			"it is another user's (uid %d, pid %d), or this user may not look into it", n.UID, n.PID)
 	}
-	if ChangedUser(vm.Args, n.UID) {
+	if vmargs.ChangedUser(vm.Args, n.UID) {
 		return apart(KindEpmdless, "", "it does without epmd, by files of its user's (uid %d)", n.UID)
 	}
-	if directory := NodesFolder(vm.Args); directory != "" {
+	if directory := vmargs.NodesDir(vm.Args); directory != "" {
 		switch there, err := n.hasFile(directory); {
 		case err != nil:
 			return apart(KindEpmdless, "", "it does without epmd, by files in %s, which could not be looked at: %w", plain(directory), err)
@@ -167,7 +168,7 @@ func (s *search) look(ctx context.Context, vm owner.Program) Node {
 		return apart(KindEpmdless, "it makes it anew within 2 s; where it can't, beamrun doctor says so",
 			"it does without epmd, and its file in %s is gone", plain(directory))
 	}
-	if m := epmdModule(vm.Args); m != "" {
+	if m := vmargs.EpmdModule(vm.Args); m != "" {
 		return apart(KindEpmdless, "", "%v does without epmd: its epmd_module is %s", vm.Process, plain(m))
 	}
 	at := func(port uint16) int {
@@ -179,14 +180,14 @@ func (s *search) look(ctx context.Context, vm owner.Program) Node {
 	if slices.ContainsFunc(s.ports[n.Short()], func(port uint16) bool { return at(port) >= 0 }) {
 		return Node{}
 	}
-	if port := PeersPort(vm.Args); port != 0 && at(port) >= 0 {
+	if port := vmargs.PeersPort(vm.Args); port != 0 && at(port) >= 0 {
 		if n.Name == "" {
 			n = s.ask(ctx, n)
 		}
 		n.Addr = dialable(vm.Sockets[at(port)].Addr)
 		return apart(KindEpmdless, "", "it listens on port %d, as all of its peers", port)
 	}
-	if port := epmdPort(vm.Args); port != s.epmd.Port() && len(vm.Args) > 0 { // Windows shows none
+	if port := vmargs.EpmdPort(vm.Args); port != s.epmd.Port() && len(vm.Args) > 0 { // Windows shows none
 		return apart(KindEpmd, n.repair(shell.New("beamrun", "--port").Int(int(port))), "%v uses the epmd on port %d (ERL_EPMD_PORT)", vm.Process, port)
 	}
 	return s.ask(ctx, n)
@@ -205,7 +206,7 @@ func (s *search) ask(ctx context.Context, n Node) Node {
 			continue
 		}
 		n.Addr = dialable(l.Addr)
-		if speaksTLS(n.vm.Args) { // it would write of our bytes into its log
+		if vmargs.IsTLS(n.vm.Args) { // it would write of our bytes into its log
 			if n.Name == "" {
 				return Node{}
 			}

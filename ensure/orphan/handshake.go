@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/internal/owner"
+	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
 // This file is the client's side of the distribution handshake, chapter "Distribution Protocol" of the ERTS User's Guide,
@@ -149,7 +150,7 @@ func (p *peer) readChallenge(m []byte) error {
 	default:
 		return errNotANode
 	}
-	if !isFullName(p.name) {
+	if !vmargs.IsFullName(p.name) {
 		return errNotANode
 	}
 	p.hidden = flags&flagPublished == 0

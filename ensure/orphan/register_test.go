@@ -134,3 +134,17 @@ func TestRegisterKeepsOff(t *testing.T) {
 		t.Errorf("%v, %d connections", err, l.count.Load())
 	}
 }
+
+func TestIs(t *testing.T) {
+	for _, c := range []struct {
+		name, arg string
+		is        bool
+	}{
+		{"a@h", "a@h", true}, {"a@h", "a", true}, {"a@h", "a@other", false}, {"a@h", "b", false}, {"a@h", "", false},
+		{"a", "a@h", true}, {"a", "a", true}, {"", "a", false}, {"a", "b@h", false},
+	} {
+		if got := (Node{Name: c.name}).Is(c.arg); got != c.is {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/beamrun/beamrun/internal/shell"
+	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
 // This file is as much of the External Term Format (ERTS User's Guide) as one call and its reply take.
@@ -185,8 +186,8 @@ func show(term any) string {
 
 // plain is a text from outside as a part of a message: on one line, and no longer than a name.
 func plain(s string) string {
-	if len(s) > maxName {
-		s = s[:maxName] + "…"
+	if len(s) > vmargs.MaxName {
+		s = s[:vmargs.MaxName] + "…"
 	}
 	return shell.Line(s)
 }

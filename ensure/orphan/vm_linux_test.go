@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
 // A parameter that is given several times: a real VM takes the one that its arguments show.
@@ -20,7 +21,7 @@ func TestKernelParameterOfRealVMs(t *testing.T) {
 			h := &host{t, h.home, h.port}
 			v := h.erl(nil, strings.Fields(args)...)
 			want := v.eval("case application:get_env(kernel,a) of {ok,V}->V;undefined->'' end")
-			if got := kernel(v.Args, "a"); got != strings.Trim(want, "'") {
+			if got := vmargs.Kernel(v.Args, "a"); got != strings.Trim(want, "'") {
 				t.Errorf("%q, the VM has %s", got, want)
 			}
 		})
@@ -76,10 +77,10 @@ func TestArgumentsOfRealVMs(t *testing.T) {
 				v = h.erl(c.env, append(withoutEpmd[:len(withoutEpmd):len(withoutEpmd)], c.args...)...) // before an -extra
 			}
 			got, err := Node{UID: v.UID, vm: v.Program, birth: v.Birth()}.cookie(t.Context())
-			if name := nodeName(v.Args); short(name) != c.name || err != nil || got != cmp.Or(c.cookie, got) {
+			if name := vmargs.NodeName(v.Args); short(name) != c.name || err != nil || got != cmp.Or(c.cookie, got) {
 				t.Errorf("%q: %q, %q, %v", v.Args, name, got, err)
 			}
-			if epmd := int(epmdPort(v.Args)); epmd != h.port {
+			if epmd := int(vmargs.EpmdPort(v.Args)); epmd != h.port {
 				t.Errorf("its epmd is on %d", epmd)
 			}
 			if c.elixir {

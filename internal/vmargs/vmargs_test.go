@@ -1,4 +1,4 @@
-package orphan
+package vmargs
 
 import (
 	"strings"
@@ -46,13 +46,13 @@ func TestArguments(t *testing.T) {
 		}
 		args := strings.Fields(begin + text)
 		got := want
-		got.name, got.cookie, got.epmd, got.tls = nodeName(args), ownCookie(args), epmdPort(args), speaksTLS(args)
-		if got != want || value(args, "-home") != "/home/a" {
+		got.name, got.cookie, got.epmd, got.tls = NodeName(args), Cookie(args), EpmdPort(args), IsTLS(args)
+		if got != want || Value(args, "-home") != "/home/a" {
 			t.Errorf("%q: %+v, want %+v", text, got, want)
 		}
 	}
 	for want, args := range map[bool][]string{true: {"-eval", `x(os:getenv("V"))`}, false: {"-extra", "V", "-eval"}} {
-		if evaluates(args, "V") != want {
+		if Evaluates(args, "V") != want {
 			t.Errorf("%q", args)
 		}
 	}
@@ -89,23 +89,9 @@ func TestEpmdlessArguments(t *testing.T) {
 	} {
 		args := strings.Fields("beam.smp -- -root /r -- " + text)
 		got := want
-		got.module, got.folder, got.peers, got.port, got.visits = epmdModule(args), NodesFolder(args), peersPort(args), PeersPort(args), OnlyVisits(args)
+		got.module, got.folder, got.peers, got.port, got.visits = EpmdModule(args), NodesDir(args), peersPort(args), PeersPort(args), OnlyVisits(args)
 		if got != want {
 			t.Errorf("%q: %+v, want %+v", text, got, want)
-		}
-	}
-}
-
-func TestIs(t *testing.T) {
-	for _, c := range []struct {
-		name, arg string
-		is        bool
-	}{
-		{"a@h", "a@h", true}, {"a@h", "a", true}, {"a@h", "a@other", false}, {"a@h", "b", false}, {"a@h", "", false},
-		{"a", "a@h", true}, {"a", "a", true}, {"", "a", false}, {"a", "b@h", false},
-	} {
-		if got := (Node{Name: c.name}).Is(c.arg); got != c.is {
-			t.Errorf("%+v: %v", c, got)
 		}
 	}
 }
