@@ -14,13 +14,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // startEpmd starts an epmd for the test's nodes, on a port of its own, and returns the port. Port ends it.
 func startEpmd(t *testing.T) string {
 	t.Helper()
-	port := strconv.Itoa(epmdtest.Port(t))
+	port := strconv.Itoa(testenv.Port(t))
 	cmd := exec.Command("epmd", "-port", port)
 	cmd.Dir = "/"
 	if err := cmd.Start(); err != nil {

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // reading is what Load or LoadOrCreate made of a file, with all the forms of its error.
@@ -77,7 +77,7 @@ const rootsOwn = "no folder, in a folder of root's"
 // A real node, and this package, on each state of a home, as each user. The outcome is the table of README.md.
 func TestAsErlang(t *testing.T) {
 	t.Parallel()
-	epmdtest.Need(t, "erl", "epmd")
+	testenv.Need(t, "erl", "epmd")
 	began := time.Now()
 	base, port := openDir(t), startEpmd(t)
 	self := ownBinary(t, base)

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // smallDisk is a tmpfs in a mount namespace of its own, with one cookie file on it.
@@ -89,9 +89,9 @@ func init() {
 // Where the disk is full, half way too, nothing new is there, and nothing old is gone.
 func TestFullDisk(t *testing.T) {
 	if os.Geteuid() != 0 {
-		epmdtest.Skip(t, "only root can mount a small disk")
+		testenv.Skip(t, "only root can mount a small disk")
 	}
-	epmdtest.Need(t, "erl")
+	testenv.Need(t, "erl")
 	self := ownBinary(t, openDir(t))
 	for name, c := range map[string]struct {
 		disk             smallDisk

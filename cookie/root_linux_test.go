@@ -13,14 +13,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // Attack C3: root was made to replace /etc/passwd by a cookie, and to make a file in a directory of its own, by links in a directory of
 // mallory's. Whatever she puts there, root reads nothing, makes nothing and replaces nothing.
 func TestRootTouchesNoPathOfOthers(t *testing.T) {
 	if os.Geteuid() != 0 {
-		epmdtest.Skip(t, "only root can be attacked so")
+		testenv.Skip(t, "only root can be attacked so")
 	}
 	base := openDir(t)
 	root := place{t, filepath.Join(base, "root"), 0}
@@ -93,7 +93,7 @@ func init() {
 // The race of C3: between the look at a file and its replacement, mallory puts a link in the place of its directory.
 func TestRotateRace(t *testing.T) {
 	if os.Geteuid() != 0 {
-		epmdtest.Skip(t, "only root can be attacked so")
+		testenv.Skip(t, "only root can be attacked so")
 	}
 	base := openDir(t)
 	root := place{t, filepath.Join(base, "root"), 0}
@@ -132,7 +132,7 @@ func TestRotateRace(t *testing.T) {
 // Rotate replaces what it has looked at: for an ordinary user, too, not another user's file.
 func TestRotateOnlyOwn(t *testing.T) {
 	if os.Geteuid() != 0 {
-		epmdtest.Skip(t, "only root can make another user's file")
+		testenv.Skip(t, "only root can make another user's file")
 	}
 	base := openDir(t)
 	p := place{t, filepath.Join(base, "home"), nobodyUID}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // dialNames is what the budget compares with: a dial and NAMES in plain Go.
@@ -30,7 +30,7 @@ func dialNames(port int) error {
 }
 
 func BenchmarkWarm(b *testing.B) {
-	epmdtest.Need(b, "epmd")
+	testenv.Need(b, "epmd")
 	c := setup(b)
 	mustEnsure(b, c)
 	for _, way := range []struct {
@@ -53,7 +53,7 @@ func BenchmarkWarm(b *testing.B) {
 
 // In turns, so that their ratio means something on a machine that others use too; each time is a median.
 func BenchmarkInTurns(b *testing.B) {
-	epmdtest.Need(b, "epmd")
+	testenv.Need(b, "epmd")
 	c := setup(b)
 	mustEnsure(b, c)
 	var ours, bare []time.Duration
@@ -79,13 +79,13 @@ func BenchmarkInTurns(b *testing.B) {
 
 // From no epmd to one that answers; bare is a process that is started and asked over and over.
 func BenchmarkCold(b *testing.B) {
-	epmdtest.Need(b, "epmd")
+	testenv.Need(b, "epmd")
 	c := setup(b)
 	b.Run("Epmd", func(b *testing.B) {
 		for b.Loop() {
 			mustEnsure(b, c)
 			b.StopTimer()
-			epmdtest.Kill(b, c.Port)
+			testenv.Kill(b, c.Port)
 			b.StartTimer()
 		}
 	})
@@ -98,7 +98,7 @@ func BenchmarkCold(b *testing.B) {
 			for dialNames(c.Port) != nil {
 			}
 			b.StopTimer()
-			epmdtest.Kill(b, c.Port)
+			testenv.Kill(b, c.Port)
 			cmd.Wait()
 			b.StartTimer()
 		}
@@ -107,7 +107,7 @@ func BenchmarkCold(b *testing.B) {
 
 // So many callers at once, until the last one is back: with an epmd that answers, and from none.
 func BenchmarkCallers(b *testing.B) {
-	epmdtest.Need(b, "epmd")
+	testenv.Need(b, "epmd")
 	for _, callers := range []int{1, 10, 100, 1000} {
 		for _, cold := range []bool{false, true} {
 			name := "warm"
@@ -128,7 +128,7 @@ func BenchmarkCallers(b *testing.B) {
 					if started != 1 {
 						b.Errorf("%d of %d started an epmd", started, callers)
 					}
-					epmdtest.Kill(b, c.Port)
+					testenv.Kill(b, c.Port)
 					b.StartTimer()
 				}
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*callers), "ns/caller")

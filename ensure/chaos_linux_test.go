@@ -11,16 +11,16 @@ import (
 
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // For 20 seconds 50 callers ensure while epmd is killed over and over. Each call ends in its time, with an epmd that
 // answers or an error with a kind; then one more call leaves exactly one epmd.
 func TestChaos(t *testing.T) {
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	c := setup(t)
 	var spawned func() int
-	c.Program, spawned = epmdtest.Counting(t)
+	c.Program, spawned = testenv.Counting(t)
 	c.Timeout = 5 * time.Second
 	end := time.Now().Add(20 * time.Second)
 

@@ -2,7 +2,6 @@ package ensure
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,29 +11,22 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/beamrun/beamrun/internal/owner"
 	"github.com/beamrun/beamrun/internal/safepath"
 	"github.com/beamrun/beamrun/internal/shell"
+	"github.com/beamrun/beamrun/internal/spawn"
+	"github.com/beamrun/beamrun/internal/statedir"
 )
 
 // daemon is an epmd that we started and that does not answer yet.
 type daemon struct {
 	program string
-	proc    *process
+	proc    *spawn.Process
 	log     string // path of what it writes to stderr; empty when there is no folder for it
 	from    int64  // where that begins, after what daemons before it wrote
 	missed  bool   // it ended as one that found the port taken, and nobody was seen to have the port afterwards
-}
-
-// process is a started program. Each operating system has its own spawn and kill.
-type process struct {
-	pid    int
-	exited chan struct{} // closed at its end; then the others are set
-	status string
-	ok     bool // it ended with status 0
 }
 
 // spawnDaemon starts epmd in its foreground mode, see the package comment.
@@ -46,7 +38,7 @@ func spawnDaemon(program string, e Endpoint, dir string, res *Result) (*daemon, 
 	}
 	defer func() { stderr.Close() }()
 	if dir != "" {
-		log, size, err := openLog(filepath.Join(dir, LogName(e.Port)))
+		log, size, err := openLog(filepath.Join(dir, statedir.LogName(e.Port)))
 		if err != nil {
 			res.warn("no log of epmd: %v", err)
 		} else {
@@ -54,7 +46,7 @@ func spawnDaemon(program string, e Endpoint, dir string, res *Result) (*daemon, 
 			stderr, d.log, d.from = log, log.Name(), size
 		}
 	}
-	d.proc, err = spawn(program, append([]string{"epmd"}, epmdArgs(e)...), daemonEnv(), stderr)
+	d.proc, err = spawn.Start(program, append([]string{"epmd"}, epmdArgs(e)...), spawn.Env(), stderr)
 	return d, err
 }
 
@@ -73,7 +65,7 @@ const maxLog = 1 << 14
 // openLog opens the daemon's log to append to it, or makes it, and returns its size. One that has grown is emptied: not each
 // time, for on a disk that takes a quarter of a millisecond.
 func openLog(path string) (log *os.File, size int64, err error) {
-	log, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND|openSafely, 0o600)
+	log, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND|safepath.OpenFlags, 0o600)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -90,39 +82,6 @@ func openLog(path string) (log *os.File, size int64, err error) {
 		return nil, 0, err
 	}
 	return log, 0, nil
-}
-
-// daemonEnv is what epmd, or a script around it, needs to run. Nothing else goes in: the daemon outlives us, and a
-// cookie or token that it inherits would too. As root nothing goes in that leads to what another user can change.
-func daemonEnv() []string {
-	var env []string
-	for _, key := range []string{"PATH", "HOME", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
-		"SystemRoot", "ERL_EPMD_RELAXED_COMMAND_CHECK"} {
-		value, ok := os.LookupEnv(key)
-		if ok && os.Geteuid() == 0 {
-			value, ok = forRoot(key, value)
-		}
-		if ok {
-			env = append(env, key+"="+value)
-		}
-	}
-	return env
-}
-
-// forRoot returns what is left of a variable for root's daemon.
-func forRoot(key, value string) (left string, ok bool) {
-	switch key {
-	case "PATH":
-		return cmp.Or(safepath.Trusted(value, 0), safepath.SystemPath), true
-	case "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH":
-		left = safepath.Trusted(value, 0)
-		return left, left != "" // an empty one would mean the current directory
-	case "HOME":
-		return value, safepath.Check(value, 0) == nil
-	case "TZ": // may name a file
-		return value, !strings.Contains(value, "..") && !strings.HasPrefix(strings.TrimPrefix(value, ":"), "/")
-	}
-	return value, true
 }
 
 // awaitReady waits until an epmd answers at the endpoint, this one or another that was faster. When none does, ours
@@ -143,7 +102,7 @@ func (d *daemon) awaitReady(ctx context.Context, e Endpoint, patience time.Durat
 	if addr, late := probe(context.WithoutCancel(ctx), &e, 50*time.Millisecond); late == nil {
 		return addr, nil
 	}
-	d.proc.kill()
+	d.proc.Kill()
 	if err.Kind == KindTimeout {
 		_, what := d.printed()
 		err.Err = fmt.Errorf("the epmd that was started did not answer in time, was ended, and %s: %w", what, err.Err)
@@ -153,7 +112,7 @@ func (d *daemon) awaitReady(ctx context.Context, e Endpoint, patience time.Durat
 
 func (d *daemon) gone() bool {
 	select {
-	case <-d.proc.exited:
+	case <-d.proc.Exited:
 		return true
 	default:
 		return false
@@ -162,14 +121,14 @@ func (d *daemon) gone() bool {
 
 // lost says, once an epmd answers, that it is another one: ours, a moment behind, finds the port taken and ends.
 func (d *daemon) lost(port int) bool {
-	if owner.HasPort(d.proc.pid, port) {
+	if owner.HasPort(d.proc.PID, port) {
 		return false
 	}
 	if p, ok := ownerOf(port); ok {
-		return p.Session() != d.proc.pid // a script around epmd does not listen itself, and does not end
+		return p.Session() != d.proc.PID // a script around epmd does not listen itself, and does not end
 	}
 	select { // another user's, or nobody tells
-	case <-d.proc.exited:
+	case <-d.proc.Exited:
 		return true
 	case <-time.After(200 * time.Millisecond):
 		return false
@@ -180,8 +139,8 @@ func (d *daemon) lost(port int) bool {
 // nothing (its EADDRINUSE).
 func (d *daemon) death(e Endpoint) *Error {
 	text, what := d.printed()
-	err := &Error{Kind: KindSpawn, Endpoint: e, Err: fmt.Errorf("it ended with %s and %s", d.proc.status, what)}
-	if !d.proc.ok || text != "" {
+	err := &Error{Kind: KindSpawn, Endpoint: e, Err: fmt.Errorf("it ended with %s and %s", d.proc.Status, what)}
+	if !d.proc.OK || text != "" {
 		return err
 	}
 	p, known := ownerOf(e.Port)

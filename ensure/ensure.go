@@ -17,7 +17,7 @@
 // In a service of systemd that is not enough, and systemd runs the daemon: see [Detach].
 //
 // Else it is a child of this process. While this process lives, one goroutine waits for the daemon's end, so that no zombie
-// stays (a leak checker has to allow for (*process).wait); when this process ends, init takes the daemon over. A process that is about to turn into another program
+// stays (a leak checker has to allow for (*spawn.Process).wait); when this process ends, init takes the daemon over. A process that is about to turn into another program
 // (execve) should have a short-lived child start the daemon instead, as `beamrun PROGRAM` does with `beamrun ensure`:
 // few programs wait for children that they do not know.
 //
@@ -39,6 +39,8 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/internal/shell"
+	"github.com/beamrun/beamrun/internal/spawn"
+	"github.com/beamrun/beamrun/internal/statedir"
 )
 
 // DefaultTimeout bounds a call of [Epmd] or [Probe] whose Config has no Timeout.
@@ -167,7 +169,7 @@ func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
 		err.Endpoint = e
 		return err
 	}
-	dir, unsafe, dirErr := stateDir()
+	dir, unsafe, dirErr := statedir.Dir()
 	if dirErr != nil {
 		res.warn("no lock and no log of epmd, for there is no directory for them: %v", dirErr)
 	} else {
@@ -201,7 +203,7 @@ func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
 	if d.lost(e.Port) {
 		return nil // it found the port taken: another user's epmd was faster and answers
 	}
-	res.Started, res.PID, res.Program, res.Detach = true, d.proc.pid, program, "session"
+	res.Started, res.PID, res.Program, res.Detach = true, d.proc.PID, program, "session"
 	if mortal != "" {
 		res.warn("%s", mortal)
 	}
@@ -213,7 +215,7 @@ func (c *Config) spawnReady(ctx context.Context, program, dir string, res *Resul
 	e := res.Endpoint
 	d, spawnErr := spawnDaemon(program, e, dir, res)
 	if spawnErr != nil {
-		return nil, &Error{Kind: KindSpawn, Endpoint: e, Err: spawnErr, Hint: programHint(program, spawnErr)}
+		return nil, &Error{Kind: KindSpawn, Endpoint: e, Err: spawnErr, Hint: spawn.Hint(program, spawnErr)}
 	}
 	var err *Error
 	res.Address, err = d.awaitReady(ctx, e, res.patience)

@@ -22,7 +22,8 @@ import (
 
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/statedir"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // setup gives the test a home folder of its own and a private port.
@@ -33,7 +34,7 @@ func setup(t testing.TB) ensure.Config {
 	t.Setenv("XDG_CACHE_HOME", "")
 	t.Setenv("ERL_EPMD_PORT", "")
 	t.Setenv("ERL_EPMD_ADDRESS", "")
-	return ensure.Config{Port: epmdtest.Port(t)}
+	return ensure.Config{Port: testenv.Port(t)}
 }
 
 // mustEnsure is a call of Epmd that has to succeed.
@@ -123,7 +124,7 @@ func childrenOf(parent int) (pids []int) {
 }
 
 func TestColdAndWarm(t *testing.T) {
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	c := setup(t)
 	if _, err := ensure.Probe(t.Context(), c); err.(*ensure.Error).Kind != ensure.KindDown {
 		t.Errorf("Probe before: %v", err)
@@ -131,8 +132,8 @@ func TestColdAndWarm(t *testing.T) {
 	t.Setenv("RELEASE_COOKIE", "marker-cookie")
 	t.Setenv("BEAMRUN_SECRET", "marker-secret")
 	res := mustEnsure(t, c)
-	if !res.Started || res.PID == 0 || res.PID != epmdtest.PID(c.Port) || res.Detach != "session" || filepath.Base(res.Program) != "epmd" {
-		t.Errorf("%+v, but pid %d listens", res, epmdtest.PID(c.Port))
+	if !res.Started || res.PID == 0 || res.PID != testenv.PID(c.Port) || res.Detach != "session" || filepath.Base(res.Program) != "epmd" {
+		t.Errorf("%+v, but pid %d listens", res, testenv.PID(c.Port))
 	}
 	if want := fmt.Sprintf("127.0.0.1:%d", c.Port); res.Address.String() != want || res.Endpoint.String() != want {
 		t.Errorf("%+v, want address %s", res, want)
@@ -183,10 +184,10 @@ func TestColdAndWarm(t *testing.T) {
 }
 
 func TestHundredCallersStartOne(t *testing.T) {
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	for range 10 {
 		c := setup(t)
-		program, starts := epmdtest.Counting(t)
+		program, starts := testenv.Counting(t)
 		c.Program = program
 		var wg sync.WaitGroup
 		var mu sync.Mutex
@@ -217,7 +218,7 @@ func TestHundredCallersStartOne(t *testing.T) {
 
 // An inherited descriptor does not go on into the daemon, and is still there afterwards.
 func TestInheritedDescriptor(t *testing.T) {
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	c := setup(t)
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -242,7 +243,7 @@ func TestInheritedDescriptor(t *testing.T) {
 // Per Hedeland's note of 2000: the connections of registered nodes linger in TIME_WAIT when epmd is killed, and without
 // SO_REUSEADDR a new one could not have the port for a minute.
 func TestKilledWithNodesRegistered(t *testing.T) {
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	c := setup(t)
 	res := mustEnsure(t, c)
 	for i := range 20 {
@@ -318,7 +319,7 @@ func TestDaemonThatDies(t *testing.T) {
 
 // The real epmd ends with status 0 and says nothing when another program has the port on one of its addresses.
 func TestPortTakenElsewhere(t *testing.T) {
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	c := setup(t)
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.2:%d", c.Port))
 	if err != nil {
@@ -332,7 +333,7 @@ func TestPortTakenElsewhere(t *testing.T) {
 
 // Whose own epmd finds the port taken a moment after another one answered did not start it. (The script stands for both.)
 func TestFasterOne(t *testing.T) {
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	c := setup(t)
 	c.Program = script(t, `setsid epmd "$@" & until epmd "$@" -names >/dev/null; do :; done; sleep 0.01`)
 	before := len(childrenOf(os.Getpid()))
@@ -347,7 +348,7 @@ func TestFasterOne(t *testing.T) {
 }
 
 func TestHung(t *testing.T) {
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	c := setup(t)
 	res := mustEnsure(t, c)
 	signal(t, res.PID, syscall.SIGSTOP)
@@ -422,7 +423,7 @@ func TestAddressByAddress(t *testing.T) {
 	c := setup(t)
 	six, err := net.Listen("tcp", fmt.Sprintf("[::1]:%d", c.Port))
 	if err != nil {
-		epmdtest.Skip(t, "no IPv6: "+err.Error())
+		testenv.Skip(t, "no IPv6: "+err.Error())
 	}
 	defer six.Close()
 	reply := func(l net.Listener, before func()) {
@@ -496,7 +497,7 @@ func TestConfig(t *testing.T) {
 
 // The address of the Config is the daemon's and the probe's.
 func TestAddress(t *testing.T) {
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	c := setup(t)
 	c.Address = "127.0.0.1"
 	res := mustEnsure(t, c)
@@ -512,7 +513,7 @@ func TestAddress(t *testing.T) {
 
 // Without a folder for the lock and the log there is a warning, and an epmd all the same.
 func TestNoStateFolder(t *testing.T) {
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	c := setup(t)
 	nowhere := filepath.Join(t.TempDir(), "missing", "folder")
 	t.Setenv("HOME", nowhere)
@@ -525,7 +526,7 @@ func TestNoStateFolder(t *testing.T) {
 
 // A planted link, or a folder that others can enter, is not used.
 func TestStateFolderOfOthers(t *testing.T) {
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	c := setup(t)
 	runtime, tmp := t.TempDir(), t.TempDir()
 	t.Setenv("XDG_RUNTIME_DIR", runtime)
@@ -544,11 +545,11 @@ func TestStateFolderOfOthers(t *testing.T) {
 
 // While another process holds the lock, an epmd that appears ends the wait, and so does the deadline.
 func TestLockHeldByAnother(t *testing.T) {
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	c := setup(t)
 	dir := filepath.Join(os.Getenv("HOME"), ".cache", "beamrun")
 	os.MkdirAll(dir, 0o700)
-	f, err := os.Create(filepath.Join(dir, ensure.LockName(c.Port)))
+	f, err := os.Create(filepath.Join(dir, statedir.LockName(c.Port)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -574,7 +575,7 @@ func TestLockHeldByAnother(t *testing.T) {
 // `go test -run '^$' -bench Warm/Epmd -memprofile` before raising the line.
 func TestWarmAllocations(t *testing.T) {
 	const most = 9
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	c := setup(t)
 	mustEnsure(t, c)
 	ctx := t.Context()

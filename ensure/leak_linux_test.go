@@ -14,6 +14,7 @@ import (
 
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // resources are what a process holds. heap is the part of its memory that is in use.
@@ -79,7 +80,7 @@ func TestWarmCallsLeaveNothing(t *testing.T) {
 // Of a failed call nothing stays, whatever the fault. Of one that started the daemon there stays, until the daemon ends,
 // the goroutine that waits for that.
 func TestOtherCallsLeaveNothing(t *testing.T) {
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	c := setup(t)
 	c.Timeout = 50 * time.Millisecond
 	check := func(what string, call func()) {

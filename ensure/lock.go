@@ -9,7 +9,9 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/beamrun/beamrun/internal/owner"
+	"github.com/beamrun/beamrun/internal/safepath"
 	"github.com/beamrun/beamrun/internal/shell"
+	"github.com/beamrun/beamrun/internal/statedir"
 )
 
 // lockFile returns the lock of this user's starters, flock(2) on a file in dir. It is per port, whatever the
@@ -18,8 +20,8 @@ import (
 // The lock is politeness and the port is the truth: a crash leaves no lock behind, the file is never deleted (whoever
 // waits for it would hold a lock on nothing), and callers without one still end with one epmd, only after more forks.
 func lockFile(dir string, port int) *flock.Flock {
-	return flock.New(filepath.Join(dir, LockName(port)),
-		flock.SetFlag(os.O_CREATE|os.O_RDWR|openSafely), flock.SetPermissions(0o600))
+	return flock.New(filepath.Join(dir, statedir.LockName(port)),
+		flock.SetFlag(os.O_CREATE|os.O_RDWR|safepath.OpenFlags), flock.SetPermissions(0o600))
 }
 
 // acquire waits until the lock is held, or there can be none, or somebody's epmd answers: then it is up and nothing is left to do.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/beamrun/beamrun/internal/owner"
 	"github.com/beamrun/beamrun/internal/shell"
+	"github.com/beamrun/beamrun/internal/spawn"
 	"github.com/beamrun/beamrun/internal/systemd"
 )
 
@@ -38,7 +39,7 @@ func transient(program string, e Endpoint, properties ...string) unit {
 	}, properties...) {
 		u.command = append(u.command, "--property="+p)
 	}
-	for _, v := range daemonEnv() {
+	for _, v := range spawn.Env() {
 		u.command = append(u.command, "--setenv="+v)
 	}
 	u.command = append(u.command, "--", program)

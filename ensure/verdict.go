@@ -12,6 +12,7 @@ import (
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/internal/neterr"
 	"github.com/beamrun/beamrun/internal/owner"
+	"github.com/beamrun/beamrun/internal/spawn"
 )
 
 // patience is the wait after which a silent peer is called hung. A caller that gave it less learns only that the time
@@ -35,7 +36,7 @@ func verdict(e *Endpoint, target netip.AddrPort, err error, waited time.Duration
 	case isDial && op.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		silent(v, isDial, waited)
 	default: // refused too, which probe looks for
-		v.Kind, v.Hint = KindUnreachable, scarcityHint(err)
+		v.Kind, v.Hint = KindUnreachable, spawn.ScarcityHint(err)
 	}
 	return v
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // startWatch watches until the test ends, and returns what it tells.
@@ -65,7 +66,7 @@ func none(t *testing.T, events <-chan ensure.Event, d time.Duration) {
 const second = time.Second // the promise; a busy machine has some more
 
 func TestWatch(t *testing.T) {
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	c := setup(t)
 	first := mustEnsure(t, c)
 	events := startWatch(t, c)
@@ -114,7 +115,7 @@ func TestWatch(t *testing.T) {
 
 // What the watch can't mend it tells of once, and goes on.
 func TestWatchForeign(t *testing.T) {
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	c := setup(t)
 	c.Timeout = 300 * time.Millisecond
 	other := epmdtest.Listen(t, fmt.Sprintf("127.0.0.1:%d", c.Port), epmdtest.Garbage)
@@ -165,7 +166,7 @@ func TestWatchNames(t *testing.T) {
 
 // Nodes that come back to each new epmd are not lost, however often it is killed.
 func TestWatchNamesOfKilledOnes(t *testing.T) {
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	c := setup(t)
 	res := mustEnsure(t, c)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -178,7 +179,7 @@ func TestWatchNamesOfKilledOnes(t *testing.T) {
 	events := startWatch(t, c)
 	none(t, events, 3*second/2) // the watch has seen the name
 	for range 7 {               // between two looks each time
-		signal(t, epmdtest.PID(c.Port), syscall.SIGKILL)
+		signal(t, testenv.PID(c.Port), syscall.SIGKILL)
 		if e := next(t, events, 2*second); e.Lost != nil || !e.Result.Started {
 			t.Fatalf("%+v", e)
 		}
@@ -197,7 +198,7 @@ func TestWatchSlow(t *testing.T) {
 
 // The end of the context ends it, whatever it waits for, and nothing of it stays.
 func TestWatchEnds(t *testing.T) {
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	c := setup(t)
 	silent := epmdtest.New(t, epmdtest.Silent)
 	mustEnsure(t, c)

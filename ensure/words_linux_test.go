@@ -13,9 +13,10 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/internal/owner"
 	"github.com/beamrun/beamrun/internal/shell/shelltest"
+	"github.com/beamrun/beamrun/internal/spawn"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // commandIn is the command in a hint, behind its last colon. It sees that the hint is one line.
@@ -39,8 +40,8 @@ func TestHostileProgram(t *testing.T) {
 	for _, s := range shelltest.Hostile {
 		var commands []string
 		for _, e := range []error{syscall.EACCES, syscall.ENOEXEC, syscall.ENOENT, syscall.ELOOP} {
-			commands = append(commands, commandIn(t, programHint(s, &fs.PathError{Op: "exec", Path: s, Err: e})),
-				commandIn(t, programHint("/x/"+s, e)))
+			commands = append(commands, commandIn(t, spawn.Hint(s, &fs.PathError{Op: "exec", Path: s, Err: e})),
+				commandIn(t, spawn.Hint("/x/"+s, e)))
 		}
 		if err := shelltest.Inert(strings.Join(commands, "; ")); err != nil {
 			t.Error(err)
@@ -72,7 +73,7 @@ func TestHostileUnits(t *testing.T) {
 
 // The name of a process that holds the lock, and the lock's path, are a part of one line.
 func TestHostileHolder(t *testing.T) {
-	epmdtest.Need(t, "flock", "cat")
+	testenv.Need(t, "flock", "cat")
 	for _, s := range []string{"a\nhint: x", "a\n$ x", "\x1b[2J$(x)", "'; x '"} {
 		dir := filepath.Join(t.TempDir(), s)
 		if err := os.Mkdir(dir, 0o700); err != nil {
@@ -103,7 +104,7 @@ func TestHostileHolder(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
-		c := Config{Port: epmdtest.Port(t)}
+		c := Config{Port: testenv.Port(t)}
 		var e Endpoint
 		rerr := c.resolve(&e)
 		_, aerr := acquire(ctx, lock, &Result{Endpoint: e})

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/beamrun/beamrun/cookie"
-	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/internal/safepath"
+	"github.com/beamrun/beamrun/internal/statedir"
 )
 
 const cookieFile = ".erlang.cookie"
@@ -45,7 +45,7 @@ func escape(s string) string {
 // don't pile up. Erlang puts its name into the argument list: it is made with a key, or a weak cookie could be guessed
 // from it.
 func shellHome(home, c string) (string, error) {
-	state, err := ensure.StateDir()
+	state, _, err := statedir.Dir()
 	if err != nil {
 		return "", err
 	}
@@ -91,14 +91,5 @@ func putCookie(path, c string) error {
 			return nil
 		}
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), cookieFile+".*.tmp") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.WriteString(c)
-	if err = errors.Join(err, f.Chmod(cookie.Mode), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return statedir.Replace(path, []byte(c), cookie.Mode)
 }

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 const attacked = "127.0.0.1:4369"
@@ -138,7 +138,7 @@ var stateLine = regexp.MustCompile(`(?m)^beamrun: epmd (on \S+: (foreign|hung|ti
 // killEpmd kills epmd and prints after how many ms there is one that answers, or it is said in a file what is wrong: killed FILE.
 func killEpmd(args []string) error {
 	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
-		if pid := epmdtest.PID(4369); pid != 0 {
+		if pid := testenv.PID(4369); pid != 0 {
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 				return err
 			}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // more starts nodes until there are n, and returns them with those that there were.
@@ -65,7 +65,7 @@ func call(b *testing.B, command string) string {
 func BenchmarkNodes(b *testing.B) {
 	h := onHost(b)
 	lose := func() {
-		epmdtest.Kill(b, h.port)
+		testenv.Kill(b, h.port)
 		time.Sleep(300 * time.Millisecond) // the nodes note it
 		call(b, "ensure")
 	}

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/cookie"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // container is one made by hand: namespaces of its own (so port 4369 too) over a root that is mounted read-only.
@@ -32,9 +32,9 @@ type container struct {
 // newContainer is one of the small root, whose home holds a cookie.
 func newContainer(t *testing.T) *container {
 	t.Helper()
-	epmdtest.Need(t, "epmd", "erl", "nsenter", "unshare", "ps", "ldd")
+	testenv.Need(t, "epmd", "erl", "nsenter", "unshare", "ps", "ldd")
 	if os.Getuid() != 0 {
-		epmdtest.Skip(t, "only root can make a container")
+		testenv.Skip(t, "only root can make a container")
 	}
 	root, err := smallRoot()
 	if err != nil {
@@ -261,7 +261,7 @@ func TestPID1(t *testing.T) {
 		ignored = -1
 	)
 	newContainer(t) // or skip
-	epmdtest.Need(t, "iex", "elixir", "tini")
+	testenv.Need(t, "iex", "elixir", "tini")
 	beamrun, err := builtBeamrun()
 	if err != nil {
 		t.Fatal(err)

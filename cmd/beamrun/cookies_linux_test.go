@@ -18,7 +18,7 @@ import (
 	"github.com/creack/pty"
 
 	"github.com/beamrun/beamrun/cookie"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // What a node prints: its cookie, the one that it was handed in its environment, and what else there is.
@@ -84,7 +84,7 @@ var all = os.Getenv("BEAMRUN_ALL") != ""
 
 // No cookie of any source stands in an argument list, whatever the program does: under a watch over all processes.
 func TestCookieSecrecy(t *testing.T) {
-	epmdtest.Need(t, "mix", "escript")
+	testenv.Need(t, "mix", "escript")
 	file := filepath.Join(t.TempDir(), "c")
 	if err := os.WriteFile(file, []byte("Ck7infile"), 0o400); err != nil {
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func TestCookieSecrecy(t *testing.T) {
 				cells = append(cells, c)
 				t.Run(kind+" "+p.name, func(t *testing.T) {
 					t.Parallel()
-					epmdtest.Need(t, c.args[0])
+					testenv.Need(t, c.args[0])
 					c.run(&host{t, h.home, h.port})
 				})
 			}
@@ -335,7 +335,7 @@ func TestRemoteShellsHome(t *testing.T) {
 // What the program has in its environment is its user's and root's to read, and nobody else's.
 func TestEnvironmentIsPrivate(t *testing.T) {
 	if os.Geteuid() != 0 {
-		epmdtest.Skip(t, "only root can be another user")
+		testenv.Skip(t, "only root can be another user")
 	}
 	h := newHost(t)
 	t.Setenv("MY_COOKIE", "Ck7inenv")

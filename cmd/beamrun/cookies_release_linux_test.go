@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/beamrun/beamrun/cookie"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // What SECURITY.md tells who wants the cookie of a release in no argument list.
@@ -31,7 +31,7 @@ func TestReleaseCookies(t *testing.T) {
 				`io:format("~s~n",[rpc:call(list_to_atom("my_app@` + shortHostname() + `"),erlang,get_cookie,[])]),halt().`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			epmdtest.Need(t, tt.builder)
+			testenv.Need(t, tt.builder)
 			h := newHost(t)
 			dir := filepath.Join(t.TempDir(), "project")
 			if err := os.CopyFS(dir, os.DirFS("../../examples/"+tt.project)); err != nil {

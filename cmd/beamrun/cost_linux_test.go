@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // What a `beamrun ensure` may cost when an epmd answers. These are counts, which do not depend on how busy or how quick the
@@ -56,12 +56,12 @@ var runtimeCalls = []string{"futex", "nanosleep", "sched_yield", "rt_sigprocmask
 // warmHost has an epmd that answers, and an environment that is the same everywhere.
 func warmHost(t *testing.T, tool string) (run func(tool string, args ...string) string) {
 	t.Helper()
-	epmdtest.Need(t, "epmd", tool)
+	testenv.Need(t, "epmd", tool)
 	beamrun, err := builtBeamrun()
 	if err != nil {
 		t.Fatal(err)
 	}
-	home, port := t.TempDir(), epmdtest.Port(t)
+	home, port := t.TempDir(), testenv.Port(t)
 	run = func(tool string, args ...string) string {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

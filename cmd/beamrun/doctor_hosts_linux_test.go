@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/doctor"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // In a container without systemd, a shell or a user with a name, all is well.
@@ -63,9 +63,9 @@ cmp before after && cmp log.before log && echo undisturbed
 
 // With fifty nodes: it takes less than a quarter of a second, no node writes a line into its log, and all registrations stay.
 func TestDoctorWithFiftyNodes(t *testing.T) {
-	epmdtest.Need(t, "epmd", "erl", "ip", "setpriv", "bash")
+	testenv.Need(t, "epmd", "erl", "ip", "setpriv", "bash")
 	if os.Getuid() != 0 {
-		epmdtest.Skip(t, "only root can make a host of its own")
+		testenv.Skip(t, "only root can make a host of its own")
 	}
 	beamrun, err := builtBeamrun() // as users have it: not this test, nor with the race detector
 	if err != nil {
@@ -96,9 +96,9 @@ func TestDoctorWithFiftyNodes(t *testing.T) {
 
 // As JSON it is one object.
 func TestDoctorJSON(t *testing.T) {
-	epmdtest.Need(t, "ip", "bash", "epmd")
+	testenv.Need(t, "ip", "bash", "epmd")
 	if os.Getuid() != 0 {
-		epmdtest.Skip(t, "only root can make a host of its own")
+		testenv.Skip(t, "only root can make a host of its own")
 	}
 	text := seededHost(t, `export HOME=$0; ip link set lo up; beamrun --json doctor; echo "exit $?"`)
 	var said struct {
@@ -146,7 +146,7 @@ func TestDoctorOutput(t *testing.T) {
 // Another user sees no false alarm, where processes are root's.
 func TestDoctorAsAnotherUser(t *testing.T) {
 	if os.Getuid() != 0 {
-		epmdtest.Skip(t, "only root can be another user")
+		testenv.Skip(t, "only root can be another user")
 	}
 	h := newHost(t)
 	beamrun, err := builtBeamrun()

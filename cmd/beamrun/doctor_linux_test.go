@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // planted is a problem of a host that is well but for it.
@@ -174,9 +174,9 @@ cat "$0/mend"
 
 // doctor finds each problem, and nothing else; the command that it says, run as it stands, mends it.
 func TestDoctor(t *testing.T) {
-	epmdtest.Need(t, "epmd", "erl", "ss", "ip", "bash")
+	testenv.Need(t, "epmd", "erl", "ss", "ip", "bash")
 	if os.Getuid() != 0 {
-		epmdtest.Skip(t, "only root can make a host of its own")
+		testenv.Skip(t, "only root can make a host of its own")
 	}
 	section := func(out, name string) string {
 		_, after, _ := strings.Cut(out, "== "+name+"\n")
@@ -261,9 +261,9 @@ ls "$HOME"/.cache/beamrun/nodes-*
 
 // Nodes that do without epmd are no alarm, whatever way they do, and whoever's they are.
 func TestDoctorEpmdless(t *testing.T) {
-	epmdtest.Need(t, "epmd", "erl", "ss", "ip", "setpriv", "bash")
+	testenv.Need(t, "epmd", "erl", "ss", "ip", "setpriv", "bash")
 	if os.Getuid() != 0 {
-		epmdtest.Skip(t, "only root can make a host of its own")
+		testenv.Skip(t, "only root can make a host of its own")
 	}
 	beamrun, err := builtBeamrun()
 	if err != nil {

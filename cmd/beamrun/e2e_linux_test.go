@@ -19,17 +19,17 @@ import (
 
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 	"github.com/beamrun/beamrun/launcher"
 )
 
 // The scripts that run real Erlang and Elixir programs, each on an epmd port of its own.
 func TestErlangScript(t *testing.T) {
-	epmdtest.Need(t, "epmd", "erl", "elixir", "mix", "bash", "pgrep")
+	testenv.Need(t, "epmd", "erl", "elixir", "mix", "bash", "pgrep")
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/erlang",
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("ERL_EPMD_PORT", strconv.Itoa(epmdtest.Port(t)))
+			env.Setenv("ERL_EPMD_PORT", strconv.Itoa(testenv.Port(t)))
 			os.Chmod(filepath.Join(env.WorkDir, "broken"), 0o755) // only one script has it
 			return setupScript(env)
 		},
@@ -47,8 +47,8 @@ type host struct {
 
 func newHost(t testing.TB) *host {
 	t.Helper()
-	epmdtest.Need(t, "epmd", "erl", "elixir", "iex")
-	return &host{t, t.TempDir(), epmdtest.Port(t)}
+	testenv.Need(t, "epmd", "erl", "elixir", "iex")
+	return &host{t, t.TempDir(), testenv.Port(t)}
 }
 
 // command is a program that is killed when it takes longer than a minute, or the test ends.
@@ -107,8 +107,8 @@ func (h *host) registered(sname string) {
 // Apart from the scripts, for not every system that has Erlang has a package of it.
 func TestRebar3(t *testing.T) {
 	h := newHost(t)
-	epmdtest.Need(t, "rebar3")
-	if out := h.run("beamrun", "rebar3", "version"); !strings.HasPrefix(out, "rebar ") || epmdtest.PID(h.port) == 0 {
+	testenv.Need(t, "rebar3")
+	if out := h.run("beamrun", "rebar3", "version"); !strings.HasPrefix(out, "rebar ") || testenv.PID(h.port) == 0 {
 		t.Errorf("%q, and an epmd or none", out)
 	}
 }
@@ -117,7 +117,7 @@ func TestRebar3(t *testing.T) {
 func TestHundredProcesses(t *testing.T) {
 	for round := range 10 {
 		h := newHost(t)
-		program, starts := epmdtest.Counting(t)
+		program, starts := testenv.Counting(t)
 		var wg sync.WaitGroup
 		for range 100 {
 			cmd := h.command("beamrun", "--epmd", program, "ensure")
@@ -134,7 +134,7 @@ func TestHundredProcesses(t *testing.T) {
 		if n := starts(); n != 1 {
 			t.Errorf("round %d: %d epmds were spawned", round+1, n)
 		}
-		epmdtest.Kill(t, h.port)
+		testenv.Kill(t, h.port)
 	}
 }
 
@@ -261,7 +261,7 @@ func TestProgramDoesNotInheritEpmd(t *testing.T) {
 			t.Fatalf("it is still %s", name)
 		}
 	}
-	pid := epmdtest.PID(h.port)
+	pid := testenv.PID(h.port)
 	if pid == 0 {
 		t.Fatal("no epmd")
 	}

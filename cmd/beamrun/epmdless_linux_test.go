@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmdless"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
@@ -28,7 +28,7 @@ func newEpmdlessHost(t *testing.T) epmdlessHost {
 	t.Cleanup(func() {
 		if c, err := net.Dial("tcp", h.addr()); err == nil {
 			c.Close()
-			t.Errorf("somebody listens on epmd's port: pid %d", epmdtest.PID(h.port))
+			t.Errorf("somebody listens on epmd's port: pid %d", testenv.PID(h.port))
 		}
 	})
 	return h
@@ -102,8 +102,8 @@ func at(host string, names ...string) (nodes []string) {
 func TestEpmdlessStaticPort(t *testing.T) {
 	t.Parallel()
 	h := newEpmdlessHost(t)
-	epmdtest.Need(t, "erl_call")
-	port := strconv.Itoa(epmdtest.Port(t)) // free on all addresses
+	testenv.Need(t, "erl_call")
+	port := strconv.Itoa(testenv.Port(t)) // free on all addresses
 	static := "--epmdless --dist-port " + port
 	var nodes []string
 	start := func(i int, words ...string) {
@@ -140,7 +140,7 @@ func TestEpmdlessStaticPort(t *testing.T) {
 func TestEpmdlessScript(t *testing.T) {
 	t.Parallel()
 	h := newEpmdlessHost(t)
-	port := strconv.Itoa(epmdtest.Port(t))
+	port := strconv.Itoa(testenv.Port(t))
 	ctl := filepath.Join(t.TempDir(), "ctl")
 	const text = `#!/bin/sh
 [ -n "$ERL_DIST_PORT" ] && options="-erl_epmd_port $ERL_DIST_PORT -start_epmd false"
@@ -194,7 +194,7 @@ func TestEpmdlessWithoutEnvironment(t *testing.T) {
 	t.Parallel()
 	h := newEpmdlessHost(t)
 	if h.run("erl", "-noinput", "-eval", `io:format("~p", [code:which(peer)]), halt().`) == "non_existing" {
-		epmdtest.Skip(t, "module peer is of OTP 25")
+		testenv.Skip(t, "module peer is of OTP 25")
 	}
 	const start = `Start = fun(Words) -> {Pid, _} = spawn_monitor(fun() ->
 			{ok, _, N} = peer:start(#{name => peer, host => "localhost", wait_boot => 5000, exec => {os:find_executable("env"),
@@ -210,7 +210,7 @@ func TestEpmdlessWithoutEnvironment(t *testing.T) {
 func TestEpmdlessVariablePorts(t *testing.T) {
 	t.Parallel()
 	h := newEpmdlessHost(t)
-	epmdtest.Need(t, "erl_call")
+	testenv.Need(t, "erl_call")
 	begin := time.Now()
 	for _, name := range []string{"a", "b", "c"} {
 		h.beamrun("--epmdless", erl("-sname", name+"@localhost")...)
@@ -402,7 +402,7 @@ func TestEpmdlessOtherUser(t *testing.T) {
 	t.Parallel()
 	h := newEpmdlessHost(t)
 	if os.Getuid() != 0 {
-		epmdtest.Skip(t, "root is needed to become another user")
+		testenv.Skip(t, "root is needed to become another user")
 	}
 	for dir := h.home; dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
 		os.Chmod(dir, 0o755) // others may come this far
@@ -452,7 +452,7 @@ func TestEpmdlessOtherUser(t *testing.T) {
 func TestDistPort(t *testing.T) {
 	t.Parallel()
 	h := newRepairHost(t)
-	first := epmdtest.Port(t)
+	first := testenv.Port(t)
 	ports := fmt.Sprintf("%d-%d", first, first+1)
 	h.boot(append([]string{"beamrun", "--dist-port", ports}, erl("-sname", "a")...)...)
 	names := func() map[string]string {
@@ -475,7 +475,7 @@ func TestDistPort(t *testing.T) {
 		t.Errorf("a port that is taken: %+v", r)
 	}
 	// without epmd, in a range
-	range2 := epmdtest.Port(t)
+	range2 := testenv.Port(t)
 	e := epmdlessHost{h}
 	e.beamrun(fmt.Sprintf("--epmdless --dist-port %d-%d", range2, range2+1), erl("-sname", "c@localhost")...)
 	if line := strings.Fields(e.read("c")); line[1] != strconv.Itoa(range2) {

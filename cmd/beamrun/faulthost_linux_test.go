@@ -23,7 +23,6 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
@@ -47,7 +46,7 @@ func newFaultHost(t *testing.T) *faultHost {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	h := &faultHost{T: t, dir: dir, home: filepath.Join(dir, "home"), port: epmdtest.Port(t), limit: 20 * time.Second, beamrun: builtBeamrun}
+	h := &faultHost{T: t, dir: dir, home: filepath.Join(dir, "home"), port: testenv.Port(t), limit: 20 * time.Second, beamrun: builtBeamrun}
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(h.home, 0o700)); err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +75,7 @@ func (h *faultHost) file(name, text string, mode fs.FileMode) string {
 // epmd starts a real epmd that is not beamrun's, and returns its pid. It ends with the test.
 func (h *faultHost) epmd(args ...string) int {
 	h.Helper()
-	epmdtest.Need(h, "epmd")
+	testenv.Need(h, "epmd")
 	cmd := exec.Command("epmd", append([]string{"-port", strconv.Itoa(h.port)}, args...)...)
 	if err := cmd.Start(); err != nil {
 		h.Fatal(err)
@@ -104,7 +103,7 @@ func (h *faultHost) as(uid int) {
 func (h *faultHost) needRoot() {
 	h.Helper()
 	if os.Getuid() != 0 {
-		epmdtest.Skip(h.T, "only root can make this fault")
+		testenv.Skip(h.T, "only root can make this fault")
 	}
 }
 
@@ -148,7 +147,7 @@ func (h *faultHost) launch(args ...string) outcome {
 func (h *faultHost) isolated(script string) outcome {
 	h.Helper()
 	h.needRoot()
-	epmdtest.Need(h, "ip")
+	testenv.Need(h, "ip")
 	cmd := h.command()
 	return h.outcome(h.wrap("unshare", append([]string{"--net", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child",
 		"sh", "-euc", script, "sh", cmd.Path}, cmd.Args[1:]...)...))
@@ -343,7 +342,7 @@ func (table *faultTable) check(h *faultHost, f faultRow, o outcome) {
 	}
 	var left []int
 	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		left = slices.DeleteFunc(h.processes(), func(pid int) bool { return pid == os.Getpid() || o.epmd && pid == epmdtest.PID(h.port) })
+		left = slices.DeleteFunc(h.processes(), func(pid int) bool { return pid == os.Getpid() || o.epmd && pid == testenv.PID(h.port) })
 		if len(left) == 0 {
 			break // one that was killed may need a moment
 		}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // short is for calls whose end is the time's: the fault would last for ever.
@@ -110,7 +111,7 @@ var faults = []faultRow{
 		return h.ensure(short, "--address", "0.0.0.0")
 	}},
 	{"8b", "another program has PORT, on an address that is not asked", func(h *faultHost) outcome {
-		epmdtest.Need(h, "epmd")
+		testenv.Need(h, "epmd")
 		h.listenAndClose("tcp4", "127.0.0.2", 0)
 		return h.ensure()
 	}},
@@ -123,7 +124,7 @@ var faults = []faultRow{
 		return h.ensure()
 	}},
 	{"10b", "so it does once, as one that lost the port to another user's, which has ended since", func(h *faultHost) outcome {
-		epmdtest.Need(h, "epmd")
+		testenv.Need(h, "epmd")
 		lost := filepath.Join(h.home, "epmd-lost")
 		h.program(`mkdir "` + lost + `" 2>/dev/null && exit 0; exec epmd "$@"`)
 		return h.ensure()
@@ -137,7 +138,7 @@ var faults = []faultRow{
 		return h.ensure(short)
 	}},
 	{"12", "epmd listens after 3 s", func(h *faultHost) outcome {
-		epmdtest.Need(h, "epmd")
+		testenv.Need(h, "epmd")
 		h.program(`sleep 3; exec epmd "$@"`)
 		o := h.ensure()
 		if o.elapsed < 3*time.Second || o.elapsed > 7*time.Second { // a busy machine needs some time for the script
@@ -174,7 +175,7 @@ var faults = []faultRow{
 	}},
 	{"17", "a stopped process holds the lock", (*faultHost).stoppedHolder},
 	{"18a", "the lock's folder is missing, with its parents", func(h *faultHost) outcome {
-		epmdtest.Need(h, "epmd")
+		testenv.Need(h, "epmd")
 		h.env = []string{"XDG_RUNTIME_DIR=" + h.dir + "/none", "XDG_CACHE_HOME=" + h.home + "/none/either"}
 		return h.ensure()
 	}},
@@ -273,7 +274,7 @@ var faults = []faultRow{
 		return h.stoppedHolder()
 	}},
 	{"29c", "the same, while epmd starts and listens after 1 s", func(h *faultHost) outcome {
-		epmdtest.Need(h, "epmd")
+		testenv.Need(h, "epmd")
 		h.beamrun = restlessBeamrun
 		h.program(`sleep 1; exec epmd "$@"`)
 		o := h.ensure()
@@ -512,7 +513,7 @@ func (h *faultHost) inTime(limit time.Duration, call func(args ...string) outcom
 // may come into it.
 func (h *faultHost) badLockFolder(make func(path string) error) outcome {
 	h.Helper()
-	epmdtest.Need(h, "epmd")
+	testenv.Need(h, "epmd")
 	runtime := filepath.Join(h.dir, "run")
 	parents := []string{runtime, filepath.Join(h.home, ".cache")}
 	h.as(alice)
@@ -536,7 +537,7 @@ func (h *faultHost) badLockFolder(make func(path string) error) outcome {
 // badStateFiles puts something in the place of the lock and of the log.
 func (h *faultHost) badStateFiles(make func(path string) error) outcome {
 	h.Helper()
-	epmdtest.Need(h, "epmd")
+	testenv.Need(h, "epmd")
 	dir := filepath.Join(h.home, ".cache", "beamrun")
 	h.must(os.MkdirAll(dir, 0o700))
 	for _, name := range []string{"lock", "log"} {
@@ -595,7 +596,7 @@ func (h *faultHost) limited(resource, kind string) (o outcome) {
 				h.Errorf("with %d: %s%s", limit, &stdout, &stderr)
 			}
 		}
-		epmdtest.Kill(h, h.port)
+		testenv.Kill(h, h.port)
 	}
 	return o
 }
@@ -604,7 +605,7 @@ func (h *faultHost) limited(resource, kind string) (o outcome) {
 // the epmd that stays.
 func (h *faultHost) twoUsers() outcome {
 	h.Helper()
-	epmdtest.Need(h, "epmd")
+	testenv.Need(h, "epmd")
 	h.needRoot()
 	homes := map[int]string{alice: h.home, bob: filepath.Join(h.dir, "bob")}
 	h.must(errors.Join(os.Chown(h.home, alice, alice), os.Mkdir(homes[bob], 0o700), os.Chown(homes[bob], bob, bob)))
@@ -640,7 +641,7 @@ func (h *faultHost) twoUsers() outcome {
 // Whatever the step, what a killed call leaves must not keep the next from ending with one epmd.
 func (h *faultHost) afterKill(want string) outcome {
 	h.Helper()
-	epmdtest.Need(h, "epmd")
+	testenv.Need(h, "epmd")
 	seen := map[string]int{}
 	longest := 8 * time.Millisecond // until it is stopped
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
@@ -662,7 +663,7 @@ func (h *faultHost) afterKill(want string) outcome {
 			h.Errorf("after a kill at the step %q: %+v", step, o)
 		}
 		h.await(func() bool { return len(h.processes()) == 1 })
-		epmdtest.Kill(h, h.port)
+		testenv.Kill(h, h.port)
 		if seen[step]++; step == want {
 			h.Logf("killed until one was at the step %q: %v", want, seen)
 			o.state = "started, or already running"
@@ -688,7 +689,7 @@ func (h *faultHost) step(pid int) string {
 	switch has := bytes.Contains(locks, fmt.Appendf(nil, "WRITE %d ", pid)); {
 	case procState(pid) == "Z":
 		return "ended"
-	case has && epmdtest.PID(h.port) != 0:
+	case has && testenv.PID(h.port) != 0:
 		return "listens"
 	case has && len(childArgs(pid)) > 0:
 		return "spawned"

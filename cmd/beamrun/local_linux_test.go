@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // twoHosts is a host with a node, and from another one, a network namespace too, a try to connect to everything that
@@ -38,9 +38,9 @@ const twoHosts = `
 // With --local neither epmd nor the node can be reached from another host; without it, both can.
 func TestLocal(t *testing.T) {
 	t.Parallel()
-	epmdtest.Need(t, "epmd", "erl", "ip", "ss", "unshare", "nsenter", "bash")
+	testenv.Need(t, "epmd", "erl", "ip", "ss", "unshare", "nsenter", "bash")
 	if os.Getuid() != 0 {
-		epmdtest.Skip(t, "only root can make network namespaces")
+		testenv.Skip(t, "only root can make network namespaces")
 	}
 	beamrun, err := builtBeamrun()
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // A node that runs, one whose process is the same as another's, and a name whose port nobody listens on.
@@ -120,7 +121,7 @@ func TestNamesEpmdless(t *testing.T) {
 		t.Errorf("in the folder are %v, %v", left, err)
 	}
 	// an epmd that is no such epmd is an error all the same
-	syscall.Kill(epmdtest.PID(h.port), syscall.SIGSTOP)
+	syscall.Kill(testenv.PID(h.port), syscall.SIGSTOP)
 	fails(exitNoEpmd, "hung", "--timeout", "1s", "names")
 	says(row("b", b), "--epmdless", "names")
 }
@@ -149,7 +150,7 @@ func TestNamesEpmdlessOfOthers(t *testing.T) {
 // Another user's processes are alive, and no more is known of them.
 func TestNamesOfOthers(t *testing.T) {
 	if os.Getuid() != 0 {
-		epmdtest.Skip(t, "only root can be another user")
+		testenv.Skip(t, "only root can be another user")
 	}
 	beamrun, err := builtBeamrun()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // The users beside root on a host with neighbours. Neither has a name there.
@@ -50,9 +50,9 @@ cd /root
 // neighbours runs a script on a host of its own, with two other users beside root, see [onHostWithNeighbours], and returns what it printed.
 func neighbours(t *testing.T, script string) string {
 	t.Helper()
-	epmdtest.Need(t, "epmd", "erl", "ip", "setpriv", "unshare", "bash")
+	testenv.Need(t, "epmd", "erl", "ip", "setpriv", "unshare", "bash")
 	if os.Getuid() != 0 {
-		epmdtest.Skip(t, "only root can make a host of its own, and be another user")
+		testenv.Skip(t, "only root can make a host of its own, and be another user")
 	}
 	built, err := builtBeamrun()
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // hersEverywhere makes all that root's environment names mallory's, with a trap in each place, as after sudo -E and worse. as_root runs a
@@ -135,7 +135,7 @@ func touched(trace []string, program string) (found []string) {
 // As root nothing is opened, executed, replaced or made below a directory that another user can write to, whatever the environment names:
 // no cookie is read or made there, no epmd or helper of hers runs, no lock, log or module is kept there.
 func TestRootTouchesNoPathOfOthers(t *testing.T) {
-	epmdtest.Need(t, "strace", "erlc", "epmd")
+	testenv.Need(t, "strace", "erlc", "epmd")
 	type traced struct {
 		args    string
 		code    int
@@ -253,7 +253,7 @@ func TestUserNamespace(t *testing.T) {
 		ls -A /home/mallory/tmp; ls /home/victim/.cache/beamrun /run/user/54322/beamrun
 	`)
 	if strings.Contains(out, "no user namespaces") {
-		epmdtest.Skip(t, "users may make no user namespace here")
+		testenv.Skip(t, "users may make no user namespace here")
 	}
 	t.Log(out)
 	for _, run := range strings.Split(out, "TRY ")[1:] {

@@ -8,13 +8,13 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // A release is started with its own epmd, be it named by a path or by a link, and learns nothing of how that was found.
 // (The folders of one, with a copy of the real epmd; examples has real releases.)
 func TestReleasesOwnEpmd(t *testing.T) {
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	real, err := exec.LookPath("epmd")
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func TestReleasesOwnEpmd(t *testing.T) {
 		if out, err := cmd.CombinedOutput(); err != nil || string(out) != "root= start\n" {
 			t.Errorf("%s: %v, %q", tt.program, err, out)
 		}
-		exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", epmdtest.PID(h.port)))
+		exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", testenv.PID(h.port)))
 		if (exe == at("erts-1.0/bin/epmd")) != tt.own || filepath.Base(exe) != "epmd" {
 			t.Errorf("%s: the epmd is %q", tt.program, exe)
 		}

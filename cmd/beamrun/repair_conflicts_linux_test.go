@@ -20,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // otherUser is a user without a name.
@@ -148,7 +148,7 @@ hint: repair it there, in its container, or as root: nsenter -t N -n beamrun rep
 	{"another epmd", `beamrun: node alice: other-epmd: beam.smp (pid N) uses the epmd on port N (ERL_EPMD_PORT)
 hint: beamrun --port N repair alice
 `, 1, "other-epmd", func(h *repairHost) result {
-		other := &repairHost{&host{h.t, h.home, epmdtest.Port(h.t)}, h.name, h.secrets}
+		other := &repairHost{&host{h.t, h.home, testenv.Port(h.t)}, h.name, h.secrets}
 		other.boot(lost(h.name)...)
 		r := h.repair(h.name)
 		if out := h.hint(r, "hint: "); !registeredAgain.MatchString(out.stdout) || !other.has(h.name) {
@@ -206,7 +206,7 @@ hint: it makes it anew within 2 s; where it can't, beamrun doctor says so
 	}},
 	{"a node on a port that all share", `beamrun: node alice: epmdless: it listens on port N, as all of its peers
 `, 1, "epmdless", func(h *repairHost) result {
-		h.boot(append([]string{"beamrun", "--epmdless", "--dist-port", strconv.Itoa(epmdtest.Port(h.t))}, erl("-sname", h.name)...)...)
+		h.boot(append([]string{"beamrun", "--epmdless", "--dist-port", strconv.Itoa(testenv.Port(h.t))}, erl("-sname", h.name)...)...)
 		return h.repair(h.name)
 	}},
 	{"a node that speaks TLS", `beamrun: node alice: tls: it speaks TLS (-proto_dist), so it can't be asked to register
@@ -240,7 +240,7 @@ hint: beamrun doctor lists the nodes that have lost their names; those of other 
 hint: beamrun help repair
 `, 2, "", func(h *repairHost) result {
 		r := h.repair("--cookie", "fresh")
-		if epmdtest.PID(h.port) != 0 {
+		if testenv.PID(h.port) != 0 {
 			h.t.Error("an epmd was started")
 		}
 		return r
@@ -293,9 +293,9 @@ func TestRepairConflictInJSON(t *testing.T) {
 func (h *repairHost) needRoot() {
 	h.t.Helper()
 	if os.Getuid() != 0 {
-		epmdtest.Skip(h.t, "only root can make this conflict")
+		testenv.Skip(h.t, "only root can make this conflict")
 	}
-	epmdtest.Need(h.t, "ip", "nsenter", "unshare")
+	testenv.Need(h.t, "ip", "nsenter", "unshare")
 }
 
 // as is a command of another user, who has a home and a cookie of their own.

@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/ensure/orphan"
 	"github.com/beamrun/beamrun/internal/testenv"
 )
@@ -188,7 +187,7 @@ func TestRepairAfterEpmdsEnd(t *testing.T) {
 	h := newRepairHost(t)
 	v := h.boot(append([]string{"beamrun"}, erl("-sname", "alice")...)...)
 	node := "alice@" + shortHostname()
-	epmdtest.Kill(t, h.port)
+	testenv.Kill(t, h.port)
 	h.run("beamrun", "ensure")
 	returns := false
 	for end := time.Now().Add(2500 * time.Millisecond); time.Now().Before(end) && !returns; time.Sleep(20 * time.Millisecond) {
@@ -199,7 +198,7 @@ func TestRepairAfterEpmdsEnd(t *testing.T) {
 		if r := h.repair(); r != (result{0, "no node has lost its name\n", ""}) {
 			t.Errorf("%+v", r)
 		}
-		epmdtest.Kill(t, h.port)
+		testenv.Kill(t, h.port)
 	} else if r := h.repair("--dry-run"); r.code != 0 || !strings.HasPrefix(r.stdout, node+" (pid ") || !strings.HasSuffix(r.stdout, ": has lost its name\n") || h.has("alice") {
 		t.Errorf("%+v", r)
 	}
@@ -352,7 +351,7 @@ func TestRepairTakes(t *testing.T) {
 	for _, n := range []int{1, 20} {
 		var took []time.Duration
 		for range rounds {
-			epmdtest.Kill(t, h.port)
+			testenv.Kill(t, h.port)
 			h.run("beamrun", "ensure")
 			begin := time.Now()
 			r := h.repair(names[:n]...)
@@ -376,8 +375,8 @@ func TestRepairDryRun(t *testing.T) {
 	t.Parallel()
 	h := newRepairHost(t)
 	v := h.boot(lost("alice")...)
-	if r := h.repair("--dry-run", "alice"); r.code != 0 || !strings.HasSuffix(r.stdout, ": has lost its name\n") || epmdtest.PID(h.port) != 0 {
-		t.Errorf("without an epmd: %+v, and an epmd with pid %d", r, epmdtest.PID(h.port))
+	if r := h.repair("--dry-run", "alice"); r.code != 0 || !strings.HasSuffix(r.stdout, ": has lost its name\n") || testenv.PID(h.port) != 0 {
+		t.Errorf("without an epmd: %+v, and an epmd with pid %d", r, testenv.PID(h.port))
 	}
 	h.run("beamrun", "ensure")
 	const n = 100
@@ -440,7 +439,7 @@ func TestRepairFindsTheCookie(t *testing.T) {
 		}
 		h.bootAs(cmd)
 	}
-	epmdtest.Kill(t, h.port)
+	testenv.Kill(t, h.port)
 	r := h.repair()
 	if r.code != 0 || r.stderr != "" || strings.Count(r.stdout, ": registered again, in ") != len(nodes) {
 		t.Errorf("%+v", r)
@@ -503,14 +502,14 @@ func TestRepairWithoutEpmd(t *testing.T) {
 	t.Parallel()
 	h := newRepairHost(t)
 	h.boot(append([]string{"beamrun"}, erl("-sname", h.name)...)...)
-	epmdtest.Kill(t, h.port)
+	testenv.Kill(t, h.port)
 	node := h.name + "@" + shortHostname()
 	for range 2 {
 		if r := h.repair("--dry-run"); r.code != 0 || r.stderr != "" || !regexp.MustCompile(`^`+node+` \(pid \d+, port \d+\): has lost its name\n$`).MatchString(r.stdout) {
 			t.Errorf("dry run: %+v", r)
 		}
 	}
-	if epmdtest.PID(h.port) != 0 {
+	if testenv.PID(h.port) != 0 {
 		t.Error("a dry run has started an epmd")
 	}
 	if r := h.result(h.command("beamrun", "repair")); r.code != 0 || r.stderr != "" ||

@@ -16,6 +16,7 @@ import (
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 	"github.com/beamrun/beamrun/launcher"
 )
 
@@ -86,7 +87,7 @@ func (h *secretHost) find(where, text string, words ...string) {
 
 // No secret that beamrun is given comes out anywhere but in the program's own environment, whatever goes wrong.
 func TestSecrets(t *testing.T) {
-	epmdtest.Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	derived, err := cookie.Derive([]byte(inSecret), "x")
 	if err != nil {
 		t.Fatal(err)
@@ -159,15 +160,15 @@ func (h *secretHost) run(derived string) {
 			codes[cmd.ProcessState.ExitCode()]++
 			h.find(fmt.Sprintf("output of %s %q", flag, command), string(out), secrets...)
 		}
-		if pid := epmdtest.PID(h.port); pid != 0 && pid != os.Getpid() {
+		if pid := testenv.PID(h.port); pid != 0 && pid != os.Getpid() {
 			for _, file := range []string{"environ", "cmdline"} {
 				text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
 				h.must(err)
 				h.find("epmd's "+file, string(text), secrets...)
 			}
 		}
-		if pid := epmdtest.PID(h.port); pid != os.Getpid() && slices.Contains(command, "ensure") {
-			epmdtest.Kill(h, h.port) // so that it is started by the next command too
+		if pid := testenv.PID(h.port); pid != os.Getpid() && slices.Contains(command, "ensure") {
+			testenv.Kill(h, h.port) // so that it is started by the next command too
 		}
 	}
 	h.Logf("exit codes: %v", codes)

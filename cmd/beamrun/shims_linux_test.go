@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // manager runs the program of the version that the nearest .tool-versions sets, as asdf (`asdf exec NAME`) and mise (by the
@@ -83,7 +83,7 @@ func TestVersionManagers(t *testing.T) {
 				if got != 7 || !started.MatchString(out) || !strings.Contains(out, "up x@") {
 					t.Errorf("exit code %d, %s", got, out)
 				}
-				epmdtest.Kill(t, h.port)
+				testenv.Kill(t, h.port)
 			}
 
 			// where no version is set, any epmd will do, and the program's own words are its shim's

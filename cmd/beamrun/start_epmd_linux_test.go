@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // countErlsEpmd puts an Erlang on PATH that is the installed one, by links, but writes down each epmd that its erl starts, a
@@ -124,7 +124,7 @@ func TestStartEpmdFalse(t *testing.T) {
 		{"its child, ERL_AFLAGS", true, "ERL_AFLAGS", sname("-eval", fmt.Sprintf(child, "")), true, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			epmdtest.Kill(t, h.port)
+			testenv.Kill(t, h.port)
 			if tt.epmd {
 				h.run("beamrun", "ensure")
 			}
@@ -150,7 +150,7 @@ func TestStartEpmdFalse(t *testing.T) {
 			if n != tt.starts {
 				t.Errorf("%d epmds were started, want %d", n, tt.starts)
 			}
-			if running := epmdtest.PID(h.port) != 0; running != tt.boots {
+			if running := testenv.PID(h.port) != 0; running != tt.boots {
 				t.Errorf("an epmd runs afterwards: %v", running)
 			}
 		})
@@ -168,10 +168,10 @@ func TestStartEpmdFalseWhenEpmdDies(t *testing.T) {
 	}
 	h.node("without", h.command("erl", "-noinput", "-sname", "without"))
 	starts()
-	epmdtest.Kill(t, h.port)
+	testenv.Kill(t, h.port)
 	h.run("env", "ERL_CRASH_DUMP_SECONDS=0", "sh", "-c", "! erl -noinput -sname late -start_epmd false -eval 'halt().'")
-	if n := starts(); n != 0 || epmdtest.PID(h.port) != 0 {
-		t.Errorf("%d epmds were started, and one runs: %v", n, epmdtest.PID(h.port) != 0)
+	if n := starts(); n != 0 || testenv.PID(h.port) != 0 {
+		t.Errorf("%d epmds were started, and one runs: %v", n, testenv.PID(h.port) != 0)
 	}
 	h.run("beamrun", "ensure")
 	begin := time.Now()

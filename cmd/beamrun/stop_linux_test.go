@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // Twenty at once, five times: each is content, one has done it, and nothing listens then.
@@ -30,7 +31,7 @@ func TestTwentyStops(t *testing.T) {
 		if done, not := strings.Count(all, ": stopped, in "), strings.Count(all, ": not running\n"); done != 1 || done+not != n {
 			t.Errorf("%d have stopped it, for %d it was not running:\n%s", done, not, all)
 		}
-		if pid := epmdtest.PID(h.port); pid != 0 {
+		if pid := testenv.PID(h.port); pid != 0 {
 			t.Errorf("process %d listens still", pid)
 		}
 	}
@@ -40,11 +41,11 @@ func TestTwentyStops(t *testing.T) {
 func TestStopHungAndForeign(t *testing.T) {
 	h := newHost(t)
 	h.run("beamrun", "ensure")
-	pid := epmdtest.PID(h.port)
+	pid := testenv.PID(h.port)
 	syscall.Kill(pid, syscall.SIGSTOP)
 	refused(t, h, exitNoEpmd, ": hung: ", "stop", "--timeout", "500ms")
 	syscall.Kill(pid, syscall.SIGCONT)
-	if now := epmdtest.PID(h.port); now != pid {
+	if now := testenv.PID(h.port); now != pid {
 		t.Errorf("process %d instead of %d", now, pid)
 	}
 	h.run("beamrun", "stop")

@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // These run where .ci/systemd boots a systemd: as root, in a file system that is thrown away, and on port 4369 of a network
@@ -89,7 +89,7 @@ func stopEpmd(t *testing.T) {
 	if uid := appUser(t); exists("/run/user/" + uid + "/systemd/private") {
 		sh(t, "runuser -u app -- env XDG_RUNTIME_DIR=/run/user/%s systemctl --user stop beamrun-epmd-4369.service || true", uid)
 	}
-	epmdtest.Kill(t, epmd.DefaultPort)
+	testenv.Kill(t, epmd.DefaultPort)
 }
 
 func exists(path string) bool {
@@ -273,7 +273,7 @@ func TestSystemdServiceStops(t *testing.T) {
 			eventually(t, "bob is registered", func() bool { return isRegistered(t, "bob") })
 
 			where := "epmd.service, by epmd.socket"
-			if pid := epmdtest.PID(epmd.DefaultPort); pid != 1 { // systemd itself listens for the socket
+			if pid := testenv.PID(epmd.DefaultPort); pid != 1 { // systemd itself listens for the socket
 				where = group(pid)
 			}
 			if w.want == "system" || w.want == "user" {
@@ -390,7 +390,7 @@ func TestSystemdUnit(t *testing.T) {
 	}
 	syscall.Kill(res.Epmd.PID, syscall.SIGKILL)
 	eventually(t, "systemd started it again", func() bool { _, err := epmd.Names(t.Context(), epmdAddr); return err == nil })
-	if pid := epmdtest.PID(epmd.DefaultPort); pid == res.Epmd.PID || !strings.Contains(group(pid), "beamrun-epmd-4369.service") {
+	if pid := testenv.PID(epmd.DefaultPort); pid == res.Epmd.PID || !strings.Contains(group(pid), "beamrun-epmd-4369.service") {
 		t.Errorf("now it is %d in %s", pid, group(pid))
 	}
 
@@ -412,18 +412,18 @@ func TestSystemdWatch(t *testing.T) {
 			t.Cleanup(func() { exec.Command("systemctl", "stop", "watched").Run() })
 			eventually(t, "the node is there", func() bool { return isRegistered(t, "watched") })
 			for range 3 {
-				pid := epmdtest.PID(epmd.DefaultPort)
+				pid := testenv.PID(epmd.DefaultPort)
 				syscall.Kill(pid, syscall.SIGKILL)
 				begin := time.Now()
 				eventually(t, "another epmd answers", func() bool {
 					_, err := epmd.Names(t.Context(), epmdAddr)
-					return err == nil && epmdtest.PID(epmd.DefaultPort) != pid
+					return err == nil && testenv.PID(epmd.DefaultPort) != pid
 				})
 				answers := time.Since(begin)
 				eventually(t, "the node is there again", func() bool { return isRegistered(t, "watched") })
 				t.Logf("%s: NAMES answers after %v, the node has its name after %v", name, answers, time.Since(begin))
 			}
-			if pid := epmdtest.PID(epmd.DefaultPort); !strings.HasSuffix(group(pid), "/"+unit) {
+			if pid := testenv.PID(epmd.DefaultPort); !strings.HasSuffix(group(pid), "/"+unit) {
 				t.Errorf("epmd is in %s", group(pid))
 			}
 			if n := strings.TrimSpace(sh(t, "pgrep -c -x epmd")); n != "1" {
@@ -465,7 +465,7 @@ func TestSystemdLostRace(t *testing.T) {
 	if err := <-started; err != nil {
 		t.Fatal(err)
 	}
-	if pid := epmdtest.PID(epmd.DefaultPort); code != 0 || res.Epmd.Started || res.Epmd.Unit != "" || pid != faster.Process.Pid {
+	if pid := testenv.PID(epmd.DefaultPort); code != 0 || res.Epmd.Started || res.Epmd.Unit != "" || pid != faster.Process.Pid {
 		t.Errorf("%d, %+v, port 4369 is process %d's", code, res, pid)
 	}
 	eventually(t, "the unit has ended", func() bool { return exec.Command("systemctl", "is-active", "beamrun-epmd-4369").Run() != nil })
@@ -476,7 +476,7 @@ func TestSystemdLostRace(t *testing.T) {
 // Port, address and program are the unit's too; the distribution's socket, which can't have them, is left alone.
 func TestSystemdEndpoint(t *testing.T) {
 	noEpmd(t)
-	port := epmdtest.Port(t)
+	port := testenv.Port(t)
 	home := "/root/bin/epmd" // where a user without privileges can't go
 	sh(t, "mkdir -p /root/bin && chmod 700 /root && cp $(command -v epmd) %s", home)
 	for _, test := range []struct {
@@ -550,7 +550,7 @@ func TestSystemdDetach(t *testing.T) {
 			noEpmd(t)
 			for i, f := range test.flags {
 				if f == "PORT" {
-					test.flags[i] = strconv.Itoa(epmdtest.Port(t))
+					test.flags[i] = strconv.Itoa(testenv.Port(t))
 				}
 			}
 			res, code := serviceEnsure(t, test.properties, test.flags...)
@@ -681,7 +681,7 @@ func TestSystemdStop(t *testing.T) {
 		sh(t, "systemd-run --quiet --collect --unit=program %s --detach session sh -c 'sleep 60'", installed)
 		t.Cleanup(func() { exec.Command("systemctl", "stop", "program").Run() })
 		eventually(t, "epmd answers", func() bool { _, err := epmd.Names(t.Context(), epmdAddr); return err == nil })
-		if g := group(epmdtest.PID(epmd.DefaultPort)); !strings.HasSuffix(g, "/program.service") {
+		if g := group(testenv.PID(epmd.DefaultPort)); !strings.HasSuffix(g, "/program.service") {
 			t.Fatalf("epmd is in %s", g)
 		}
 		if out := sh(t, "%s stop", installed); !strings.Contains(out, ": stopped, in ") {

@@ -20,7 +20,7 @@ import (
 	"github.com/creack/pty"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // As the parent, too, beamrun passes on what the program is sent, and returns what it returns.
@@ -97,7 +97,7 @@ func TestWatchedNodes(t *testing.T) {
 	}
 	for range kills {
 		time.Sleep(time.Duration(rand.Int64N(int64(2 * time.Second))))
-		pid := epmdtest.PID(h.port)
+		pid := testenv.PID(h.port)
 		begin := time.Now()
 		syscall.Kill(pid, syscall.SIGKILL)
 		var nodes []epmd.Node

@@ -19,6 +19,7 @@ import (
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/internal/safepath"
 	"github.com/beamrun/beamrun/internal/shell"
+	"github.com/beamrun/beamrun/internal/statedir"
 )
 
 // This file is about what belongs to the user: the cookie, the environment, the home folder and the folder of the lock.
@@ -163,12 +164,12 @@ func isFolder(path string) bool {
 
 // stateFolder: of the lock and the log. Without them epmd is started all the same.
 func (p *patient) stateFolder(context.Context) Check {
-	dir, err := ensure.StateDir()
+	dir, _, err := statedir.Dir()
 	if err != nil {
 		return found(Warn, "no folder for the lock and epmd's log: %s", strings.ReplaceAll(err.Error(), "\n", "; ")).
 			advise("set XDG_RUNTIME_DIR, HOME or TMPDIR to a folder of this user")
 	}
-	for _, name := range []string{ensure.LockName(p.port()), ensure.LogName(p.port())} {
+	for _, name := range []string{statedir.LockName(p.port()), statedir.LogName(p.port())} {
 		path := filepath.Join(dir, name)
 		info, err := os.Lstat(path)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -15,6 +15,7 @@ import (
 	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/internal/owner"
 	"github.com/beamrun/beamrun/internal/shell/shelltest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // inert sees that a check is three lines at most, and that its command starts only what it names.
@@ -154,7 +155,7 @@ func TestNamesUnseen(t *testing.T) {
 // about one that another user can change.
 func TestCookieOfAnother(t *testing.T) {
 	if os.Getuid() != 0 {
-		epmdtest.Skip(t, "only root can have the files of another user")
+		testenv.Skip(t, "only root can have the files of another user")
 	}
 	const other = 54321
 	for name, plant := range map[string]func(home string) error{

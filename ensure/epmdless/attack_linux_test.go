@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
@@ -64,7 +64,7 @@ func looks() map[string]func(t *testing.T, folder string) []string {
 
 // Addresses that somebody has planted cost a second, none of another host is connected to, and names are those of nodes.
 func TestPlantedAddresses(t *testing.T) {
-	epmdtest.Need(t, "erl")
+	testenv.Need(t, "erl")
 	open, drops := listen(t), dropping(t)
 	for who, look := range looks() {
 		t.Run(who, func(t *testing.T) {
@@ -140,9 +140,9 @@ func TestManyEntries(t *testing.T) {
 
 // The module takes no folder if another user can change what its path leads to.
 func TestModuleTrustsThePath(t *testing.T) {
-	epmdtest.Need(t, "erl")
+	testenv.Need(t, "erl")
 	if os.Getuid() != 0 {
-		epmdtest.Skip(t, "only root can give files to other users")
+		testenv.Skip(t, "only root can give files to other users")
 	}
 	const mallory = 54321
 	for what, tt := range map[string]struct {
@@ -204,9 +204,9 @@ func TestModuleTrustsThePath(t *testing.T) {
 
 // In a container without root the owner of / and of what is in it has no number; anything below it has to be the user's.
 func TestModuleInAUserNamespace(t *testing.T) {
-	epmdtest.Need(t, "erl", "setpriv", "unshare")
+	testenv.Need(t, "erl", "setpriv", "unshare")
 	if os.Getuid() != 0 {
-		epmdtest.Skip(t, "only root can be another user")
+		testenv.Skip(t, "only root can be another user")
 	}
 	const victim = 54322
 	top, err := os.MkdirTemp("", "beamrun-userns-")

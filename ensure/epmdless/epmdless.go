@@ -43,10 +43,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/internal/neterr"
 	"github.com/beamrun/beamrun/internal/owner"
 	"github.com/beamrun/beamrun/internal/safepath"
+	"github.com/beamrun/beamrun/internal/statedir"
 )
 
 const (
@@ -69,7 +69,7 @@ type Node struct {
 }
 
 // Folder returns the folder of the files of this user's nodes on this host, and makes it when it is missing, mode 0700. It
-// is below the user's cache folder, see [ensure.CacheDir]: whoever has the same HOME has the same cookie and the same nodes.
+// is below the user's cache folder, see statedir.Cache: whoever has the same HOME has the same cookie and the same nodes.
 // Hosts that share a HOME have a folder each, by their host names, and so do network namespaces, on Linux. The module looks for it in the
 // same way where root started the node and another user runs it.
 func Folder() (string, error) {
@@ -77,7 +77,7 @@ func Folder() (string, error) {
 	if err != nil {
 		return "", &FolderError{err}
 	}
-	dir, err := ensure.CacheDir("nodes-" + strings.Map(plain, host) + network())
+	dir, err := statedir.Cache("nodes-" + strings.Map(plain, host) + network())
 	if err != nil {
 		return "", &FolderError{err}
 	}
@@ -181,7 +181,7 @@ func judge(path string) (Node, verdict) {
 	if !ok {
 		return Node{}, alien
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|openSafely, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|safepath.OpenFlags, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Node{}, gone
 	} else if err != nil {

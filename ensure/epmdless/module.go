@@ -5,13 +5,12 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
-	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
 
-	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/internal/safepath"
+	"github.com/beamrun/beamrun/internal/statedir"
 	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
@@ -28,7 +27,7 @@ func Install() (string, error) {
 	dir, err := shared(hash)
 	if dir == "" && err == nil {
 		mode = 0o600
-		dir, err = ensure.CacheDir("module-" + hash)
+		dir, err = statedir.Cache("module-" + hash)
 	}
 	if err == nil {
 		err = put(filepath.Join(dir, vmargs.EpmdlessModule+".beam"), mode)
@@ -42,22 +41,11 @@ func Install() (string, error) {
 // put makes the file the module, in one step, for nodes may load it meanwhile.
 func put(path string, mode os.FileMode) error {
 	info, err := os.Lstat(path)
-	if err == nil && info.Mode().IsRegular() && info.Size() == int64(len(beam)) && safepath.IsOwn(info) && (runtime.GOOS == "windows" || info.Mode().Perm() == mode) {
+	if err == nil && info.Mode().IsRegular() && info.Size() == int64(len(beam)) && safepath.IsOwn(info) &&
+		(runtime.GOOS == "windows" || info.Mode().Perm() == mode) {
 		if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, beam) {
 			return nil
 		}
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), vmargs.EpmdlessModule+".*.tmp")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(beam)
-	if runtime.GOOS != "windows" {
-		err = errors.Join(err, f.Chmod(mode))
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return statedir.Replace(path, beam, mode)
 }

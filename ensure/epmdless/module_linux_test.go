@@ -16,15 +16,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/internal/owner"
+	"github.com/beamrun/beamrun/internal/testenv"
 	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
 // Files of every kind in the folder: the module, in a real Erlang, and this package find the same nodes, leave the same files, and
 // nothing else happens.
 func TestPlantedFiles(t *testing.T) {
-	epmdtest.Need(t, "erl")
+	testenv.Need(t, "erl")
 	for who, look := range map[string]func(t *testing.T, folder string) []string{
 		"package": func(t *testing.T, _ string) []string {
 			nodes, _, err := Nodes(t.Context())
@@ -164,7 +164,7 @@ func askModule(t *testing.T, folder string) []string {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "erl", "-noinput", "-pa", dir, vmargs.NodesFlag, folder, strconv.Itoa(os.Getuid()), "-eval",
 		`{ok, Names} = beamrun_epmd:names("localhost"), [io:format("~s~n", [N]) || {N, _} <- Names], halt().`)
-	cmd.Env = append(os.Environ(), "ERL_EPMD_PORT="+strconv.Itoa(epmdtest.Port(t))) // where nobody listens
+	cmd.Env = append(os.Environ(), "ERL_EPMD_PORT="+strconv.Itoa(testenv.Port(t))) // where nobody listens
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -174,7 +174,7 @@ func askModule(t *testing.T, folder string) []string {
 
 // Eight nodes that want one name at the same moment, again and again: each time one of them gets it, and no other.
 func TestOneName(t *testing.T) {
-	epmdtest.Need(t, "erl")
+	testenv.Need(t, "erl")
 	folder := alone(t)
 	dir, err := Install()
 	if err != nil {

@@ -17,39 +17,7 @@
 //
 // A program that the test starts finds it by ERL_EPMD_PORT in its environment, set to [Server.Port].
 //
-// On Linux there are also helpers for a real epmd: each on a port of its own, never on the machine's 4369, and none left
-// behind (Port, Kill, PID, Counting).
-//
 // The protocol is OTP's, chapter "Distribution Protocol" of the ERTS User's Guide
 // (https://www.erlang.org/doc/apps/erts/erl_dist_protocol.html); where the real epmd says more than that chapter, or
 // something else, the real one is followed.
 package epmdtest
-
-import (
-	"os"
-	"os/exec"
-	"testing"
-)
-
-// NoSkipVar is the environment variable that makes a missing program fail a test. CI sets it, so that nothing passes
-// there that did not run.
-const NoSkipVar = "BEAMRUN_NOSKIP"
-
-// Need skips the test unless every program is on PATH.
-func Need(t testing.TB, programs ...string) {
-	t.Helper()
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			Skip(t, p+" is not on PATH (Debian, Ubuntu: apt-get install erlang-base elixir)")
-		}
-	}
-}
-
-// Skip skips the test, and says why; under NoSkipVar it fails it.
-func Skip(t testing.TB, why string) {
-	t.Helper()
-	if os.Getenv(NoSkipVar) != "" {
-		t.Fatalf("not skipped, for %s is set: %s", NoSkipVar, why)
-	}
-	t.Skip(why)
-}

@@ -21,12 +21,13 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // startReal starts the machine's own epmd on a private port and returns the port.
 func startReal(t *testing.T, args ...string) int {
 	t.Helper()
-	port := Port(t)
+	port := testenv.Port(t)
 	cmd := exec.Command("epmd", append([]string{"-port", strconv.Itoa(port), "-address", "127.0.0.1"}, args...)...)
 	cmd.Env = environ(t, port)
 	if err := cmd.Start(); err != nil {
@@ -343,7 +344,7 @@ func (s *session) ended() {
 
 func TestLikeTheRealOne(t *testing.T) {
 	t.Parallel()
-	Need(t, "epmd", "erl")
+	testenv.Need(t, "epmd", "erl")
 	for _, relaxed := range []bool{false, true} {
 		for name, script := range scripts {
 			if relaxed && name == "many old names" {
@@ -394,7 +395,7 @@ func program(t *testing.T, port int, name string, args ...string) string {
 // The commands of epmd(1) say the same of both.
 func TestEpmdCommands(t *testing.T) {
 	t.Parallel()
-	Need(t, "epmd", "erl")
+	testenv.Need(t, "epmd", "erl")
 	for _, relaxed := range []bool{false, true} {
 		var args []string
 		var faults []Fault
@@ -425,10 +426,10 @@ func TestEpmdCommands(t *testing.T) {
 // Erlang nodes register, find and reach each other by this package's server, and are gone when they end.
 func TestErlangNodes(t *testing.T) {
 	t.Parallel()
-	Need(t, "epmd", "erl")
+	testenv.Need(t, "epmd", "erl")
 	// An erl first tries to start an epmd, which finds the port taken and ends; Port looks after it if it does not. The
 	// address is every one, for erl asks the one that the host's own name has.
-	s := Listen(t, fmt.Sprintf("0.0.0.0:%d", Port(t)))
+	s := Listen(t, fmt.Sprintf("0.0.0.0:%d", testenv.Port(t)))
 	erl := exec.Command("erl", "-sname", "x", "-setcookie", "c", "-noinput")
 	erl.Env = environ(t, s.Port())
 	if err := erl.Start(); err != nil {
@@ -529,7 +530,7 @@ func TestNoLeak(t *testing.T) {
 
 // The client's Kill: refused with a node, obeyed without, by the real epmd as by the one in Go; then nobody listens.
 func TestClientKill(t *testing.T) {
-	Need(t, "epmd")
+	testenv.Need(t, "epmd")
 	real := fmt.Sprintf("127.0.0.1:%d", startReal(t))
 	for _, addr := range []string{real, New(t).Addr()} {
 		conn := dial(t, addr)

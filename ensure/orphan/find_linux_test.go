@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // Nodes of all kinds that epmd does not know: each is found, registers itself, and has its name as long as it lives.
@@ -95,7 +95,7 @@ func TestFindsOnlyTheLost(t *testing.T) {
 	if n := v.found(addr); n.Name != "" {
 		t.Errorf("found after it took another name than that of its arguments: %+v", n)
 	}
-	other := &host{t, h.home, epmdtest.Port(t)}
+	other := &host{t, h.home, testenv.Port(t)}
 	n := other.erl(nil, append([]string{"-sname", "others"}, withoutEpmd...)...).found(addr)
 	if n.Name != "others" || n.Problem == nil || n.Problem.Kind != KindEpmd || n.Lost() {
 		t.Errorf("of another epmd: %+v", n)
@@ -122,7 +122,7 @@ func TestFindsNoNodeOfASharedPort(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			h := newHost(t)
-			port := strconv.Itoa(epmdtest.Port(t))
+			port := strconv.Itoa(testenv.Port(t))
 			way := append(c.way[:len(c.way):len(c.way)], port)
 			if h.erl(nil, way...).eval(`erl_epmd:listen_port_please("a","h")`) != "{ok,"+port+"}" {
 				t.Logf("this OTP does not know %q", c.way)
@@ -176,7 +176,7 @@ func TestFindSendsNothingElsewhere(t *testing.T) {
 		if log := v.eval("ets:tab2list(log)"); !strings.Contains(log, "accepted") {
 			t.Errorf("%q: after a question to port %s: %s", args, port, log)
 		}
-		epmdtest.Kill(t, h.port)
+		testenv.Kill(t, h.port)
 	}
 }
 

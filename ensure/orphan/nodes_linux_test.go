@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/internal/owner"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // host is a home folder and a port for an epmd, of one test.
@@ -29,8 +29,8 @@ type host struct {
 
 func newHost(t *testing.T) *host {
 	t.Helper()
-	epmdtest.Need(t, "epmd", "erl")
-	h := &host{t, t.TempDir(), epmdtest.Port(t)}
+	testenv.Need(t, "epmd", "erl")
+	h := &host{t, t.TempDir(), testenv.Port(t)}
 	h.file(".erlang.cookie", "ofthefile", 0o400)
 	return h
 }

@@ -10,13 +10,14 @@ import (
 	"testing"
 
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // The challenge of a connection whose other end is another user's by the time it is answered gets no answer, and nor does one of a user
 // without a number. (The socket changes hands here as no socket does; what the kernel says of it is what counts.)
 func TestNoAnswerToOthers(t *testing.T) {
 	if os.Geteuid() != 0 {
-		epmdtest.Skip(t, "only root can give a socket away")
+		testenv.Skip(t, "only root can give a socket away")
 	}
 	for _, c := range []struct {
 		uid, pid int

@@ -15,13 +15,14 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // needPeer skips a test of what is proven where the system does not say to whom: see SECURITY.md.
 func needPeer(t *testing.T) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
-		epmdtest.Skip(t, "no cookie is proven here: this system does not say to whom a connection's other end belongs")
+		testenv.Skip(t, "no cookie is proven here: this system does not say to whom a connection's other end belongs")
 	}
 }
 

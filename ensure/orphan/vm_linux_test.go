@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
@@ -30,7 +30,7 @@ func TestKernelParameterOfRealVMs(t *testing.T) {
 
 // Whatever way a real VM is told its name and cookie: what its process shows is what it has.
 func TestArgumentsOfRealVMs(t *testing.T) {
-	epmdtest.Need(t, "elixir")
+	testenv.Need(t, "elixir")
 	h := newHost(t)
 	other, config := t.TempDir(), t.TempDir()
 	(&host{t, other, 0}).file(".erlang.cookie", "ofanother", 0o400)

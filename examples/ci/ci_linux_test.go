@@ -14,8 +14,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/examples/internal/exampletest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 func TestMain(m *testing.M) { exampletest.Main(m) }
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { exampletest.Main(m) }
 func newHost(t *testing.T) (h *exampletest.Host, project string) {
 	t.Helper()
 	h = exampletest.New(t)
-	epmdtest.Need(t, "elixir", "mix", "bash")
+	testenv.Need(t, "elixir", "mix", "bash")
 	h.Hide("beamrun")
 	cache := goEnv(t, "GOMODCACHE")
 	h.Env = []string{"GOMODCACHE=" + t.TempDir(), "GOCACHE=" + goEnv(t, "GOCACHE"), "GOFLAGS=-modcacherw -trimpath", "GOSUMDB=off",
@@ -34,7 +34,7 @@ func newHost(t *testing.T) (h *exampletest.Host, project string) {
 	if out, err := h.Try(project, "mix", "test"); err == nil || !strings.Contains(out, "econnrefused") {
 		t.Fatalf("the tests need no epmd: %v\n%s", err, out)
 	}
-	if pid := epmdtest.PID(h.Port); pid != 0 {
+	if pid := testenv.PID(h.Port); pid != 0 {
 		t.Fatalf("there is an epmd already, %d", pid)
 	}
 	return h, project

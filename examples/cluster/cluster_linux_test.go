@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/cookie"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/examples/internal/exampletest"
 	"github.com/beamrun/beamrun/internal/testenv"
 )
@@ -28,9 +27,9 @@ const secret, otherSecret = "a3f1c09be5724d6a8c0f2e917b45d836", "0d84b7e2619f43c
 
 // Three hosts come up, one is cut off and comes back, a node is killed and comes back, and a node with another secret stays out.
 func TestCluster(t *testing.T) {
-	epmdtest.Need(t, "ip", "nsenter", "erlc", "pgrep")
+	testenv.Need(t, "ip", "nsenter", "erlc", "pgrep")
 	if os.Getuid() != 0 {
-		epmdtest.Skip(t, "only root can make hosts")
+		testenv.Skip(t, "only root can make hosts")
 	}
 	perHost, batch, limit, flags := 2, 2, exampletest.Deadline, "-kernel net_ticktime 4"
 	if os.Getenv("BEAMRUN_ALL") != "" {

@@ -6,14 +6,14 @@ import (
 	"testing"
 
 	"github.com/beamrun/beamrun/cookie"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/examples/internal/exampletest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // The image is built, and two containers of it find each other and stop in order. The base images are stand-ins: this
 // machine's own Go, Erlang and Elixir.
 func TestCompose(t *testing.T) {
-	epmdtest.Need(t, "elixir")
+	testenv.Need(t, "elixir")
 	const secret = "a secret that all nodes have"
 	text := exampletest.Compose(t, secret)
 	_, after, _ := strings.Cut(text, "== processes\n")

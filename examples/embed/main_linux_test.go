@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // The test binary plays the example.
@@ -19,12 +19,12 @@ func TestMain(m *testing.M) {
 }
 
 func TestEmbed(t *testing.T) {
-	epmdtest.Need(t, "epmd", "erl")
+	testenv.Need(t, "epmd", "erl")
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := strconv.Itoa(epmdtest.Port(t))
+	port := strconv.Itoa(testenv.Port(t))
 	home := t.TempDir()
 	for _, started := range []string{"true", "false"} {
 		cmd := exec.CommandContext(t.Context(), self)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/examples/internal/exampletest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 func TestMain(m *testing.M) { exampletest.Main(m) }
@@ -17,7 +18,7 @@ func TestMain(m *testing.M) { exampletest.Main(m) }
 // build makes the release in a copy of the project, with other text in some of its files. It returns its folder.
 func build(h *exampletest.Host, files map[string]string) string {
 	h.T.Helper()
-	epmdtest.Need(h.T, "elixir", "mix")
+	testenv.Need(h.T, "elixir", "mix")
 	dir := exampletest.Copy(h.T, ".")
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
@@ -45,7 +46,7 @@ func TestCommands(t *testing.T) {
 		"hook":     {nil, nil, false},
 		"beamrun":  {noHook, []string{"beamrun"}, false},
 		"epmdless": {noHook, []string{"beamrun", "--epmdless"}, true},
-		"one port": {noHook, []string{"beamrun", "--epmdless", "--dist-port", strconv.Itoa(epmdtest.Port(t))}, true},
+		"one port": {noHook, []string{"beamrun", "--epmdless", "--dist-port", strconv.Itoa(testenv.Port(t))}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -117,7 +118,7 @@ func TestHookWithoutEpmd(t *testing.T) {
 		t.Errorf("without beamrun: %v, %s", err, out)
 	}
 	h.Eventually("42", root, "bin/my_app", "rpc", "IO.puts MyApp.next()")
-	if exe, _ := os.Readlink("/proc/" + strconv.Itoa(epmdtest.PID(h.Port)) + "/exe"); exe != program {
+	if exe, _ := os.Readlink("/proc/" + strconv.Itoa(testenv.PID(h.Port)) + "/exe"); exe != program {
 		t.Errorf("the epmd is %q, want %q", exe, program)
 	}
 	h.Run(root, "bin/my_app", "stop")

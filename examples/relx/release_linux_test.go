@@ -10,6 +10,7 @@ import (
 
 	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/examples/internal/exampletest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 func TestMain(m *testing.M) { exampletest.Main(m) }
@@ -17,7 +18,7 @@ func TestMain(m *testing.M) { exampletest.Main(m) }
 // build makes the release in a copy of the project that edit may change. It returns its folder.
 func build(h *exampletest.Host, edit func(name, text string) string) string {
 	h.T.Helper()
-	epmdtest.Need(h.T, "rebar3")
+	testenv.Need(h.T, "rebar3")
 	dir := exampletest.Copy(h.T, ".")
 	for _, name := range []string{"rebar.config", "config/vm.args"} {
 		path := filepath.Join(dir, name)
@@ -67,7 +68,7 @@ func TestCommands(t *testing.T) {
 		"hook":     {asIs, nil, false},
 		"beamrun":  {noHook, []string{"beamrun"}, false},
 		"epmdless": {noHookNorEpmd, []string{"beamrun", "--epmdless"}, true},
-		"one port": {noHook, []string{"beamrun", "--epmdless", "--dist-port", strconv.Itoa(epmdtest.Port(t))}, true},
+		"one port": {noHook, []string{"beamrun", "--epmdless", "--dist-port", strconv.Itoa(testenv.Port(t))}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -9,12 +9,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // A second call adds hosts to the same authority, and replaces nothing. Keys are for their user alone.
 func TestCerts(t *testing.T) {
-	epmdtest.Need(t, "openssl")
+	testenv.Need(t, "openssl")
 	dir := filepath.Join(t.TempDir(), "made", "tls")
 	certs := func(args ...string) (string, error) {
 		out, err := exec.Command("./certs.sh", args...).CombinedOutput()

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/examples/internal/exampletest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 func TestMain(m *testing.M) { exampletest.Main(m) }
@@ -61,7 +61,7 @@ func dynamicPort(h *exampletest.Host) *cluster {
 
 // staticPort has each node on an address of its own, and all on one port.
 func staticPort(h *exampletest.Host) *cluster {
-	port := epmdtest.Port(h.T)
+	port := testenv.Port(h.T)
 	last := map[string]int{"alice": 2, "bob": 3, "plain": 4, "mallory": 5, "elsewhere": 6, "erl": 7, "iex": 8}
 	return &cluster{Host: h, flags: []string{"--epmdless", "--dist-port", strconv.Itoa(port)}, nameOpt: "-name",
 		address: func(node string) string { return fmt.Sprintf("127.0.0.%d", last[node]) },
@@ -82,10 +82,10 @@ func TestNodes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			epmdtest.Need(t, "openssl", "iex")
+			testenv.Need(t, "openssl", "iex")
 			c := way(exampletest.New(t))
 			c.run()
-			if pid := epmdtest.PID(c.Port); (pid != 0) != (name == "epmd") {
+			if pid := testenv.PID(c.Port); (pid != 0) != (name == "epmd") {
 				t.Errorf("epmd's pid: %d", pid)
 			}
 		})

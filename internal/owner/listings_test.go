@@ -38,7 +38,7 @@ func TestListings(t *testing.T) {
 // What a real lsof prints of this very process.
 func TestRealLsof(t *testing.T) {
 	if _, err := exec.LookPath("lsof"); err != nil {
-		if os.Getenv("BEAMRUN_NOSKIP") != "" { // see epmdtest.NoSkipVar
+		if os.Getenv("BEAMRUN_NOSKIP") != "" { // see testenv.Skip
 			t.Fatal(err)
 		}
 		t.Skip(err)

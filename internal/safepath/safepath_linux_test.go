@@ -14,8 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/internal/safepath"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 const mallory = 54321 // a user that no system has
@@ -40,7 +40,7 @@ type tree struct {
 func newTree(t *testing.T) tree {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		epmdtest.Skip(t, "only root can make another user's files")
+		testenv.Skip(t, "only root can make another user's files")
 	}
 	dir, err := os.MkdirTemp("", "safepath-")
 	if err != nil {

@@ -10,17 +10,17 @@ import (
 
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/examples/internal/exampletest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 func TestStart(t *testing.T) {
-	epmdtest.Need(t, "epmd", "erl", "erl_call")
+	testenv.Need(t, "epmd", "erl", "erl_call")
 	home := t.TempDir()
 	t.Setenv("HOME", home)
 	t.Setenv("XDG_RUNTIME_DIR", "")
 	t.Setenv("XDG_CACHE_HOME", "")
-	port := epmdtest.Port(t)
+	port := testenv.Port(t)
 
 	t.Run("use", func(t *testing.T) {
 		Start(t, port, "a", "b", "c")

@@ -9,19 +9,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // Compose runs the example's testdata/up.sh, which brings it up with podman-compose, and returns what that prints. The base images
 // are stand-ins: this machine's own programs.
 func Compose(t *testing.T, secret string) string {
 	t.Helper()
-	epmdtest.Need(t, "podman", "podman-compose", "crun", "ip", "unshare")
+	testenv.Need(t, "podman", "podman-compose", "crun", "ip", "unshare")
 	if _, err := os.Stat("/usr/lib/podman/netavark"); err != nil {
-		epmdtest.Skip(t, "netavark, podman's network, is not installed")
+		testenv.Skip(t, "netavark, podman's network, is not installed")
 	}
 	if os.Getuid() != 0 {
-		epmdtest.Skip(t, "only root can make such namespaces")
+		testenv.Skip(t, "only root can make such namespaces")
 	}
 	script, err := filepath.Abs("testdata/up.sh")
 	if err != nil {

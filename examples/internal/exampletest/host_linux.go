@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // Deadline bounds every wait.
@@ -38,8 +38,8 @@ type Host struct {
 // New returns a host without epmd. What runs on it when the test ends, other than an epmd, fails the test and is killed.
 func New(t *testing.T) *Host {
 	t.Helper()
-	epmdtest.Need(t, "epmd", "erl")
-	h := &Host{T: t, Home: t.TempDir(), Port: epmdtest.Port(t)}
+	testenv.Need(t, "epmd", "erl")
+	h := &Host{T: t, Home: t.TempDir(), Port: testenv.Port(t)}
 	h.Path = beamrun + ":" + os.Getenv("PATH")
 	t.Cleanup(h.Empty)
 	return h

@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
@@ -21,7 +20,7 @@ func (h *Host) mark() string { return "BEAMRUN_EXAMPLE=" + h.Home }
 
 // processes are those of the host, without its epmd.
 func (h *Host) processes() (pids []int) {
-	epmd := epmdtest.PID(h.Port)
+	epmd := testenv.PID(h.Port)
 	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, path := range environs {
 		env := testenv.ReadStart(path) // only of our own user, and while it lives
@@ -51,7 +50,7 @@ func (h *Host) Empty() {
 // session of its own, a child of none of the host's programs, and the program that is wanted. "" means that none may run.
 func (h *Host) Epmd(program string) int {
 	h.T.Helper()
-	pid := epmdtest.PID(h.Port)
+	pid := testenv.PID(h.Port)
 	switch {
 	case pid == 0 && program == "":
 		return 0

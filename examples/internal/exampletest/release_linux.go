@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // Release is one of my_app, built on a host, with what its script calls the commands.
@@ -100,7 +100,7 @@ func (r Release) Commands() {
 	}
 	outlived(epmd)
 
-	epmdtest.Kill(t, r.Port)
+	testenv.Kill(t, r.Port)
 	if out := r.app("daemon"); r.Quiet && out != "" {
 		t.Errorf("daemon: %s", out)
 	}

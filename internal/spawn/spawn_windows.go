@@ -1,4 +1,4 @@
-package ensure
+package spawn
 
 import (
 	"errors"
@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// spawn starts a program that shall outlive us, without a console and deaf to the Ctrl-C of ours. Go hands down only
+// Start starts a program that shall outlive us, without a console and deaf to the Ctrl-C of ours. Go hands down only
 // the three standard handles.
-func spawn(path string, args, env []string, stderr *os.File) (*process, error) {
+func Start(path string, args, env []string, stderr *os.File) (*Process, error) {
 	start := func(flags uint32) (*exec.Cmd, error) {
 		cmd := &exec.Cmd{
 			Path:        path,
@@ -32,22 +32,22 @@ func spawn(path string, args, env []string, stderr *os.File) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{pid: cmd.Process.Pid, exited: make(chan struct{})}
+	p := &Process{PID: cmd.Process.Pid, Exited: make(chan struct{})}
 	go func() {
 		cmd.Wait()
-		p.status, p.ok = cmd.ProcessState.String(), cmd.ProcessState.Success()
-		close(p.exited)
+		p.Status, p.OK = cmd.ProcessState.String(), cmd.ProcessState.Success()
+		close(p.Exited)
 	}()
 	return p, nil
 }
 
-// kill ends the program and sees it gone.
-func (p *process) kill() {
-	if proc, err := os.FindProcess(p.pid); err == nil {
+// Kill ends the program and sees it gone.
+func (p *Process) Kill() {
+	if proc, err := os.FindProcess(p.PID); err == nil {
 		proc.Kill()
 	}
 	select {
-	case <-p.exited:
+	case <-p.Exited:
 	case <-time.After(time.Second):
 	}
 }

@@ -1,4 +1,4 @@
-package epmdtest
+package testenv
 
 import (
 	"bytes"
@@ -36,7 +36,7 @@ func Port(t testing.TB) int {
 		port := firstPort + int(int64(os.Getpid())*131+next.Add(1))%ports
 		// A name that one process at a time can have, without a file, see unix(7). So two processes that test at once
 		// don't take each other's ports, which are free before the test's epmd starts.
-		reserved, err := net.Listen("unix", fmt.Sprintf("@epmdtest-port-%d", port))
+		reserved, err := net.Listen("unix", fmt.Sprintf("@beamrun-test-port-%d", port))
 		if err != nil {
 			continue
 		}

@@ -18,3 +18,6 @@ func FileOwner(info fs.FileInfo) int {
 	}
 	return -1
 }
+
+// OpenFlags are flags of open(2) that follow no link, and do not wait for who writes to a pipe.
+const OpenFlags = syscall.O_NOFOLLOW | syscall.O_NONBLOCK

@@ -1,4 +1,4 @@
-package ensure
+package locate
 
 import "os/exec"
 

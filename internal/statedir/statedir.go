@@ -1,4 +1,5 @@
-package ensure
+// Package statedir finds the directories in which beamrun keeps what is this user's on this host.
+package statedir
 
 import (
 	"errors"
@@ -11,21 +12,19 @@ import (
 	"github.com/beamrun/beamrun/internal/safepath"
 )
 
-// StateDir returns the directory for the lock and the daemon's log, and what else is kept for this user on this host until the last logout:
-// beamrun in $XDG_RUNTIME_DIR, else that of [CacheDir]. It makes it when it is missing, mode 0700, and takes none that others can enter.
+// Dir returns the directory for the lock and the daemon's log, and what else is kept for this user
+// on this host until the last logout: beamrun in $XDG_RUNTIME_DIR, else that of [Cache]. It makes it
+// if it is missing, mode 0700, and takes none that others can enter.
 //
-// Nobody else can change what is in it, or what its path leads to: every directory above it is this user's or root's, and not writable by
-// others unless it is sticky, as /tmp is. A place where that is not so is passed over, and so is a parent that is somebody else's (sudo
-// keeps HOME and XDG_RUNTIME_DIR), for what root leaves there the user could not use. Where another user can change all that the
-// environment names, it is beamrun-UID in /tmp; for root it is /run/beamrun (/var/run/beamrun on other systems than Linux), where only root
-// can make one.
-func StateDir() (string, error) {
-	dir, _, err := stateDir()
-	return dir, err
-}
-
-// stateDir also returns why places were passed over that another user can change.
-func stateDir() (dir string, unsafe []error, _ error) {
+// Nobody else can change what is in it, or what its path leads to: every directory above it is this
+// user's or root's, and not writable by others unless it is sticky, as /tmp is. A place where that
+// is not so is passed over. So is a parent that is another user's, for that user could not use what
+// root leaves there (sudo keeps HOME and XDG_RUNTIME_DIR). Where another user can change all that
+// the environment names, it is beamrun-UID in /tmp; for root it is /run/beamrun (/var/run/beamrun on
+// other systems than Linux), where only root can make one.
+//
+// Unsafe are the errors of places that were passed over because another user can change them.
+func Dir() (dir string, unsafe []error, _ error) {
 	var s search
 	found := false
 	if at := os.Getenv("XDG_RUNTIME_DIR"); at != "" {
@@ -40,10 +39,11 @@ func stateDir() (dir string, unsafe []error, _ error) {
 	return dir, s.unsafe(), nil
 }
 
-// CacheDir returns a directory, of that name, for what outlives a login and is the same in every session and service of this user that has
-// the same HOME: in the directory beamrun of the user's cache directory, else in one of the temp directory, else in the last one of
-// [StateDir]. Each is made and taken as StateDir does.
-func CacheDir(name string) (string, error) {
+// Cache returns a directory, of that name, for what outlives a login and is the same in every session
+// and service of this user that has the same HOME: in the directory beamrun of the user's cache
+// directory, else in one of the temp directory, else in the last one of [Dir]. Each is made and taken
+// as Dir does.
+func Cache(name string) (string, error) {
 	var s search
 	dir, found := s.cache()
 	if !found {
@@ -128,8 +128,8 @@ func (s *search) unsafe() (errs []error) {
 	return errs
 }
 
-// LockName is the name of the lock, in the folder of [StateDir], of those who start an epmd on the port.
+// LockName returns the name, in [Dir], of the lock of those who start an epmd on the port.
 func LockName(port int) string { return "epmd-" + strconv.Itoa(port) + ".lock" }
 
-// LogName is the name of that epmd's log.
+// LogName returns the name, in [Dir], of the log of that epmd.
 func LogName(port int) string { return "epmd-" + strconv.Itoa(port) + ".log" }

@@ -1,4 +1,4 @@
-package ensure
+package locate
 
 import (
 	"bytes"
@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/beamrun/beamrun/internal/spawn"
 )
 
 // askErl returns the directory that an erl has its epmd in. It is for an erl that is no link into its installation, but a script of the
@@ -25,7 +27,7 @@ func askErl(ctx context.Context, erl string) (dir string, err error) {
 	cmd.Dir = "/"
 	env := os.Environ()
 	if os.Geteuid() == 0 {
-		env = daemonEnv() // what else root has may be another user's, as after sudo -E
+		env = spawn.Env() // what else root has may be another user's, as after sudo -E
 	}
 	cmd.Env = append(withoutErl(env), "ERL_CRASH_DUMP_SECONDS=0")
 	cmd.WaitDelay = time.Second

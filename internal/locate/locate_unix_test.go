@@ -1,6 +1,6 @@
 //go:build unix
 
-package ensure
+package locate
 
 import (
 	"errors"
@@ -32,29 +32,29 @@ func TestFindOrder(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(at("path1"), 0o755), os.Symlink(at("otp/bin/erl"), at("path1/erl"))); err != nil {
 		t.Fatal(err)
 	}
-	os.MkdirAll(at("path2/epmd"), 0o755) // a folder is no program
+	os.MkdirAll(at("path2/epmd"), 0o755) // a directory is no program
 
 	places := []string{"bindir", "rootdir/erts-13.1/bin", "release/erts-9.0/bin", "path1", "otp/bin", "otp/erts-13.1/bin"}
 	for i := len(places) - 1; i >= 0; i-- {
 		want := place(places[i], "epmd")
-		if got, err := (Config{}).find(t.Context()); err != nil || got != want {
+		if got, err := Epmd(t.Context(), ""); err != nil || got != want {
 			t.Errorf("found %s, %v; want %s", got, err, want)
 		}
 	}
-	if got, err := (Config{Program: "epmd"}).find(t.Context()); err != nil || got != at("path1/epmd") {
+	if got, err := Epmd(t.Context(), "epmd"); err != nil || got != at("path1/epmd") {
 		t.Errorf("a name: found %s, %v", got, err)
 	}
 	os.Chmod(at("bindir/epmd"), 0o644) // not executable; root may execute anything that has one x bit
-	if got, err := (Config{}).find(t.Context()); err != nil || got != at("rootdir/erts-13.1/bin/epmd") {
+	if got, err := Epmd(t.Context(), ""); err != nil || got != at("rootdir/erts-13.1/bin/epmd") {
 		t.Errorf("after chmod: found %s, %v", got, err)
 	}
 
-	_, err := Config{Program: at("bindir/epmd")}.find(t.Context())
-	if err == nil || err.Kind != KindSpawn {
+	var e *Error
+	if _, err := Epmd(t.Context(), at("bindir/epmd")); !errors.As(err, &e) || e.Missing {
 		t.Errorf("not executable: %v", err)
 	}
-	_, err = Config{Program: at("nope")}.find(t.Context())
-	if err == nil || err.Kind != KindNotFound || !strings.Contains(err.Hint, "apt-get install") {
+	_, err := Epmd(t.Context(), at("nope"))
+	if !errors.As(err, &e) || !e.Missing || !strings.Contains(e.Hint, "apt-get install") {
 		t.Errorf("missing: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package ensure
+package spawn
 
 import (
 	"bufio"
@@ -14,7 +14,7 @@ import (
 
 // A daemon leaves a job that lets it, so the job's end is not the daemon's; in one that does not, it is started all the same.
 func TestJob(t *testing.T) {
-	switch os.Getenv("ENSURE_TEST_JOB") {
+	switch os.Getenv("SPAWN_TEST_JOB") {
 	case "launcher":
 		launchInJob()
 	case "daemon":
@@ -70,7 +70,7 @@ func daemonOf(t *testing.T, job windows.Handle) windows.Handle {
 		t.Fatal(err)
 	}
 	launcher := exec.CommandContext(t.Context(), self, "-test.run=^TestJob$")
-	launcher.Env = append(os.Environ(), "ENSURE_TEST_JOB=launcher")
+	launcher.Env = append(os.Environ(), "SPAWN_TEST_JOB=launcher")
 	in, _ := launcher.StdinPipe()
 	out, _ := launcher.StdoutPipe()
 	launcher.Stderr = os.Stderr
@@ -117,10 +117,10 @@ func launchInJob() {
 	if err != nil {
 		panic(err)
 	}
-	p, err := spawn(self, []string{self, "-test.run=^TestJob$"}, append(os.Environ(), "ENSURE_TEST_JOB=daemon"), null)
+	p, err := Start(self, []string{self, "-test.run=^TestJob$"}, append(os.Environ(), "SPAWN_TEST_JOB=daemon"), null)
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(p.pid)
+	fmt.Println(p.PID)
 	time.Sleep(time.Minute)
 }

@@ -8,3 +8,6 @@ func IsOwn(fs.FileInfo) bool { return true }
 
 // FileOwner returns -1: Windows has no such number.
 func FileOwner(fs.FileInfo) int { return -1 }
+
+// OpenFlags has none here, where other users cannot enter the directories in question.
+const OpenFlags = 0

@@ -1,4 +1,4 @@
-package ensure
+package locate
 
 import (
 	"context"
@@ -11,13 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // Where nothing else has an epmd, the erl on PATH is asked: here a script around the real one.
 func TestAskErl(t *testing.T) {
-	epmdtest.Need(t, "erl", "epmd")
+	testenv.Need(t, "erl", "epmd")
 	real, err := exec.LookPath("erl")
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +26,7 @@ func TestAskErl(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(os.Getenv("HOME"), ".erlang"), []byte(`io:format("hello").`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	port := epmdtest.Port(t)
+	port := testenv.Port(t)
 	t.Setenv("ERL_EPMD_PORT", fmt.Sprint(port))
 	t.Setenv("ERL_FLAGS", "-sname asked")
 	dir := t.TempDir()
@@ -42,37 +41,39 @@ func TestAskErl(t *testing.T) {
 	find := func() (string, *Error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		return findIn(ctx, []func() []string{func() []string { return []string{"/nowhere"} }})
+		path, err := findIn(ctx, []func() []string{func() []string { return []string{"/nowhere"} }})
+		e := new(Error)
+		errors.As(err, &e)
+		return path, e
 	}
 
 	erl(`[ -e '` + dir + `/here' ] || { echo "No version is set for command erl" >&2; exit 126; }; exec '` + real + `' "$@"`)
 	_, ferr := find()
 	want := "no epmd program in /nowhere, nor in the other usual directories of Erlang; " + dir + "/erl was asked where its own is: " +
 		"exit status 126: No version is set for command erl"
-	if ferr == nil || ferr.Kind != KindNotFound || ferr.Err.Error() != want || !strings.Contains(ferr.Hint, "works here") {
+	if !ferr.Missing || ferr.Err.Error() != want || !strings.Contains(ferr.Hint, "works here") {
 		t.Errorf("%v, %q; want %s", ferr, ferr.Hint, want)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "here"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	program, ferr := find()
-	if ferr != nil || filepath.Base(filepath.Dir(filepath.Dir(program)))[:5] != "erts-" {
+	if ferr.Err != nil || filepath.Base(filepath.Dir(filepath.Dir(program)))[:5] != "erts-" {
 		t.Fatalf("found %s, %v", program, ferr)
 	}
-	if pid := epmdtest.PID(port); pid != 0 {
+	if pid := testenv.PID(port); pid != 0 {
 		t.Errorf("to ask started an epmd, pid %d", pid)
 	}
-	res, err := Epmd(t.Context(), Config{Port: port, Program: program})
-	if err != nil || !res.Started {
-		t.Errorf("%+v, %v", res, err)
+	if out, _ := exec.Command(program, "-names").CombinedOutput(); !strings.Contains(string(out), "epmd: ") {
+		t.Errorf("%s is no epmd: %s", program, out)
 	}
 
 	erl("echo")
-	if _, err := find(); err == nil || err.Kind != KindNotFound || !strings.HasSuffix(err.Err.Error(), `: it said ""`) {
+	if _, err := find(); !err.Missing || !strings.HasSuffix(err.Err.Error(), `: it said ""`) {
 		t.Error(err)
 	}
 	erl("printf /empty")
-	if _, err := find(); err == nil || err.Kind != KindNotFound || !strings.HasSuffix(err.Err.Error(), ": it has none in /empty") {
+	if _, err := find(); !err.Missing || !strings.HasSuffix(err.Err.Error(), ": it has none in /empty") {
 		t.Error(err)
 	}
 
@@ -81,10 +82,10 @@ func TestAskErl(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	begin := time.Now()
-	_, ferr = findIn(ctx, nil)
-	if ferr == nil || ferr.Kind != KindTimeout || !errors.Is(ferr, context.DeadlineExceeded) || time.Since(begin) > 5*time.Second ||
-		!strings.Contains(ferr.Err.Error(), dir+"/erl was asked") {
-		t.Errorf("%v after %v", ferr, time.Since(begin))
+	_, err = findIn(ctx, nil)
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 5*time.Second ||
+		!strings.Contains(err.Error(), dir+"/erl was asked") {
+		t.Errorf("%v after %v", err, time.Since(begin))
 	}
 	pid, err := os.ReadFile(filepath.Join(dir, "pid"))
 	if err != nil {
@@ -101,14 +102,14 @@ func TestAskErl(t *testing.T) {
 
 	ctx, cancel = context.WithCancel(t.Context())
 	cancel()
-	if _, err := findIn(ctx, nil); err == nil || err.Kind != KindCanceled {
+	if _, err := findIn(ctx, nil); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	if err := os.Remove(filepath.Join(dir, "erl")); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir)
-	if _, err := find(); err == nil || err.Kind != KindNotFound || !strings.HasPrefix(err.Hint, "install Erlang") {
+	if _, err := find(); !err.Missing || !strings.HasPrefix(err.Hint, "install Erlang") {
 		t.Error(err)
 	}
 }
@@ -116,7 +117,7 @@ func TestAskErl(t *testing.T) {
 // Attack H3: to ask an erl for its root ran inet_config.beam out of the current directory, as root. Neither that nor a variable makes it run
 // code of somebody else's.
 func TestAskErlRunsNothingElse(t *testing.T) {
-	epmdtest.Need(t, "erl", "erlc")
+	testenv.Need(t, "erl", "erlc")
 	erl, err := exec.LookPath("erl")
 	if err != nil {
 		t.Fatal(err)
@@ -154,48 +155,5 @@ func TestAskErlRunsNothingElse(t *testing.T) {
 	}
 	if _, err := os.Stat(marker); err == nil {
 		t.Error("code of the current directory was run")
-	}
-}
-
-// A folder of shims is passed over for what they stand for; an epmd that is a script elsewhere is the user's wish.
-func TestFindBehindShims(t *testing.T) {
-	epmdtest.Need(t, "epmd", "sh")
-	real, err := exec.LookPath("epmd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("HOME", t.TempDir())
-	counting, starts := epmdtest.Counting(t)
-	data := t.TempDir()
-	at := func(path string) string { return filepath.Join(data, path) }
-	err = errors.Join(os.MkdirAll(at("shims"), 0o755), os.MkdirAll(at("installs/erlang/27.1/erts-15.1/bin"), 0o755),
-		os.WriteFile(at("shims/epmd"), []byte("#!/bin/sh\necho no version is set >&2; exit 126\n"), 0o755),
-		os.Symlink("epmd", at("shims/erl")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, key := range []string{"BINDIR", "ROOTDIR", "RELEASE_ROOT"} {
-		t.Setenv(key, "")
-	}
-	t.Setenv("PATH", at("shims")+":"+filepath.Dir(counting)+":"+os.Getenv("PATH"))
-	if got, err := (Config{}).find(t.Context()); err != nil || got != counting {
-		t.Errorf("found %s, %v; want %s", got, err, counting)
-	}
-	res, err := Epmd(t.Context(), Config{Port: epmdtest.Port(t)})
-	if err != nil || res.Program != counting || starts() != 1 {
-		t.Errorf("%+v, %v, %d starts", res, err, starts())
-	}
-
-	installed := at("installs/erlang/27.1/erts-15.1/bin/epmd")
-	if err := os.Symlink(real, installed); err != nil {
-		t.Fatal(err)
-	}
-	port := epmdtest.Port(t)
-	res, err = Epmd(t.Context(), Config{Port: port})
-	if err != nil || res.Program != installed {
-		t.Errorf("%+v, %v; want %s", res, err, installed)
-	}
-	if _, err := epmd.Names(t.Context(), fmt.Sprintf("127.0.0.1:%d", port)); err != nil {
-		t.Error(err)
 	}
 }

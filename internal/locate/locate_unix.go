@@ -1,6 +1,6 @@
 //go:build unix
 
-package ensure
+package locate
 
 import (
 	"errors"

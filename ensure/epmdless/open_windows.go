@@ -1,3 +1,0 @@
-package epmdless
-
-const openSafely = 0
