@@ -69,7 +69,7 @@ func TestChaos(t *testing.T) {
 		if pid := int(started.Swap(0)); pid != 0 {
 			kills.Add(1)
 			syscall.Kill(pid, syscall.SIGKILL)
-			for len(stat(pid)) > 0 {
+			for len(testenv.Stat(pid)) > 0 {
 				time.Sleep(100 * time.Microsecond)
 			}
 			kills.Add(1)

@@ -124,7 +124,7 @@ func (d *daemon) lost(port int) bool {
 	if owner.HasPort(d.proc.PID, port) {
 		return false
 	}
-	if p, ok := ownerOf(port); ok {
+	if p, ok := owner.OfPortSoon(port); ok {
 		return p.Session() != d.proc.PID // a script around epmd does not listen itself, and does not end
 	}
 	select { // another user's, or nobody tells
@@ -143,7 +143,7 @@ func (d *daemon) death(e Endpoint) *Error {
 	if !d.proc.OK || text != "" {
 		return err
 	}
-	p, known := ownerOf(e.Port)
+	p, known := owner.OfPortSoon(e.Port)
 	switch {
 	case known && p.Name != "epmd":
 		err.Kind, err.Hint = KindForeign, foreignHint

@@ -21,8 +21,8 @@
 // (execve) should have a short-lived child start the daemon instead, as `beamrun PROGRAM` does with `beamrun ensure`:
 // few programs wait for children that they do not know.
 //
-// [Watch] keeps an epmd alive for as long as a launcher runs. Package orphan gives nodes that run their lost names back, and package
-// doctor says what is wrong on a host.
+// Package watch keeps an epmd alive for as long as a launcher runs, package orphan gives nodes that
+// run their lost names back, and package doctor reports what is wrong on a host.
 //
 // Every call ends by its deadline, with a result or an [Error] whose Kind, words and hint say what is wrong and what mends
 // it. README.md in this folder is the table of all faults that are known, kept by the tests.
@@ -45,6 +45,10 @@ import (
 
 // DefaultTimeout bounds a call of [Epmd] or [Probe] whose Config has no Timeout.
 const DefaultTimeout = 10 * time.Second
+
+// DefaultProbeTimeout bounds the wait for the reply of one address where a Config has no
+// ProbeTimeout: far longer than a loaded epmd needs, and short enough to wait for a stopped one.
+const DefaultProbeTimeout = 2 * time.Second
 
 // Config says which epmd is meant. The zero value is right for most.
 type Config struct {
@@ -69,6 +73,9 @@ type Config struct {
 
 	// Timeout bounds the whole call; an earlier deadline of the context wins. 0: [DefaultTimeout].
 	Timeout time.Duration
+
+	// ProbeTimeout bounds the wait for the reply of one address. 0: [DefaultProbeTimeout].
+	ProbeTimeout time.Duration
 
 	// Waiting is called once when a call of [Epmd] or [Probe] has taken a second and goes on. It may be called in another
 	// goroutine. Nil: nothing is called.
@@ -106,7 +113,7 @@ type Result struct {
 	// Warnings are what did not work and was not needed, such as a lock on a read-only file system.
 	Warnings []string
 
-	patience time.Duration // how long each probe of this call may take; 0: probeTimeout
+	patience time.Duration // how long the reply of one address may take
 }
 
 // Epmd makes sure that an epmd answers at the endpoint that c means. Every error is an *[Error].
@@ -134,7 +141,7 @@ func (c *Config) run(ctx context.Context, mayStart bool, res *Result) error {
 	if runtime.GOOS != "linux" { // there a probe has timers anyway
 		defer one.tellInTime()()
 	}
-	res.patience = cmp.Or(res.patience, probeTimeout)
+	res.patience = cmp.Or(c.ProbeTimeout, DefaultProbeTimeout)
 	res.Address, err = probe(&one, &res.Endpoint, res.patience)
 	if err != nil && err.Kind == KindDown && mayStart {
 		err = c.startInTime(&one, res)

@@ -1,7 +1,6 @@
 package ensure_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -29,12 +28,7 @@ import (
 // setup gives the test a home folder of its own and a private port.
 func setup(t testing.TB) ensure.Config {
 	t.Helper()
-	t.Setenv("HOME", t.TempDir())
-	t.Setenv("XDG_RUNTIME_DIR", "")
-	t.Setenv("XDG_CACHE_HOME", "")
-	t.Setenv("ERL_EPMD_PORT", "")
-	t.Setenv("ERL_EPMD_ADDRESS", "")
-	return ensure.Config{Port: testenv.Port(t)}
+	return ensure.Config{Port: testenv.PrivateEpmd(t)}
 }
 
 // mustEnsure is a call of Epmd that has to succeed.
@@ -74,22 +68,6 @@ func script(t *testing.T, body string) string {
 	return path
 }
 
-// stat returns fields of /proc/PID/stat from the state on: state, ppid, pgrp, session, …
-func stat(pid int) []string {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	_, after, _ := strings.Cut(string(text), ") ")
-	return strings.Fields(after)
-}
-
-// signal sends a signal to a daemon that the test started. (0, the PID of none, would mean the test and who started it.)
-func signal(t *testing.T, pid int, sig syscall.Signal) {
-	t.Helper()
-	if pid <= 0 {
-		t.Fatal("the test did not start the epmd that it found")
-	}
-	syscall.Kill(pid, sig)
-}
-
 // children lists those of this process, once all that ended are reaped.
 func children(t *testing.T) (pids []int) {
 	t.Helper()
@@ -97,7 +75,7 @@ func children(t *testing.T) (pids []int) {
 		zombies := false
 		pids = childrenOf(os.Getpid())
 		for _, pid := range pids {
-			if s := stat(pid); len(s) == 0 || s[0] == "Z" {
+			if s := testenv.Stat(pid); len(s) == 0 || s[0] == "Z" {
 				zombies = true
 			}
 		}
@@ -116,7 +94,7 @@ func childrenOf(parent int) (pids []int) {
 	procs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, p := range procs {
 		pid, _ := strconv.Atoi(filepath.Base(p))
-		if s := stat(pid); len(s) > 1 && s[1] == strconv.Itoa(parent) {
+		if s := testenv.Stat(pid); len(s) > 1 && s[1] == strconv.Itoa(parent) {
 			pids = append(pids, pid)
 		}
 	}
@@ -139,7 +117,7 @@ func TestColdAndWarm(t *testing.T) {
 		t.Errorf("%+v, want address %s", res, want)
 	}
 
-	s := stat(res.PID)
+	s := testenv.Stat(res.PID)
 	if pid := strconv.Itoa(res.PID); s[2] != pid || s[3] != pid {
 		t.Errorf("process group %s and session %s of pid %s are not its own", s[2], s[3], pid)
 	}
@@ -175,10 +153,10 @@ func TestColdAndWarm(t *testing.T) {
 	}
 
 	// and when it dies while we live, no zombie is left
-	signal(t, res.PID, syscall.SIGKILL)
-	for deadline := time.Now().Add(5 * time.Second); len(stat(res.PID)) > 0; time.Sleep(time.Millisecond) {
+	testenv.Signal(t, res.PID, syscall.SIGKILL)
+	for deadline := time.Now().Add(5 * time.Second); len(testenv.Stat(res.PID)) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("after its end: %v", stat(res.PID))
+			t.Fatalf("after its end: %v", testenv.Stat(res.PID))
 		}
 	}
 }
@@ -247,7 +225,7 @@ func TestKilledWithNodesRegistered(t *testing.T) {
 	c := setup(t)
 	res := mustEnsure(t, c)
 	for i := range 20 {
-		register(t, res.Address.String(), fmt.Sprint("node", i), 4711)
+		testenv.Register(t, res.Address.String(), fmt.Sprint("node", i), 4711)
 	}
 	if nodes, err := epmd.Names(t.Context(), res.Address.String()); err != nil || len(nodes) != 20 {
 		t.Fatalf("%d nodes, %v", len(nodes), err)
@@ -258,31 +236,13 @@ func TestKilledWithNodesRegistered(t *testing.T) {
 	if _, err := epmd.Lookup(t.Context(), res.Address.String(), "nobody"); !errors.Is(err, epmd.ErrNotRegistered) {
 		t.Error(err)
 	}
-	signal(t, res.PID, syscall.SIGKILL)
+	testenv.Signal(t, res.PID, syscall.SIGKILL)
 	begin := time.Now()
 	again := mustEnsure(t, c)
 	if !again.Started || again.PID == res.PID {
 		t.Errorf("%+v", again)
 	}
 	t.Logf("a new epmd answered %v after the kill", time.Since(begin))
-}
-
-// register holds a name at the epmd, as a hidden node (ALIVE2_REQ), until the test ends.
-func register(t *testing.T, addr, name string, port int) {
-	t.Helper()
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	req := append([]byte{0, 0, 'x', byte(port >> 8), byte(port), 72, 0, 0, 6, 0, 5, 0, byte(len(name))}, name...)
-	req = append(req, 0, 0)
-	req[1] = byte(len(req) - 2)
-	conn.Write(req)
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
-	if reply, err := bufio.NewReader(conn).ReadByte(); err != nil || reply != 'y' && reply != 'v' {
-		t.Fatalf("ALIVE2: %q, %v", reply, err)
-	}
 }
 
 func TestDaemonThatDies(t *testing.T) {
@@ -351,14 +311,14 @@ func TestHung(t *testing.T) {
 	testenv.Need(t, "epmd")
 	c := setup(t)
 	res := mustEnsure(t, c)
-	signal(t, res.PID, syscall.SIGSTOP)
+	testenv.Signal(t, res.PID, syscall.SIGSTOP)
 	c.Timeout = 100 * time.Millisecond // too short to tell: a busy one may need that long
 	mustFailWithDaemon(t, c, ensure.KindTimeout)
 	c.Timeout = 300 * time.Millisecond
 	if e := mustFailWithDaemon(t, c, ensure.KindHung); !strings.Contains(e.Hint, fmt.Sprintf("kill -CONT %d", res.PID)) {
 		t.Error(e)
 	}
-	signal(t, res.PID, syscall.SIGCONT)
+	testenv.Signal(t, res.PID, syscall.SIGCONT)
 	c.Timeout = 0
 	if res := mustEnsure(t, c); res.Started {
 		t.Errorf("%+v", res)

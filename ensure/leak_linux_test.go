@@ -3,11 +3,7 @@ package ensure_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
-	"runtime"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -16,41 +12,6 @@ import (
 	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/internal/testenv"
 )
-
-// resources are what a process holds. heap is the part of its memory that is in use.
-type resources struct{ goroutines, descriptors, kilobytes, heap int }
-
-func measure(t *testing.T) resources {
-	t.Helper()
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rss, _ := strings.Cut(string(status), "VmRSS:")
-	kb, err := strconv.Atoi(strings.Fields(rss)[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	runtime.GC()
-	var mem runtime.MemStats
-	runtime.ReadMemStats(&mem)
-	return resources{runtime.NumGoroutine(), len(fds), kb, int(mem.HeapAlloc / 1024)}
-}
-
-// settled measures once what ends by itself has ended: when there is no more than before, or after 2 s.
-func settled(t *testing.T, before resources) (now resources) {
-	t.Helper()
-	for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(time.Millisecond) {
-		now = measure(t)
-		if now.goroutines <= before.goroutines && now.descriptors <= before.descriptors || time.Now().After(deadline) {
-			return now
-		}
-	}
-}
 
 // Of 100,000 calls with an epmd up nothing stays.
 func TestWarmCallsLeaveNothing(t *testing.T) {
@@ -65,14 +26,14 @@ func TestWarmCallsLeaveNothing(t *testing.T) {
 		}
 	}
 	call(10_000)
-	before := measure(t)
+	before := testenv.Measure(t)
 	call(90_000)
-	after := settled(t, before)
+	after := testenv.Settled(t, before)
 	t.Logf("after 10,000 calls %+v, after 100,000 %+v", before, after)
-	if after.goroutines > before.goroutines || after.descriptors > before.descriptors || after.heap > before.heap+512 {
+	if after.Goroutines > before.Goroutines || after.Descriptors > before.Descriptors || after.Heap > before.Heap+512 {
 		t.Error("something stays")
 	}
-	if !raceDetector && after.kilobytes > before.kilobytes+2048 { // its own memory grows
+	if !raceDetector && after.Kilobytes > before.Kilobytes+2048 { // its own memory grows
 		t.Error("memory stays")
 	}
 }
@@ -86,11 +47,11 @@ func TestOtherCallsLeaveNothing(t *testing.T) {
 	check := func(what string, call func()) {
 		t.Helper()
 		call() // what is made once, such as the runtime's poller
-		before := measure(t)
+		before := testenv.Measure(t)
 		for range 5 {
 			call()
 		}
-		if after := settled(t, before); after.goroutines > before.goroutines || after.descriptors > before.descriptors {
+		if after := testenv.Settled(t, before); after.Goroutines > before.Goroutines || after.Descriptors > before.Descriptors {
 			t.Errorf("%s: before %+v, after %+v", what, before, after)
 		}
 	}
@@ -118,15 +79,15 @@ func TestOtherCallsLeaveNothing(t *testing.T) {
 	pid := 0
 	check("an epmd that was killed, and is started again", func() {
 		pid = mustEnsure(t, c).PID
-		signal(t, pid, syscall.SIGKILL)
-		for len(stat(pid)) > 0 {
+		testenv.Signal(t, pid, syscall.SIGKILL)
+		for len(testenv.Stat(pid)) > 0 {
 			time.Sleep(time.Millisecond)
 		}
 	})
-	before := settled(t, resources{})
+	before := testenv.Settled(t, testenv.Resources{})
 	mustEnsure(t, c)
-	before.goroutines++
-	if after := settled(t, before); after.goroutines != before.goroutines || after.descriptors > before.descriptors {
+	before.Goroutines++
+	if after := testenv.Settled(t, before); after.Goroutines != before.Goroutines || after.Descriptors > before.Descriptors {
 		t.Errorf("a daemon was started: before, with one more goroutine, %+v, after %+v", before, after)
 	}
 }

@@ -12,10 +12,6 @@ import (
 	"github.com/beamrun/beamrun/internal/neterr"
 )
 
-// probeTimeout is how long one address may take to answer: far longer than a loaded epmd needs, and short enough to
-// wait for when it is stopped.
-const probeTimeout = 2 * time.Second
-
 // probe asks each address of the endpoint in turn and returns the first where an epmd answers. Its error is of
 // KindDown when nothing listens, else what the first address said that did not refuse. The endpoint comes by pointer:
 // with a copy in each frame, the stack would have to grow.

@@ -44,7 +44,7 @@ func verdict(e *Endpoint, target netip.AddrPort, err error, waited time.Duration
 // foreign is the verdict on a peer that is no epmd. It names the program, where the operating system does.
 func foreign(v *Error) {
 	who := "another program"
-	if p, ok := ownerOf(v.Endpoint.Port); ok {
+	if p, ok := owner.OfPortSoon(v.Endpoint.Port); ok {
 		who = p.String()
 	}
 	v.Kind, v.Hint = KindForeign, foreignHint
@@ -54,7 +54,7 @@ func foreign(v *Error) {
 // cutOff is the verdict on a peer that ended the connection before its reply was complete.
 func cutOff(v *Error) {
 	v.Err = fmt.Errorf("it ended the connection before its reply was complete: %w", v.Err)
-	p, ok := ownerOf(v.Endpoint.Port)
+	p, ok := owner.OfPortSoon(v.Endpoint.Port)
 	if !ok || p.Name != "epmd" {
 		foreign(v)
 		return
@@ -74,7 +74,7 @@ func silent(v *Error, isDial bool, waited time.Duration) {
 		what, v.Err = "it accepted no connection", context.DeadlineExceeded
 	}
 	v.Err = fmt.Errorf("%s within %v: %w", what, waited.Round(time.Millisecond), v.Err)
-	p, known := ownerOf(v.Endpoint.Port)
+	p, known := owner.OfPortSoon(v.Endpoint.Port)
 	switch {
 	case !known && isDial && len(owner.Listening(v.Endpoint.Port)) == 0: // a firewall
 		v.Kind = KindTimeout

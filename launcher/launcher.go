@@ -94,9 +94,10 @@ type Config struct {
 	// process ends before it, by SIGKILL. On Windows this process only ignores Ctrl-C.
 	Forward bool
 
-	// Watch makes [Run] keep an epmd alive while the program runs. The epmd has to be there before: see ensure.Epmd. Run waits
-	// at most 50 ms for the end of the Watch, so a Notify that is slow may still run when Run has returned. Nil: nobody watches.
-	Watch *ensure.Watch
+	// While runs beside the program, in [Run]; its context ends with the program. Run waits at most
+	// 50 ms for its end, so it may still run when Run has returned. Nil: nothing does. With
+	// [github.com/beamrun/beamrun/ensure/watch.Run] in it, an epmd is kept alive meanwhile.
+	While func(context.Context)
 
 	// Stdin, Stdout and Stderr are those of Command and Run. Nil: the caller's own.
 	Stdin          io.Reader
@@ -148,8 +149,8 @@ func Run(ctx context.Context, c Config) (code int, err error) {
 		return 0, fmt.Errorf("launcher: %w", err)
 	}
 	child(cmd.Process)
-	if c.Watch != nil {
-		defer watch(ctx, *c.Watch)()
+	if c.While != nil {
+		defer beside(ctx, c.While)()
 	}
 	err = cmd.Wait()
 	var exit *exec.ExitError
@@ -162,13 +163,13 @@ func Run(ctx context.Context, c Config) (code int, err error) {
 	return 0, nil
 }
 
-// watch keeps the epmd alive until stop is called.
-func watch(ctx context.Context, w ensure.Watch) (stop func()) {
+// beside runs f until stop is called.
+func beside(ctx context.Context, f func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w.Run(ctx)
+		f(ctx)
 	}()
 	return func() {
 		cancel()
@@ -179,7 +180,7 @@ func watch(ctx context.Context, w ensure.Watch) (stop func()) {
 	}
 }
 
-// parting is how long the end of a Watch is waited for once the program has ended. It may be in a system call then, or in its Notify.
+// parting is how long the end of While is waited for once the program has ended.
 const parting = 50 * time.Millisecond
 
 // Exec turns this process into the program: the same pid, terminal, job and descriptors, and nothing of the caller is

@@ -3,6 +3,7 @@
 package launcher
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/ensure/watch"
 )
 
 // A signal of ours is the program's, for as long as it runs.
@@ -31,10 +33,10 @@ func TestForward(t *testing.T) {
 // The watch is on while the program runs, and no longer.
 func TestWatch(t *testing.T) {
 	server := epmdtest.New(t)
-	events := make(chan ensure.Event, 10)
-	c := Config{Program: "sleep", Args: []string{"2"}, Watch: &ensure.Watch{
-		Config: ensure.Config{Port: server.Port(), Program: "/no/such/epmd"},
-		Notify: func(e ensure.Event) { events <- e },
+	events := make(chan watch.Event, 10)
+	c := Config{Program: "sleep", Args: []string{"2"}, While: func(ctx context.Context) {
+		epmd := ensure.Config{Port: server.Port(), Program: "/no/such/epmd"}
+		watch.Run(ctx, epmd, func(e watch.Event) { events <- e })
 	}}
 	time.AfterFunc(100*time.Millisecond, server.Close)
 	if code, err := Run(t.Context(), c); code != 0 || err != nil {
@@ -52,19 +54,18 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// A Watch that is busy, here with a Notify that never returns, does not hold up the end of the program.
-func TestRunEndsBesideItsWatch(t *testing.T) {
-	l := epmdtest.Listen(t, "127.0.0.1:0", epmdtest.Garbage)
-	told := make(chan bool, 1)
-	w := &ensure.Watch{Config: ensure.Config{Port: l.Port()}, Notify: func(ensure.Event) { told <- true; select {} }}
+// What runs beside the program and never returns does not hold up its end.
+func TestRunEndsBesideWhile(t *testing.T) {
+	busy := make(chan bool, 1)
+	while := func(context.Context) { busy <- true; select {} }
 	begin := time.Now()
-	if code, err := Run(t.Context(), Config{Program: "sleep", Args: []string{"1"}, Watch: w}); code != 0 || err != nil {
+	if code, err := Run(t.Context(), Config{Program: "sleep", Args: []string{"1"}, While: while}); code != 0 || err != nil {
 		t.Fatal(code, err)
 	}
 	if over := time.Since(begin) - time.Second; over > 500*time.Millisecond {
 		t.Errorf("it ended %v after its program", over)
 	}
-	if len(told) == 0 {
-		t.Error("the Watch was not busy")
+	if len(busy) == 0 {
+		t.Error("it did not run")
 	}
 }

@@ -65,7 +65,7 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 	c.Forward = true
 	if a.wantWatch {
 		runtime.GOMAXPROCS(1) // from here on it waits: a second processor would be woken in vain, each time
-		c.Watch = a.watch()
+		c.While = a.watch
 	}
 	if os.Getpid() == 1 {
 		go reapStrangers()

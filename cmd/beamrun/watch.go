@@ -1,24 +1,23 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
-	"github.com/beamrun/beamrun/ensure"
+	"github.com/beamrun/beamrun/ensure/watch"
 )
 
-// watch is --watch: what keeps epmd alive while the program runs.
-func (a *app) watch() *ensure.Watch {
-	return &ensure.Watch{Config: a.epmd(), Notify: a.sayEvent}
-}
+// watch is --watch: it keeps epmd alive while the program runs.
+func (a *app) watch(ctx context.Context) { watch.Run(ctx, a.epmd(), a.sayEvent) }
 
-func (a *app) sayEvent(e ensure.Event) {
+func (a *app) sayEvent(e watch.Event) {
 	a.sayWarnings(e.Result.Warnings)
 	switch {
-	case e.Err != nil:
+	case e.Kind == watch.KindFailed:
 		r, _ := describe(e.Err)
 		a.sayReport(r)
-	case len(e.Lost) > 0:
+	case e.Kind == watch.KindLost:
 		var back []string
 		for _, n := range e.Lost {
 			if n.Err == nil {

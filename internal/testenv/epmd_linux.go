@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"net"
@@ -108,4 +109,33 @@ func isFree(port int) bool {
 		}
 	}
 	return true
+}
+
+// Register holds a name at the epmd, as a hidden node (ALIVE2_REQ), until the test ends.
+func Register(t testing.TB, addr, name string, port int) {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	req := append([]byte{0, 0, 'x', byte(port >> 8), byte(port), 72, 0, 0, 6, 0, 5, 0, byte(len(name))}, name...)
+	req = append(req, 0, 0)
+	req[1] = byte(len(req) - 2)
+	conn.Write(req)
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	if reply, err := bufio.NewReader(conn).ReadByte(); err != nil || reply != 'y' && reply != 'v' {
+		t.Fatalf("ALIVE2: %q, %v", reply, err)
+	}
+}
+
+// PrivateEpmd gives the test a home directory of its own and an environment that names no epmd. It
+// returns a port for one, see [Port].
+func PrivateEpmd(t testing.TB) int {
+	t.Helper()
+	t.Setenv("HOME", t.TempDir())
+	for _, key := range []string{"XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "ERL_EPMD_PORT", "ERL_EPMD_ADDRESS"} {
+		t.Setenv(key, "")
+	}
+	return Port(t)
 }

@@ -1,4 +1,4 @@
-package ensure_test
+package watch_test
 
 import (
 	"context"
@@ -16,18 +16,29 @@ import (
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/ensure/watch"
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// startWatch watches until the test ends, and returns what it tells.
-func startWatch(t *testing.T, c ensure.Config) <-chan ensure.Event {
+// mustEnsure is a call of Epmd that has to succeed.
+func mustEnsure(t testing.TB, c ensure.Config) ensure.Result {
 	t.Helper()
-	events := make(chan ensure.Event, 100)
+	res, err := ensure.Epmd(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+// startWatch watches until the test ends, and returns what it tells.
+func startWatch(t *testing.T, c ensure.Config) <-chan watch.Event {
+	t.Helper()
+	events := make(chan watch.Event, 100)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		ensure.Watch{Config: c, Notify: func(e ensure.Event) { events <- e }}.Run(ctx)
+		watch.Run(ctx, c, func(e watch.Event) { events <- e })
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -41,7 +52,7 @@ func startWatch(t *testing.T, c ensure.Config) <-chan ensure.Event {
 }
 
 // next is the next event, which has to come in time.
-func next(t *testing.T, events <-chan ensure.Event, within time.Duration) ensure.Event {
+func next(t *testing.T, events <-chan watch.Event, within time.Duration) watch.Event {
 	t.Helper()
 	begin := time.Now()
 	select {
@@ -50,11 +61,11 @@ func next(t *testing.T, events <-chan ensure.Event, within time.Duration) ensure
 		return e
 	case <-time.After(within):
 		t.Fatalf("nothing was told within %v", within)
-		return ensure.Event{}
+		return watch.Event{}
 	}
 }
 
-func none(t *testing.T, events <-chan ensure.Event, d time.Duration) {
+func none(t *testing.T, events <-chan watch.Event, d time.Duration) {
 	t.Helper()
 	select {
 	case e := <-events:
@@ -63,16 +74,19 @@ func none(t *testing.T, events <-chan ensure.Event, d time.Duration) {
 	}
 }
 
-const second = time.Second // the promise; a busy machine has some more
+const (
+	second = time.Second     // the promise
+	busy   = 5 * time.Second // the same on a machine with much else to do
+)
 
 func TestWatch(t *testing.T) {
 	testenv.Need(t, "epmd")
-	c := setup(t)
+	c := ensure.Config{Port: testenv.PrivateEpmd(t)}
 	first := mustEnsure(t, c)
 	events := startWatch(t, c)
 	none(t, events, second)
 
-	signal(t, first.PID, syscall.SIGKILL)
+	testenv.Signal(t, first.PID, syscall.SIGKILL)
 	e := next(t, events, second/2) // at once: it is not due to be looked at yet
 	if e.Err != nil || !e.Result.Started {
 		t.Fatalf("after its end: %+v", e)
@@ -83,8 +97,8 @@ func TestWatch(t *testing.T) {
 
 	// one after another: none is missed, and none is started much more often than once a second
 	for begin, n := time.Now(), 1; n <= 3; n++ {
-		signal(t, e.Result.PID, syscall.SIGKILL)
-		if e = next(t, events, 2*second); e.Err != nil || !e.Result.Started {
+		testenv.Signal(t, e.Result.PID, syscall.SIGKILL)
+		if e = next(t, events, busy); e.Err != nil || !e.Result.Started {
 			t.Fatalf("after end %d: %+v", n, e)
 		}
 		if min := time.Duration(n-1) * 700 * time.Millisecond; time.Since(begin) < min {
@@ -92,22 +106,22 @@ func TestWatch(t *testing.T) {
 		}
 	}
 
-	signal(t, e.Result.PID, syscall.SIGSTOP)
-	if e := next(t, events, 2*second); e.Err != nil || e.Result.Started {
+	testenv.Signal(t, e.Result.PID, syscall.SIGSTOP)
+	if e := next(t, events, busy); e.Err != nil || e.Result.Started {
 		t.Fatalf("stopped: %+v", e)
 	}
-	if state := stat(e.Result.PID)[0]; state == "T" {
+	if state := testenv.Stat(e.Result.PID)[0]; state == "T" {
 		t.Error("it is still stopped")
 	}
 
 	// replaced before anybody could look
-	signal(t, e.Result.PID, syscall.SIGKILL)
+	testenv.Signal(t, e.Result.PID, syscall.SIGKILL)
 	other := exec.Command("epmd", "-port", strconv.Itoa(c.Port))
 	if err := other.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { other.Process.Kill(); other.Wait() }()
-	if e := next(t, events, 2*second); e.Err != nil {
+	if e := next(t, events, busy); e.Err != nil {
 		t.Fatalf("replaced: %+v", e)
 	}
 	none(t, events, second)
@@ -116,12 +130,12 @@ func TestWatch(t *testing.T) {
 // What the watch can't mend it tells of once, and goes on.
 func TestWatchForeign(t *testing.T) {
 	testenv.Need(t, "epmd")
-	c := setup(t)
+	c := ensure.Config{Port: testenv.PrivateEpmd(t)}
 	c.Timeout = 300 * time.Millisecond
 	other := epmdtest.Listen(t, fmt.Sprintf("127.0.0.1:%d", c.Port), epmdtest.Garbage)
 	events := startWatch(t, c)
 	var failed *ensure.Error
-	if e := next(t, events, 2*second); !errors.As(e.Err, &failed) || failed.Kind != ensure.KindForeign {
+	if e := next(t, events, busy); !errors.As(e.Err, &failed) || failed.Kind != ensure.KindForeign {
 		t.Fatalf("%+v", e)
 	}
 	none(t, events, 2*time.Second)
@@ -167,7 +181,7 @@ func TestWatchNames(t *testing.T) {
 // Nodes that come back to each new epmd are not lost, however often it is killed.
 func TestWatchNamesOfKilledOnes(t *testing.T) {
 	testenv.Need(t, "epmd")
-	c := setup(t)
+	c := ensure.Config{Port: testenv.PrivateEpmd(t)}
 	res := mustEnsure(t, c)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -175,16 +189,16 @@ func TestWatchNamesOfKilledOnes(t *testing.T) {
 	}
 	defer l.Close()
 	port := l.Addr().(*net.TCPAddr).Port
-	register(t, res.Address.String(), "alice", port)
+	testenv.Register(t, res.Address.String(), "alice", port)
 	events := startWatch(t, c)
 	none(t, events, 3*second/2) // the watch has seen the name
 	for range 7 {               // between two looks each time
-		signal(t, testenv.PID(c.Port), syscall.SIGKILL)
-		if e := next(t, events, 2*second); e.Lost != nil || !e.Result.Started {
+		testenv.Signal(t, testenv.PID(c.Port), syscall.SIGKILL)
+		if e := next(t, events, busy); e.Lost != nil || !e.Result.Started {
 			t.Fatalf("%+v", e)
 		}
 		time.Sleep(1200 * time.Millisecond)
-		register(t, res.Address.String(), "alice", port)
+		testenv.Register(t, res.Address.String(), "alice", port)
 	}
 	none(t, events, 2*second)
 }
@@ -199,22 +213,22 @@ func TestWatchSlow(t *testing.T) {
 // The end of the context ends it, whatever it waits for, and nothing of it stays.
 func TestWatchEnds(t *testing.T) {
 	testenv.Need(t, "epmd")
-	c := setup(t)
+	c := ensure.Config{Port: testenv.PrivateEpmd(t)}
 	silent := epmdtest.New(t, epmdtest.Silent)
 	mustEnsure(t, c)
-	before := settled(t, resources{})
+	before := testenv.Settled(t, testenv.Resources{})
 	for _, c := range []ensure.Config{c, {Port: silent.Port()}, {Port: c.Port, Program: "/no/such/epmd", Address: "127.0.0.9"}} {
 		for _, d := range []time.Duration{0, 10 * time.Millisecond, 300 * time.Millisecond, 900 * time.Millisecond} {
 			ctx, cancel := context.WithTimeout(t.Context(), d)
 			begin := time.Now()
-			ensure.Watch{Config: c}.Run(ctx)
+			watch.Run(ctx, c, nil)
 			cancel()
 			if late := time.Since(begin) - d; late > 500*time.Millisecond {
 				t.Errorf("%+v: it ended %v after the context", c, late)
 			}
 		}
 	}
-	if after := settled(t, before); after.goroutines > before.goroutines || after.descriptors > before.descriptors {
+	if after := testenv.Settled(t, before); after.Goroutines > before.Goroutines || after.Descriptors > before.Descriptors {
 		t.Errorf("%+v became %+v", before, after)
 	}
 }
@@ -250,7 +264,7 @@ func TestWatchGarbledNames(t *testing.T) {
 	}()
 	events := startWatch(t, ensure.Config{Port: port})
 	var failed *ensure.Error
-	if e := next(t, events, 2*second); !errors.As(e.Err, &failed) || failed.Kind != ensure.KindForeign || !errors.Is(e.Err, epmd.ErrNotEpmd) {
+	if e := next(t, events, busy); !errors.As(e.Err, &failed) || failed.Kind != ensure.KindForeign || !errors.Is(e.Err, epmd.ErrNotEpmd) {
 		t.Fatalf("%+v", e)
 	}
 	none(t, events, 6*time.Second)

@@ -1,8 +1,10 @@
-package ensure
+// Package watch keeps an epmd alive while a program runs.
+package watch
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"slices"
@@ -10,13 +12,14 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/orphan"
 	"github.com/beamrun/beamrun/internal/owner"
 )
 
 const (
-	// lookEvery is how often a Watch looks whether epmd lives, and lookPatience how long it waits for a reply before it looks
+	// lookEvery is how often a watch looks whether epmd lives, and lookPatience how long it waits for a reply before it looks
 	// closer: together below a second. Where the system tells its end (see owner.Follow), a look costs a fifth of asking epmd.
 	lookEvery    = 800 * time.Millisecond
 	lookPatience = 100 * time.Millisecond
@@ -30,7 +33,7 @@ const (
 	lookAgain = 200 * time.Millisecond
 
 	// namesEvery is how often it asks for the names. That costs epmd a packet for each: on a host where every node has a
-	// Watch the cost grows with the square of their number.
+	// watch, the cost grows with the square of their number.
 	namesEvery = 5 * time.Second
 
 	// comeBack is how long a node may take to register again by itself: from 23.3 on, OTP tries every 2 s, and may be in vain
@@ -44,32 +47,34 @@ const (
 	maxRetry = 5 * time.Second
 )
 
-// Watch is how to keep an epmd alive. The zero value does it for the endpoint of the zero Config.
-type Watch struct {
-	// Config says which epmd is meant.
-	Config Config
+// Kind is what an [Event] is about.
+type Kind string
 
-	// Notify is told what happened, one Event after the other, and should not take long: nothing is watched meanwhile.
-	// Nil: nobody is told.
-	Notify func(Event)
-}
+const (
+	KindUp     Kind = "up"     // epmd was gone, stopped or in error, and answers again
+	KindFailed Kind = "failed" // there is no working epmd
+	KindLost   Kind = "lost"   // nodes had lost their names
+)
 
-// Event is something that a [Watch] saw: an error, nodes without their names, or else that epmd answers again.
+// Event is what was seen and done.
 type Event struct {
-	// Result is that of the call of [Epmd] which made sure of it again; Started says whether it was this process that
-	// started one.
-	Result Result
+	Kind Kind
 
-	// Err says why there is no working epmd, as that of [Epmd], also if its list of names is not as epmd writes it. The Watch
-	// tries again, and tells of the next error when it is of another Kind.
+	// Result is that of the call of [ensure.Epmd] which made sure of the epmd again, of KindUp.
+	// Started tells whether this process started it.
+	Result ensure.Result
+
+	// Err is why there is no working epmd, of KindFailed: the error of [ensure.Epmd], also if the list
+	// of names is not as epmd writes it. The next attempt follows, and the next error of another kind
+	// is told of too.
 	Err error
 
-	// Lost are nodes of this user that run (something listens where they did) and that epmd did not know any more: they
-	// were registered while this Watch looked, and have not come back by themselves within 5 s. Before 23.3 OTP never
-	// registers a node again. Each has been told to, see package orphan, and is told of once.
+	// Lost are nodes of this user, of KindLost. They run (something listens where they did), were
+	// registered before, and have not registered again by themselves within 5 s. Before 23.3 OTP never
+	// registers a node again. Each was told to, see package orphan, and is told of once.
 	//
-	// Names whose port is another user's are not remembered, on Linux, whoever this user is; elsewhere no system tells whose
-	// a port is. At most 4,096 names are remembered, and 16 of one port.
+	// On Linux, names whose port is another user's are not remembered, whoever this user is; elsewhere
+	// no system tells the owner of a port. At most 4,096 names are remembered, and 16 of one port.
 	Lost []LostNode
 }
 
@@ -79,15 +84,18 @@ type LostNode struct {
 	Err error // why it could not be registered again, an *[orphan.Error] most often; nil: it has its name again
 }
 
-// Run keeps the epmd alive until the context ends. When it is gone Run calls [Epmd]: at once on Linux where it is this user's
+// Run keeps the epmd alive until the context ends. When it is gone Run calls [ensure.Epmd]: at once on Linux where it is this user's
 // or this user is root, else within a second. There, too, one that is stopped (SIGSTOP) is woken within a second. No other
-// epmd is touched: one that hangs for another reason is an error, as for [Epmd], seen within seven seconds, and Run waits for
+// epmd is touched: one that hangs for another reason is an error, as for [ensure.Epmd], seen within seven seconds, and Run waits for
 // its end or its answer. If another program takes the port of one that has ended, or all of the connections of the next one,
 // that is an error within a second.
 //
 // Lost nodes are repaired beside that, and their repair ends when epmd does.
-func (w Watch) Run(ctx context.Context) {
-	s := watch{Watch: w, names: nameBook{known: map[string]knownName{}}, repairs: make(chan repair, 1), stopRepair: func() {}}
+//
+// Notify gets one Event after the other, and should not take long: nothing is watched meanwhile. Nil:
+// nobody is told.
+func Run(ctx context.Context, c ensure.Config, notify func(Event)) {
+	s := state{config: c, tell: notify, names: nameBook{known: map[string]knownName{}}, repairs: make(chan repair, 1), stopRepair: func() {}}
 	defer s.forget()
 	defer func() { s.stopRepair() }()
 	waits := backoff.NewExponentialBackOff(backoff.WithInitialInterval(lookEvery), backoff.WithRandomizationFactor(0),
@@ -115,7 +123,7 @@ func (w Watch) Run(ctx context.Context) {
 }
 
 // wait waits for the next look, or for a reason to look earlier.
-func (s *watch) wait(ctx context.Context, d time.Duration) {
+func (s *state) wait(ctx context.Context, d time.Duration) {
 	next := time.After(d)
 	for {
 		select {
@@ -143,18 +151,19 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// watch is the state of a Watch that runs.
-type watch struct {
-	Watch
-	result Result          // of the last call of Epmd that found it
+// state is what a [Run] knows.
+type state struct {
+	config ensure.Config
+	tell   func(Event)
+	result ensure.Result   // of the last call of Epmd that found it
 	addr   netip.AddrPort  // where it answered last; not valid: it does not answer
 	epmd   *owner.Followed // nil: it is not known which process it is, or not yet
 
 	following chan *owner.Followed // has it, once it is known; nil: nothing is waited for
 
-	failed  Kind      // of the error that was told last, "" when all is well
-	woken   bool      // it was stopped, and was woken
-	started time.Time // when the last one was started here
+	failed  ensure.Kind // of the error that was told last, "" when all is well
+	woken   bool        // it was stopped, and was woken
+	started time.Time   // when the last one was started here
 	names   nameBook
 
 	repairing  bool
@@ -163,19 +172,19 @@ type watch struct {
 }
 
 // follow finds out which process it is. On a host with many processes that takes a while, and nothing waits for the rest of it.
-func (s *watch) follow(ctx context.Context) {
+func (s *state) follow(ctx context.Context) {
 	s.following = make(chan *owner.Followed, 1)
 	go func(found chan<- *owner.Followed, port int) { found <- owner.Follow(port) }(s.following, int(s.addr.Port()))
 	select {
 	case <-ctx.Done():
-	case <-time.After(naming):
+	case <-time.After(owner.Patience):
 	case s.epmd = <-s.following:
 		s.following = nil
 	}
 }
 
 // forget ends the wait for the end of that epmd.
-func (s *watch) forget() {
+func (s *state) forget() {
 	if s.following != nil {
 		go func(found <-chan *owner.Followed) {
 			if f := <-found; f != nil {
@@ -190,21 +199,21 @@ func (s *watch) forget() {
 }
 
 // gone is closed when that epmd has ended.
-func (s *watch) gone() <-chan struct{} {
+func (s *state) gone() <-chan struct{} {
 	if s.epmd == nil {
 		return nil
 	}
 	return s.epmd.Gone
 }
 
-func (s *watch) notify(e Event) {
-	if s.Notify != nil {
-		s.Notify(e)
+func (s *state) notify(e Event) {
+	if s.tell != nil {
+		s.tell(e)
 	}
 }
 
 // look says whether the epmd is well. From time to time, and while a name is missing, it looks at the names.
-func (s *watch) look(ctx context.Context) bool {
+func (s *state) look(ctx context.Context) bool {
 	if !s.addr.IsValid() {
 		return false
 	}
@@ -224,7 +233,7 @@ func (s *watch) look(ctx context.Context) bool {
 		}
 		if s.failed != "" { // it was garbled
 			s.failed = ""
-			s.notify(Event{Result: s.result})
+			s.notify(Event{Kind: KindUp, Result: s.result})
 		}
 		lost := s.names.update(nodes, lookForListeners(ctx, s.addr.Addr()), s.repairing)
 		if len(lost) > 0 {
@@ -235,14 +244,19 @@ func (s *watch) look(ctx context.Context) bool {
 	return s.epmd != nil || epmd.Alive(ctx, s.addr, lookPatience) == nil
 }
 
-// garbled tells of a list of names that no epmd sends, and looks at it again as late as at any other: [Epmd] would take it for up.
-func (s *watch) garbled(err error) bool {
+// garbled tells of a list of names that no epmd sends, and looks at it again as late as at any other: [ensure.Epmd] would take it for up.
+func (s *state) garbled(err error) bool {
 	s.names.asked, s.names.missing = time.Now(), false
-	v := &Error{Endpoint: s.result.Endpoint, Address: s.addr, Err: errors.Unwrap(err)}
-	foreign(v)
+	v := &ensure.Error{Kind: ensure.KindForeign, Endpoint: s.result.Endpoint, Address: s.addr,
+		Hint: "end that program, or use another port for Erlang: ERL_EPMD_PORT=N"}
+	who := "another program"
+	if p, ok := owner.OfPortSoon(int(s.addr.Port())); ok {
+		who = p.String()
+	}
+	v.Err = fmt.Errorf("%s has the port and is no epmd: %w", who, errors.Unwrap(err))
 	if s.failed != v.Kind {
 		s.failed = v.Kind
-		s.notify(Event{Result: s.result, Err: v})
+		s.notify(Event{Kind: KindFailed, Err: v})
 	}
 	return true
 }
@@ -255,7 +269,7 @@ type repair struct {
 }
 
 // beginRepair gives the nodes their names back, beside all else that is done: it may take a while.
-func (s *watch) beginRepair(ctx context.Context, lost, registered []epmd.Node) {
+func (s *state) beginRepair(ctx context.Context, lost, registered []epmd.Node) {
 	ctx, cancel := context.WithTimeout(ctx, repairTimeout)
 	s.repairing, s.stopRepair = true, cancel
 	addr := s.addr
@@ -267,11 +281,11 @@ func (s *watch) beginRepair(ctx context.Context, lost, registered []epmd.Node) {
 	}()
 }
 
-func (s *watch) repaired(r repair) {
+func (s *state) repaired(r repair) {
 	s.repairing = false
 	s.names.repaired(r)
 	if len(r.lost) > 0 && !r.stopped {
-		s.notify(Event{Lost: r.lost})
+		s.notify(Event{Kind: KindLost, Lost: r.lost})
 	}
 }
 
@@ -306,25 +320,25 @@ func repairNodes(ctx context.Context, addr netip.AddrPort, nodes, registered []e
 var errUnseen = errors.New("its process could not be determined")
 
 // ensure makes sure of the epmd again.
-func (s *watch) ensure(ctx context.Context) bool {
+func (s *state) ensure(ctx context.Context) bool {
 	wasAway := s.failed != "" || s.woken || s.hasEnded()
-	var res Result
+	c := s.config
 	if s.hasEnded() || s.failed != "" || s.epmd == nil && s.addr.IsValid() || time.Since(s.started) < lookEvery {
-		res.patience = gonePatience // else it is there, and may only be slow
+		c.ProbeTimeout = gonePatience // else it is there, and may only be slow
 	}
 	s.woken = false
 	if s.hasEnded() || s.epmd == nil || s.epmd.Name != "epmd" { // else it is the same one
 		s.forget()
 	}
-	err := s.Config.run(ctx, true, &res)
+	res, err := ensure.Epmd(ctx, c)
 	if ctx.Err() != nil {
 		return false
 	}
-	var e *Error
+	var e *ensure.Error
 	if errors.As(err, &e) {
 		s.forget() // there may be another one, until it answers
 		if e.Kind != s.failed {
-			s.notify(Event{Result: res, Err: err})
+			s.notify(Event{Kind: KindFailed, Err: err})
 		}
 		s.addr, s.failed = netip.AddrPort{}, e.Kind
 		return false
@@ -339,12 +353,12 @@ func (s *watch) ensure(ctx context.Context) bool {
 	if res.Started || wasAway { // else it was only slow
 		s.stopRepair()
 		s.names.restart()
-		s.notify(Event{Result: res})
+		s.notify(Event{Kind: KindUp, Result: res})
 	}
 	return true
 }
 
-func (s *watch) hasEnded() bool {
+func (s *state) hasEnded() bool {
 	select {
 	case <-s.gone():
 		return true
