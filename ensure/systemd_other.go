@@ -13,5 +13,3 @@ func (c Config) startUnit(_ context.Context, forced bool, _ string, res *Result)
 	}
 	return false, "", nil
 }
-
-func keeper(context.Context, int) Keeper { return Keeper{} }

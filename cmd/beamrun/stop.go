@@ -11,6 +11,7 @@ import (
 
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/internal/systemd"
 )
 
 // stopError is why an epmd is left alone.
@@ -37,7 +38,7 @@ func (a *app) stop(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if k, ok := e.Keeper(ctx); ok { // before the probe, which might start it
+	if k, ok := systemd.KeeperOf(ctx, e.Port); ok { // before the probe, which might start it
 		return &stopError{e.String(), "service", "systemd keeps it (" + strings.Join(k.Units, ", ") + ")", k.StopCommand()}
 	}
 	res, err := ensure.Probe(ctx, a.epmd())

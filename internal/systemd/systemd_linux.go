@@ -1,4 +1,3 @@
-// Package systemd asks systemd about units and processes, and has it do something, by its own programs.
 package systemd
 
 import (

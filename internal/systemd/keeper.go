@@ -1,4 +1,5 @@
-package ensure
+// Package systemd asks systemd about units and processes, and has it do something, by its own programs.
+package systemd
 
 import (
 	"cmp"
@@ -19,11 +20,12 @@ type Keeper struct {
 	User string
 }
 
-// Keeper returns who keeps the epmd at that endpoint. It returns false where nobody does: nothing listens, or an epmd that is
-// nobody's service, or part of one with another purpose. It connects to nothing, for a connection would start the epmd
-// of a socket that waits for its first client. On every system but Linux it returns false.
-func (e Endpoint) Keeper(ctx context.Context) (Keeper, bool) {
-	k := keeper(ctx, e.Port)
+// KeeperOf returns the keeper of the epmd on that port. It returns false where it has none: nothing
+// listens, or an epmd that is nobody's service, or part of one with another purpose. It connects to
+// nothing, for a connection would start the epmd of a socket that waits for its first client. On
+// every system but Linux it returns false.
+func KeeperOf(ctx context.Context, port int) (Keeper, bool) {
+	k := keeper(ctx, port)
 	return k, len(k.Units) > 0
 }
 

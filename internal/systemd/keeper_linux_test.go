@@ -1,4 +1,4 @@
-package ensure
+package systemd
 
 import (
 	"strings"

@@ -1,4 +1,4 @@
-package ensure
+package systemd
 
 import (
 	"context"
@@ -11,22 +11,21 @@ import (
 
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/internal/owner"
-	"github.com/beamrun/beamrun/internal/systemd"
 )
 
 func keeper(ctx context.Context, port int) Keeper {
-	if _, err := systemd.Here(); err != nil || !owner.Ports()[uint16(port)] {
+	if _, err := Here(); err != nil || !owner.Ports()[uint16(port)] {
 		return Keeper{}
 	}
 	p, known := owner.OfPort(port)
 	switch {
-	case !known: // another user's: nobody tells which process, but anybody may ask systemd, and read what a process is called
+	case !known: // another user's: which process is not known, but anybody may ask systemd, and read what a process is called
 		if units := socketsOn(ctx, "", port); len(units) > 0 {
 			return Keeper{Units: units}
 		}
 		epmds, _ := owner.Epmds(ctx)
 		for _, p := range epmds {
-			if s := systemd.Of(p.PID); s.IsEpmds() && epmdPort(p.Args) == port {
+			if s := Of(p.PID); s.IsEpmds() && epmdPort(p.Args) == port {
 				return keeperOf(ctx, s)
 			}
 		}
@@ -40,7 +39,7 @@ func keeper(ctx context.Context, port int) Keeper {
 		}
 		return k
 	default:
-		if s := systemd.Of(p.PID); s.IsEpmds() {
+		if s := Of(p.PID); s.IsEpmds() {
 			return keeperOf(ctx, s)
 		}
 	}
@@ -57,16 +56,16 @@ func epmdPort(args []string) int {
 }
 
 // keeperOf is the service with the socket that would start it again.
-func keeperOf(ctx context.Context, in systemd.Service) Keeper {
+func keeperOf(ctx context.Context, in Service) Keeper {
 	k := Keeper{Units: []string{in.Name}, User: in.User}
-	out, _ := systemd.Run(ctx, k.runtimeDir(), "systemctl", "show", "--property=TriggeredBy", "--value", in.Name)
+	out, _ := Run(ctx, k.runtimeDir(), "systemctl", "show", "--property=TriggeredBy", "--value", in.Name)
 	k.Units = append(unitsIn(strings.Fields(string(out))), k.Units...)
 	return k
 }
 
 // socketsOn are the sockets of a manager on the port, and what they start.
 func socketsOn(ctx context.Context, runtimeDir string, port int) (units []string) {
-	out, _ := systemd.Run(ctx, runtimeDir, "systemctl", "list-sockets", "--full", "--no-legend", "--no-pager")
+	out, _ := Run(ctx, runtimeDir, "systemctl", "list-sockets", "--full", "--no-legend", "--no-pager")
 	for line := range strings.Lines(string(out)) {
 		// [::]:4369 epmd.socket epmd.service
 		f := strings.Fields(line)
@@ -84,7 +83,7 @@ func socketsOn(ctx context.Context, runtimeDir string, port int) (units []string
 
 // unitsIn leaves out what is no unit's name: a user's own manager may print anything.
 func unitsIn(words []string) []string {
-	return slices.DeleteFunc(words, func(w string) bool { return !systemd.IsUnit(w) })
+	return slices.DeleteFunc(words, func(w string) bool { return !IsUnit(w) })
 }
 
 func userOf(pid int) string {
