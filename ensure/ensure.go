@@ -38,9 +38,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/beamrun/beamrun/internal/locate"
 	"github.com/beamrun/beamrun/internal/shell"
-	"github.com/beamrun/beamrun/internal/spawn"
-	"github.com/beamrun/beamrun/internal/statedir"
 )
 
 // DefaultTimeout bounds a call of [Epmd] or [Probe] whose Config has no Timeout.
@@ -156,80 +155,38 @@ func (c *Config) run(ctx context.Context, mayStart bool, res *Result) error {
 	return nil // not err, which as an error would be a nil *Error
 }
 
-// startInTime is start with the timers that the probe before it did without.
-func (c *Config) startInTime(one *call, res *Result) *Error {
-	ctx, cancel := context.WithDeadline(one.Context, one.end)
-	defer cancel()
-	defer one.tellInTime()()
-	return c.start(ctx, res)
-}
-
-// start starts the daemon, behind the lock where one can be had.
-func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
-	e := res.Endpoint
-	detach, err := c.detach()
-	if err != nil {
-		return err
-	}
-	program, err := c.find(ctx)
-	if err != nil {
-		err.Endpoint = e
-		return err
-	}
-	dir, unsafe, dirErr := statedir.Dir()
-	if dirErr != nil {
-		res.warn("no lock and no log of epmd, for there is no directory for them: %v", dirErr)
-	} else {
-		if len(unsafe) > 0 {
-			res.warn("the lock and the log of epmd are in %s, and not where another user can change them: %v", dir, errors.Join(unsafe...))
-		}
-		lock := lockFile(dir, e.Port)
-		defer lock.Unlock()
-		if up, err := acquire(ctx, lock, res); up || err != nil {
-			return err
-		}
-	}
-	// somebody may have been faster
-	if res.Address, err = probe(ctx, &e, res.patience); err == nil || err.Kind != KindDown {
-		return err
-	}
-	var mortal string
-	if detach != DetachSession {
-		var done bool
-		if done, mortal, err = c.startUnit(ctx, detach == DetachSystemd, program, res); done || err != nil {
-			return err
-		}
-	}
-	d, err := c.spawnReady(ctx, program, dir, res)
-	if err != nil && d != nil && d.missed { // another user's epmd may have had the port, and have ended since
-		d, err = c.spawnReady(ctx, program, dir, res)
-	}
-	if err != nil {
-		return err
-	}
-	if d.lost(e.Port) {
-		return nil // it found the port taken: another user's epmd was faster and answers
-	}
-	res.Started, res.PID, res.Program, res.Detach = true, d.proc.PID, program, "session"
-	if mortal != "" {
-		res.warn("%s", mortal)
-	}
-	return nil
-}
-
-// spawnReady starts the daemon and waits until an epmd answers. It returns nil for a daemon that could not be started.
-func (c *Config) spawnReady(ctx context.Context, program, dir string, res *Result) (*daemon, *Error) {
-	e := res.Endpoint
-	d, spawnErr := spawnDaemon(program, e, dir, res)
-	if spawnErr != nil {
-		return nil, &Error{Kind: KindSpawn, Endpoint: e, Err: spawnErr, Hint: spawn.Hint(program, spawnErr)}
-	}
-	var err *Error
-	res.Address, err = d.awaitReady(ctx, e, res.patience)
-	return d, err
-}
-
 func (r *Result) warn(format string, args ...any) {
 	// an error of several has a line for each
 	r.Warnings = append(r.Warnings, shell.Line(strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ")))
+}
+
+// Find returns the epmd that [Epmd] would start, an absolute path. The error is an *[Error] of
+// [KindNotFound] or [KindSpawn], or that of the context's end.
+//
+// As root it is one that root alone can change, with every directory and link on the way, unless
+// Program names it.
+func (c Config) Find(ctx context.Context) (string, error) {
+	path, err := c.find(ctx)
+	if err != nil {
+		return "", err
+	}
+	return path, nil
+}
+
+func (c *Config) find(ctx context.Context) (string, *Error) {
+	path, err := locate.Epmd(ctx, c.Program)
+	if err == nil {
+		return path, nil
+	}
+	e := &Error{Kind: KindSpawn, Err: err}
+	if no := new(locate.Error); errors.As(err, &no) {
+		e.Err, e.Hint = no.Err, no.Hint
+		if no.Missing {
+			e.Kind = KindNotFound
+		}
+	}
+	if end := ended(ctx); end != nil && errors.Is(err, end) {
+		e.Kind = endKind(end)
+	}
+	return "", e
 }

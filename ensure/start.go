@@ -13,12 +13,128 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
+	"github.com/gofrs/flock"
+
 	"github.com/beamrun/beamrun/internal/owner"
 	"github.com/beamrun/beamrun/internal/safepath"
 	"github.com/beamrun/beamrun/internal/shell"
 	"github.com/beamrun/beamrun/internal/spawn"
 	"github.com/beamrun/beamrun/internal/statedir"
 )
+
+// startInTime is start with the timers that the probe before it did without.
+func (c *Config) startInTime(one *call, res *Result) *Error {
+	ctx, cancel := context.WithDeadline(one.Context, one.end)
+	defer cancel()
+	defer one.tellInTime()()
+	return c.start(ctx, res)
+}
+
+// start starts the daemon, behind the lock where one can be had.
+func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
+	e := res.Endpoint
+	detach, err := c.detach()
+	if err != nil {
+		return err
+	}
+	program, err := c.find(ctx)
+	if err != nil {
+		err.Endpoint = e
+		return err
+	}
+	dir, unsafe, dirErr := statedir.Dir()
+	if dirErr != nil {
+		res.warn("no lock and no log of epmd, for there is no directory for them: %v", dirErr)
+	} else {
+		if len(unsafe) > 0 {
+			res.warn("the lock and the log of epmd are in %s, and not where another user can change them: %v", dir, errors.Join(unsafe...))
+		}
+		lock := lockFile(dir, e.Port)
+		defer lock.Unlock()
+		if up, err := acquire(ctx, lock, res); up || err != nil {
+			return err
+		}
+	}
+	// somebody may have been faster
+	if res.Address, err = probe(ctx, &e, res.patience); err == nil || err.Kind != KindDown {
+		return err
+	}
+	var mortal string
+	if detach != DetachSession {
+		var done bool
+		if done, mortal, err = c.startUnit(ctx, detach == DetachSystemd, program, res); done || err != nil {
+			return err
+		}
+	}
+	d, err := c.spawnReady(ctx, program, dir, res)
+	if err != nil && d != nil && d.missed { // another user's epmd may have had the port, and have ended since
+		d, err = c.spawnReady(ctx, program, dir, res)
+	}
+	if err != nil {
+		return err
+	}
+	if d.lost(e.Port) {
+		return nil // it found the port taken: another user's epmd was faster and answers
+	}
+	res.Started, res.PID, res.Program, res.Detach = true, d.proc.PID, program, "session"
+	if mortal != "" {
+		res.warn("%s", mortal)
+	}
+	return nil
+}
+
+// spawnReady starts the daemon and waits until an epmd answers. It returns nil for a daemon that could not be started.
+func (c *Config) spawnReady(ctx context.Context, program, dir string, res *Result) (*daemon, *Error) {
+	e := res.Endpoint
+	d, spawnErr := spawnDaemon(program, e, dir, res)
+	if spawnErr != nil {
+		return nil, &Error{Kind: KindSpawn, Endpoint: e, Err: spawnErr, Hint: spawn.Hint(program, spawnErr)}
+	}
+	var err *Error
+	res.Address, err = d.awaitReady(ctx, e, res.patience)
+	return d, err
+}
+
+// lockFile returns the lock of this user's starters, flock(2) on a file in dir. It is per port, whatever the
+// addresses: epmd always listens on loopback too, so two of them with one port exclude each other anyway.
+//
+// The lock is politeness and the port is the truth: a crash leaves no lock behind, the file is never deleted (whoever
+// waits for it would hold a lock on nothing), and callers without one still end with one epmd, only after more forks.
+func lockFile(dir string, port int) *flock.Flock {
+	return flock.New(filepath.Join(dir, statedir.LockName(port)),
+		flock.SetFlag(os.O_CREATE|os.O_RDWR|safepath.OpenFlags), flock.SetPermissions(0o600))
+}
+
+// acquire waits until the lock is held, or there can be none, or somebody's epmd answers: then it is up and nothing is left to do.
+func acquire(ctx context.Context, lock *flock.Flock, res *Result) (up bool, err *Error) {
+	e := res.Endpoint
+	err = poll(ctx, func() *Error {
+		held, err := lock.TryLock()
+		if err != nil {
+			res.warn("no lock, so several starters at once may each fork an epmd: %v", err)
+			return nil
+		}
+		if held {
+			return nil
+		}
+		addr, perr := probe(ctx, &e, res.patience)
+		if perr == nil {
+			up, res.Address = true, addr
+		}
+		return perr
+	})
+	if err != nil && err.Kind == KindTimeout {
+		who := "another process"
+		err.Hint = "it may be stopped; find it: " + shell.New("fuser", "-v").Path(lock.Path()).String()
+		if p, ok := owner.OfLock(lock.Path()); ok {
+			who = p.String()
+			err.Hint = stoppedHint(p)
+		}
+		err.Err = fmt.Errorf("%s holds the lock %s: %w", who, lock.Path(), err.Err)
+	}
+	return up, err
+}
 
 // daemon is an epmd that we started and that does not answer yet.
 type daemon struct {
@@ -182,4 +298,47 @@ func (d *daemon) printed() (text, what string) {
 	}
 	text = string(bytes.ReplaceAll(output, []byte("\n"), []byte("; ")))
 	return text, "printed: " + text
+}
+
+// Between two tries we wait for half a millisecond at first (epmd needs about two to start), then longer and longer,
+// give or take a half, lest a hundred callers come in step.
+const (
+	firstWait = 500 * time.Microsecond
+	maxWait   = 20 * time.Millisecond
+)
+
+// poll calls try until it returns anything but an error of KindDown, or until the context ends. Then its error is of
+// KindTimeout or KindCanceled and carries both causes, the context's and the last answer: backoff alone would keep the
+// context's only.
+func poll(ctx context.Context, try func() *Error) (last *Error) {
+	waits := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(firstWait), backoff.WithMaxInterval(maxWait), backoff.WithMaxElapsedTime(0))
+	var down *Error
+	_ = backoff.Retry(func() error {
+		if last = try(); last == nil || last.Kind != KindDown {
+			return nil
+		}
+		down = last
+		return last
+	}, backoff.WithContext(waits, ctx))
+	if err := ended(ctx); err != nil && down != nil && last != nil && (last.Kind == KindDown || errors.Is(last, err)) {
+		return &Error{Kind: endKind(err), Endpoint: down.Endpoint, Err: fmt.Errorf("%w: %w", err, down.Err)}
+	}
+	return last
+}
+
+// ended is the context's error, also in the moment after its deadline when the context does not know yet.
+func ended(ctx context.Context) error {
+	if end, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(end) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
+}
+
+// endKind is the kind of error that a context's end means.
+func endKind(err error) Kind {
+	if err == context.Canceled {
+		return KindCanceled
+	}
+	return KindTimeout
 }
