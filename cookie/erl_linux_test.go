@@ -20,7 +20,7 @@ import (
 // startEpmd starts an epmd for the test's nodes, on a port of its own, and returns the port. Port ends it.
 func startEpmd(t *testing.T) string {
 	t.Helper()
-	port := strconv.Itoa(testenv.Port(t))
+	port := strconv.Itoa(int(testenv.Port(t)))
 	cmd := exec.Command("epmd", "-port", port)
 	cmd.Dir = "/"
 	if err := cmd.Start(); err != nil {

@@ -16,7 +16,7 @@ import (
 )
 
 // dialNames is what the budget compares with: a dial and NAMES in plain Go.
-func dialNames(port int) error {
+func dialNames(port uint16) error {
 	conn, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", port))
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func BenchmarkCold(b *testing.B) {
 	})
 	b.Run("bare", func(b *testing.B) {
 		for b.Loop() {
-			cmd := exec.Command("epmd", "-port", strconv.Itoa(c.Port))
+			cmd := exec.Command("epmd", "-port", strconv.Itoa(int(c.Port)))
 			if err := cmd.Start(); err != nil {
 				b.Fatal(err)
 			}

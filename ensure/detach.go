@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+
+	"github.com/beamrun/beamrun/internal/parse"
 )
 
 // envDetach says the way for those who can't: a service's unit, an image, a test.
@@ -27,22 +29,23 @@ const (
 	DetachSystemd Detach = "systemd"
 )
 
-// ParseDetach reads one of "auto", "session" and "systemd".
-func ParseDetach(s string) (Detach, error) {
-	switch d := Detach(s); d {
+// UnmarshalText reads one of "auto", "session" and "systemd".
+func (d *Detach) UnmarshalText(text []byte) error {
+	switch v := Detach(text); v {
 	case DetachAuto, DetachSession, DetachSystemd:
-		return d, nil
+		*d = v
+		return nil
 	}
-	return "", fmt.Errorf("%s is not auto, session or systemd", quoted(s))
+	return fmt.Errorf("%s is not auto, session or systemd", parse.Quoted(string(text)))
 }
 
 // detach is the way that the Config means: its own, else that of BEAMRUN_DETACH, else auto.
-func (c Config) detach() (Detach, *Error) {
+func (c *Config) detach() (d Detach, _ *Error) {
 	from, s := "detach", string(c.Detach)
 	if s == "" {
 		from, s = envDetach, os.Getenv(envDetach)
 	}
-	d, err := ParseDetach(cmp.Or(s, string(DetachAuto)))
+	err := d.UnmarshalText([]byte(cmp.Or(s, string(DetachAuto))))
 	if err != nil {
 		return "", configError(from, err, "it is one of auto, session and systemd")
 	}

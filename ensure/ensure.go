@@ -52,14 +52,14 @@ const DefaultProbeTimeout = 2 * time.Second
 // Config says which epmd is meant. The zero value is right for most.
 type Config struct {
 	// Port is epmd's TCP port, 1 to 65535. 0: ERL_EPMD_PORT, else 4369.
-	Port int
+	Port uint16
 
-	// Address lists the IP addresses that the epmd shall listen on, separated by commas, as in epmd(1) -address; the
-	// probe asks them in this order. Empty: ERL_EPMD_ADDRESS, else every address of the host, and the probe asks
+	// Addresses are the IP addresses that the epmd listens on, as in epmd(1) -address; the probe asks
+	// them in this order. None: ERL_EPMD_ADDRESS, else every address of the host, and the probe asks
 	// 127.0.0.1, then [::1].
-	Address string
+	Addresses []netip.Addr
 
-	// Local limits the epmd to the loopback interface; Address has to be empty then, and ERL_EPMD_ADDRESS does not count.
+	// Local limits the epmd to the loopback interface; there must be no Addresses then, and ERL_EPMD_ADDRESS does not count.
 	// An epmd that runs already and listens on more is taken all the same, with a warning.
 	Local bool
 

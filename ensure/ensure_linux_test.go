@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -424,7 +425,7 @@ func TestConfig(t *testing.T) {
 	if got := strings.Join(e.Env(), " "); err != nil || got != "ERL_EPMD_PORT=4711 ERL_EPMD_ADDRESS=10.0.0.5,::1" {
 		t.Errorf("from the environment: %s, %v", got, err)
 	}
-	e, err = ensure.Config{Port: 99, Address: "0.0.0.0"}.Resolve()
+	e, err = ensure.Config{Port: 99, Addresses: []netip.Addr{netip.MustParseAddr("0.0.0.0")}}.Resolve()
 	if got := strings.Join(e.Env(), " "); err != nil || got != "ERL_EPMD_PORT=99 ERL_EPMD_ADDRESS=0.0.0.0" || e.String() != "127.0.0.1:99" {
 		t.Errorf("from the fields: %s, %s, %v", got, e, err)
 	}
@@ -432,7 +433,7 @@ func TestConfig(t *testing.T) {
 	if got := strings.Join(e.Env(), " "); err != nil || got != "ERL_EPMD_PORT=4711 ERL_EPMD_ADDRESS=127.0.0.1" {
 		t.Errorf("local: %s, %v", got, err)
 	}
-	mustFail(t, ensure.Config{Local: true, Address: "127.0.0.1"}, ensure.KindConfig)
+	mustFail(t, ensure.Config{Local: true, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}, ensure.KindConfig)
 	for _, bad := range []struct{ port, address string }{
 		{"abc", ""}, {"0", ""}, {"65536", ""}, {"-1", ""}, {"", "localhost"}, {"", "10.0.0.1,nope"}, {"", "fe80::1%eth0"},
 	} {
@@ -442,10 +443,9 @@ func TestConfig(t *testing.T) {
 	}
 	t.Setenv("ERL_EPMD_PORT", "")
 	t.Setenv("ERL_EPMD_ADDRESS", "")
-	for _, port := range []int{-1, 65536} {
-		mustFail(t, ensure.Config{Port: port}, ensure.KindConfig)
+	for _, bad := range []netip.Addr{{}, netip.MustParseAddr("fe80::1%eth0")} {
+		mustFail(t, ensure.Config{Port: c.Port, Addresses: []netip.Addr{bad}}, ensure.KindConfig)
 	}
-	mustFail(t, ensure.Config{Port: c.Port, Address: "nope"}, ensure.KindConfig)
 	// ERL_EPMD_PORT would override a node's own -epmd_port
 	if e, err := (ensure.Config{}).Resolve(); err != nil || e.Port != 4369 || !e.Implied || len(e.Env()) != 0 {
 		t.Errorf("nobody chose: %+v, %q, %v", e, e.Env(), err)
@@ -459,7 +459,7 @@ func TestConfig(t *testing.T) {
 func TestAddress(t *testing.T) {
 	testenv.Need(t, "epmd")
 	c := setup(t)
-	c.Address = "127.0.0.1"
+	c.Addresses = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
 	res := mustEnsure(t, c)
 	cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", res.PID))
 	if want := fmt.Sprintf("epmd\x00-port\x00%d\x00-address\x00127.0.0.1\x00", c.Port); string(cmdline) != want {
@@ -524,7 +524,7 @@ func TestLockHeldByAnother(t *testing.T) {
 
 	c.Timeout = 0
 	time.AfterFunc(200*time.Millisecond, func() {
-		exec.Command("epmd", "-port", strconv.Itoa(c.Port), "-daemon").Run()
+		exec.Command("epmd", "-port", strconv.Itoa(int(c.Port)), "-daemon").Run()
 	})
 	if res := mustEnsure(t, c); res.Started {
 		t.Errorf("%+v", res)

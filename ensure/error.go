@@ -81,10 +81,10 @@ func stoppedHint(p owner.Process) string {
 }
 
 // listenersOn shows who listens on the port, and clientsOf who has connections to it.
-func listenersOn(port int) string {
-	return shell.New("ss", "-ltnp").Option("sport = :", strconv.Itoa(port)).String()
+func listenersOn(port uint16) string {
+	return shell.New("ss", "-ltnp").Option("sport = :", strconv.Itoa(int(port))).String()
 }
 
-func clientsOf(port int) string {
-	return shell.New("ss", "-tnp").Option("dport = :", strconv.Itoa(port)).String()
+func clientsOf(port uint16) string {
+	return shell.New("ss", "-tnp").Option("dport = :", strconv.Itoa(int(port))).String()
 }

@@ -58,7 +58,7 @@ func probeOne(ctx context.Context, e *Endpoint, target netip.AddrPort, timeout t
 	}
 	switch {
 	case err != nil:
-	case int(port) == e.Port:
+	case port == e.Port:
 		return nil
 	default:
 		err = fmt.Errorf("%w: it says that its port is %d", epmd.ErrNotEpmd, port)

@@ -17,6 +17,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/beamrun/beamrun/internal/owner"
+	"github.com/beamrun/beamrun/internal/parse"
 	"github.com/beamrun/beamrun/internal/safepath"
 	"github.com/beamrun/beamrun/internal/shell"
 	"github.com/beamrun/beamrun/internal/spawn"
@@ -101,7 +102,7 @@ func (c *Config) spawnReady(ctx context.Context, program, dir string, res *Resul
 //
 // The lock is politeness and the port is the truth: a crash leaves no lock behind, the file is never deleted (whoever
 // waits for it would hold a lock on nothing), and callers without one still end with one epmd, only after more forks.
-func lockFile(dir string, port int) *flock.Flock {
+func lockFile(dir string, port uint16) *flock.Flock {
 	return flock.New(filepath.Join(dir, statedir.LockName(port)),
 		flock.SetFlag(os.O_CREATE|os.O_RDWR|safepath.OpenFlags), flock.SetPermissions(0o600))
 }
@@ -168,9 +169,9 @@ func spawnDaemon(program string, e Endpoint, dir string, res *Result) (*daemon, 
 
 // epmdArgs are epmd's arguments for its foreground mode.
 func epmdArgs(e Endpoint) []string {
-	args := []string{"-port", strconv.Itoa(e.Port)}
+	args := []string{"-port", strconv.Itoa(int(e.Port))}
 	if len(e.Addresses) > 0 {
-		args = append(args, "-address", e.list())
+		args = append(args, "-address", parse.Join(e.Addresses))
 	}
 	return args
 }
@@ -236,7 +237,7 @@ func (d *daemon) gone() bool {
 }
 
 // lost says, once an epmd answers, that it is another one: ours, a moment behind, finds the port taken and ends.
-func (d *daemon) lost(port int) bool {
+func (d *daemon) lost(port uint16) bool {
 	if owner.HasPort(d.proc.PID, port) {
 		return false
 	}

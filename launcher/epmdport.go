@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/beamrun/beamrun/ensure"
+	"github.com/beamrun/beamrun/internal/parse"
 )
 
 const epmdPortVar = "ERL_EPMD_PORT"
@@ -13,7 +13,7 @@ const epmdPortVar = "ERL_EPMD_PORT"
 // EpmdPort returns the port of epmd that a program's arguments or environment give its nodes by -epmd_port, or 0. It
 // looks at the arguments of erl, at those in an --erl of Elixir's programs, and at the variables with options of erl, and
 // not at files (-args_file, a release's vm.args). ERL_EPMD_PORT is not looked at: where it is set, nodes take that port.
-func EpmdPort(program string, args, env []string) int {
+func EpmdPort(program string, args, env []string) uint16 {
 	name := strings.TrimSuffix(filepath.Base(program), ".exe")
 	lists := [][]string{
 		strings.Fields(value(env, "ERL_AFLAGS")), nil, ownFlags(name, args),
@@ -30,7 +30,7 @@ func EpmdPort(program string, args, env []string) int {
 			if i+1 == len(flags) {
 				return 0
 			}
-			port, _ := ensure.ParsePort(flags[i+1])
+			port, _ := parse.Port(flags[i+1])
 			return port
 		}
 	}

@@ -11,7 +11,7 @@ func TestEpmdPort(t *testing.T) {
 	for _, tt := range []struct {
 		program   string
 		args, env []string
-		want      int
+		want      uint16
 	}{
 		{"erl", []string{"-sname", "a"}, nil, 0},
 		{"erl", []string{"-sname", "a", "-epmd_port", "5500"}, nil, 5500},

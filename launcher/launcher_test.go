@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,7 +87,7 @@ func TestCommand(t *testing.T) {
 }
 
 func TestEndpointInEnvironment(t *testing.T) {
-	e, err := ensure.Config{Port: 4711, Address: "127.0.0.1"}.Resolve()
+	e, err := ensure.Config{Port: 4711, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}.Resolve()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func (h *repairHost) more(nodes []*exec.Cmd, n int) []*exec.Cmd {
 func onHost(b *testing.B) *repairHost {
 	h := newRepairHost(b)
 	b.Setenv("HOME", h.home)
-	b.Setenv("ERL_EPMD_PORT", strconv.Itoa(h.port))
+	b.Setenv("ERL_EPMD_PORT", strconv.Itoa(int(h.port)))
 	for _, name := range []string{"XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"} {
 		b.Setenv(name, "")
 	}

@@ -68,7 +68,7 @@ func warmHost(t *testing.T, tool string) (run func(tool string, args ...string) 
 		defer cancel()
 		args = append(args, beamrun, "ensure")
 		cmd := exec.CommandContext(ctx, tool, args...)
-		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "ERL_EPMD_PORT=" + strconv.Itoa(port), "BEAMRUN_DETACH=session"}
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "ERL_EPMD_PORT=" + strconv.Itoa(int(port)), "BEAMRUN_DETACH=session"}
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s %q: %v: %s", tool, args, err, out)

@@ -29,7 +29,7 @@ func TestErlangScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/erlang",
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("ERL_EPMD_PORT", strconv.Itoa(testenv.Port(t)))
+			env.Setenv("ERL_EPMD_PORT", strconv.Itoa(int(testenv.Port(t))))
 			os.Chmod(filepath.Join(env.WorkDir, "broken"), 0o755) // only one script has it
 			return setupScript(env)
 		},
@@ -42,7 +42,7 @@ func TestErlangScript(t *testing.T) {
 type host struct {
 	t    testing.TB
 	home string
-	port int
+	port uint16
 }
 
 func newHost(t testing.TB) *host {
@@ -57,7 +57,7 @@ func (h *host) command(name string, args ...string) *exec.Cmd {
 	h.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), "HOME="+h.home, "XDG_RUNTIME_DIR=", "XDG_CACHE_HOME=", "XDG_CONFIG_HOME=", "RELEASE_COOKIE=",
-		"ERL_EPMD_PORT="+strconv.Itoa(h.port))
+		"ERL_EPMD_PORT="+strconv.Itoa(int(h.port)))
 	return cmd
 }
 

@@ -87,7 +87,7 @@ type ensured struct {
 
 type ensuredEpmd struct {
 	Address   string  `json:"address"`
-	Port      int     `json:"port"`
+	Port      uint16  `json:"port"`
 	Started   bool    `json:"started"`
 	PID       int     `json:"pid,omitempty"`
 	Program   string  `json:"program,omitempty"`

@@ -41,7 +41,7 @@ func (a *app) withoutEpmd() (e ensure.Endpoint, err error) {
 		}
 		a.say("no epmd: nodes are found by their files in %s", folder)
 	}
-	if a.port != 0 || a.address != "" {
+	if a.port != 0 || len(a.address) > 0 {
 		return a.epmd().Resolve()
 	}
 	return e, nil

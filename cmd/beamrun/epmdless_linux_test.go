@@ -103,7 +103,7 @@ func TestEpmdlessStaticPort(t *testing.T) {
 	t.Parallel()
 	h := newEpmdlessHost(t)
 	testenv.Need(t, "erl_call")
-	port := strconv.Itoa(testenv.Port(t)) // free on all addresses
+	port := strconv.Itoa(int(testenv.Port(t))) // free on all addresses
 	static := "--epmdless --dist-port " + port
 	var nodes []string
 	start := func(i int, words ...string) {
@@ -140,7 +140,7 @@ func TestEpmdlessStaticPort(t *testing.T) {
 func TestEpmdlessScript(t *testing.T) {
 	t.Parallel()
 	h := newEpmdlessHost(t)
-	port := strconv.Itoa(testenv.Port(t))
+	port := strconv.Itoa(int(testenv.Port(t)))
 	ctl := filepath.Join(t.TempDir(), "ctl")
 	const text = `#!/bin/sh
 [ -n "$ERL_DIST_PORT" ] && options="-erl_epmd_port $ERL_DIST_PORT -start_epmd false"
@@ -463,14 +463,14 @@ func TestDistPort(t *testing.T) {
 		}
 		return got
 	}
-	if got := names(); got["a"] != strconv.Itoa(first) {
+	if got := names(); got["a"] != strconv.Itoa(int(first)) {
 		t.Errorf("%v, want %d", got, first)
 	}
 	// a shell takes none of them
-	if opened, screen := h.opensShell("a", "--dist-port", strconv.Itoa(first), "erl", "-sname", "shell", "-remsh", "a@"+shortHostname()); !opened {
+	if opened, screen := h.opensShell("a", "--dist-port", strconv.Itoa(int(first)), "erl", "-sname", "shell", "-remsh", "a@"+shortHostname()); !opened {
 		t.Errorf("erl -remsh: %s", screen)
 	}
-	r := h.result(h.command("beamrun", append([]string{"--dist-port", strconv.Itoa(first)}, erl("-sname", "b", "-eval", "halt().")...)...))
+	r := h.result(h.command("beamrun", append([]string{"--dist-port", strconv.Itoa(int(first))}, erl("-sname", "b", "-eval", "halt().")...)...))
 	if r.code == 0 || !strings.Contains(r.stdout+r.stderr, "eaddrinuse") {
 		t.Errorf("a port that is taken: %+v", r)
 	}
@@ -478,7 +478,7 @@ func TestDistPort(t *testing.T) {
 	range2 := testenv.Port(t)
 	e := epmdlessHost{h}
 	e.beamrun(fmt.Sprintf("--epmdless --dist-port %d-%d", range2, range2+1), erl("-sname", "c@localhost")...)
-	if line := strings.Fields(e.read("c")); line[1] != strconv.Itoa(range2) {
+	if line := strings.Fields(e.read("c")); line[1] != strconv.Itoa(int(range2)) {
 		t.Errorf("%q, want port %d", line, range2)
 	}
 }

@@ -30,7 +30,7 @@ import (
 type faultHost struct {
 	*testing.T
 	dir, home string
-	port      int
+	port      uint16
 	args      []string // flags of beamrun
 	env       []string // instead of, or beside, what ensure sets
 	uid       int      // the user; 0: the caller's
@@ -76,7 +76,7 @@ func (h *faultHost) file(name, text string, mode fs.FileMode) string {
 func (h *faultHost) epmd(args ...string) int {
 	h.Helper()
 	testenv.Need(h, "epmd")
-	cmd := exec.Command("epmd", append([]string{"-port", strconv.Itoa(h.port)}, args...)...)
+	cmd := exec.Command("epmd", append([]string{"-port", strconv.Itoa(int(h.port))}, args...)...)
 	if err := cmd.Start(); err != nil {
 		h.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func (h *faultHost) wrap(name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = h.dir
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + h.home, "TMPDIR=" + h.home,
-		"BEAMRUN_DETACH=session", "ERL_EPMD_PORT=" + strconv.Itoa(h.port), "ALICE=" + strconv.Itoa(alice)}, h.env...)
+		"BEAMRUN_DETACH=session", "ERL_EPMD_PORT=" + strconv.Itoa(int(h.port)), "ALICE=" + strconv.Itoa(alice)}, h.env...)
 	if h.uid != 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(h.uid), Gid: uint32(h.uid)}}
 	}
@@ -291,7 +291,7 @@ func (h *faultHost) cells(o outcome) (kind, code, said string) {
 	}
 	self, _ := os.ReadFile("/proc/self/comm")
 	said = strings.NewReplacer(
-		strings.TrimSpace(string(self))+" (pid", "PROGRAM (pid", h.dir, "DIR", strconv.Itoa(h.port), "PORT", "|", "\\|", "\n", " ",
+		strings.TrimSpace(string(self))+" (pid", "PROGRAM (pid", h.dir, "DIR", strconv.Itoa(int(h.port)), "PORT", "|", "\\|", "\n", " ",
 	).Replace(said)
 	said = regexp.MustCompile(`(pid|-CONT|-KILL) \d+`).ReplaceAllString(said, "$1 PID")
 	said = regexp.MustCompile(`\w{3} \w{3} +\d+ \d\d:\d\d:\d\d \d{4}`).ReplaceAllString(said, "DATE")

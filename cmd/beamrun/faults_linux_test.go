@@ -470,7 +470,7 @@ func (h *faultHost) await(is func() bool) {
 // listenAndClose takes the port on one address and closes every connection after that time.
 func (h *faultHost) listenAndClose(network, host string, after time.Duration) {
 	h.Helper()
-	l, err := net.Listen(network, net.JoinHostPort(host, strconv.Itoa(h.port)))
+	l, err := net.Listen(network, net.JoinHostPort(host, strconv.Itoa(int(h.port))))
 	h.must(err)
 	h.Cleanup(func() { l.Close() })
 	go func() {

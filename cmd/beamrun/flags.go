@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,14 +14,15 @@ import (
 
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure"
+	"github.com/beamrun/beamrun/internal/parse"
 	"github.com/beamrun/beamrun/internal/shell"
 	"github.com/beamrun/beamrun/launcher"
 )
 
 // options are what the flags say. They stand before PROGRAM, and before or after a command of beamrun's.
 type options struct {
-	port     int
-	address  string
+	port     uint16
+	address  []netip.Addr
 	epmdPath string
 	detach   ensure.Detach
 	timeout  time.Duration
@@ -43,12 +45,10 @@ type options struct {
 func (o *options) flagSet() *flag.FlagSet {
 	fs := flag.NewFlagSet("beamrun", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // output.go says it in our words
-	fs.Func("port", "", func(s string) (err error) { o.port, err = ensure.ParsePort(s); return err })
-	fs.Func("address", "", func(s string) error {
-		o.address = s
-		addrs, err := ensure.ParseAddresses(s)
-		if err == nil && len(addrs) == 0 {
-			err = fmt.Errorf("it is empty")
+	fs.Func("port", "", func(s string) (err error) { o.port, err = parse.Port(s); return err })
+	fs.Func("address", "", func(s string) (err error) {
+		if o.address, err = parse.Addresses(s); err == nil && len(o.address) == 0 {
+			err = errors.New("must not be empty")
 		}
 		return err
 	})
@@ -58,7 +58,7 @@ func (o *options) flagSet() *flag.FlagSet {
 		}
 		return notDashes(s)
 	})
-	fs.Func("detach", "", func(s string) (err error) { o.detach, err = ensure.ParseDetach(s); return err })
+	fs.Func("detach", "", func(s string) error { return o.detach.UnmarshalText([]byte(s)) })
 	fs.Func("timeout", "", func(s string) (err error) {
 		if o.timeout, err = time.ParseDuration(s); err != nil || o.timeout <= 0 {
 			return errors.New("it is not a time such as 500ms, 10s or 1m")

@@ -46,7 +46,7 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 	} else {
 		implied := a.takeEpmdPort(&c)
 		if implied {
-			flags = append(withoutDashes(flags), "--port", strconv.Itoa(a.port))
+			flags = append(withoutDashes(flags), "--port", strconv.Itoa(int(a.port)))
 		}
 		c.Endpoint, err = a.launchEpmd(ctx, flags, path)
 		c.Endpoint.Implied = c.Endpoint.Implied || implied
@@ -88,7 +88,7 @@ func (a *app) takeEpmdPort(c *launcher.Config) bool {
 		return true
 	case a.port != 0 && a.port != own:
 		a.sayWarnings([]string{fmt.Sprintf("the program's own -epmd_port %d does not count: --port %d sets ERL_EPMD_PORT, which beats it", own, a.port)})
-	case a.port == 0 && chosen != strconv.Itoa(own):
+	case a.port == 0 && chosen != strconv.Itoa(int(own)):
 		a.sayWarnings([]string{fmt.Sprintf("the program's own -epmd_port %d does not count: ERL_EPMD_PORT is %s, which beats it", own, printable(chosen))})
 	}
 	return false

@@ -110,6 +110,6 @@ func (a *app) dispatch(ctx context.Context, args []string) (code int, err error)
 
 // epmd is the part of the options that ensure needs.
 func (a *app) epmd() ensure.Config {
-	return ensure.Config{Port: a.port, Address: a.address, Local: a.local, Program: a.epmdPath, Detach: a.detach,
+	return ensure.Config{Port: a.port, Addresses: a.address, Local: a.local, Program: a.epmdPath, Detach: a.detach,
 		Timeout: a.timeout, Waiting: a.waiting}
 }

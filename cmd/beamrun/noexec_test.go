@@ -85,7 +85,7 @@ type withoutExec struct {
 	env  []string
 }
 
-func newWithoutExec(t *testing.T, port int) *withoutExec {
+func newWithoutExec(t *testing.T, port uint16) *withoutExec {
 	t.Helper()
 	if launcher.CanExec {
 		t.Fatal("this is a build that can exec")
@@ -96,7 +96,7 @@ func newWithoutExec(t *testing.T, port int) *withoutExec {
 	}
 	home := t.TempDir()
 	env := append(os.Environ(), "HOME="+home, "USERPROFILE="+home, "LocalAppData="+home, "XDG_CACHE_HOME=", "XDG_RUNTIME_DIR=",
-		"BEAMRUN_DETACH=session", "ERL_EPMD_PORT="+strconv.Itoa(port))
+		"BEAMRUN_DETACH=session", "ERL_EPMD_PORT="+strconv.Itoa(int(port)))
 	return &withoutExec{t, self, env}
 }
 
@@ -123,14 +123,14 @@ func (w *withoutExec) run(cmd *exec.Cmd) (string, int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-func freePort(t *testing.T) int {
+func freePort(t *testing.T) uint16 {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return uint16(l.Addr().(*net.TCPAddr).Port)
 }
 
 func TestWithoutExec(t *testing.T) {
@@ -153,7 +153,7 @@ func TestWithoutExec(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 7 {
 		t.Fatalf("%q: %v, exit code %d", out, err, code)
 	}
-	if !slices.Equal(got.Args, args) || got.Port != strconv.Itoa(server.Port()) || got.Stdin != "typed" {
+	if !slices.Equal(got.Args, args) || got.Port != strconv.Itoa(int(server.Port())) || got.Stdin != "typed" {
 		t.Errorf("the program got %q", got)
 	}
 	if _, code := w.run(w.beamrun("no-such-program")); code != 127 {

@@ -206,7 +206,7 @@ hint: it makes it anew within 2 s; where it can't, beamrun doctor says so
 	}},
 	{"a node on a port that all share", `beamrun: node alice: epmdless: it listens on port N, as all of its peers
 `, 1, "epmdless", func(h *repairHost) result {
-		h.boot(append([]string{"beamrun", "--epmdless", "--dist-port", strconv.Itoa(testenv.Port(h.t))}, erl("-sname", h.name)...)...)
+		h.boot(append([]string{"beamrun", "--epmdless", "--dist-port", strconv.Itoa(int(testenv.Port(h.t)))}, erl("-sname", h.name)...)...)
 		return h.repair(h.name)
 	}},
 	{"a node that speaks TLS", `beamrun: node alice: tls: it speaks TLS (-proto_dist), so it can't be asked to register

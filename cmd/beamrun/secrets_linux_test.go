@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -251,7 +252,7 @@ func TestSecretsInErrors(t *testing.T) {
 	epmd(ensure.KindSpawn, config)
 	_, err := ensure.Probe(t.Context(), config)
 	must("down", err)
-	epmd(ensure.KindConfig, ensure.Config{Port: -1})
+	epmd(ensure.KindConfig, ensure.Config{Addresses: []netip.Addr{{}}})
 	epmd(ensure.KindNotFound, ensure.Config{Port: h.port, Program: "/none"})
 	epmd(ensure.KindTimeout, ensure.Config{Port: h.port, Timeout: 100 * time.Millisecond, Program: h.recorder("sleeper", "exec sleep 60")})
 	server := epmdtest.Listen(t, h.addr(), epmdtest.Garbage)

@@ -74,7 +74,7 @@ func TestStopRaces(t *testing.T) {
 	server := epmdtest.New(t)
 	h := &host{t, t.TempDir(), server.Port()}
 	for i := range 21 {
-		server.Register(fmt.Sprintf("n%02d", i), 1+i)
+		server.Register(fmt.Sprintf("n%02d", i), uint16(1+i))
 	}
 	refused(t, h, exitFailed, "nodes-registered: n20 (port 21), n19 (port 20), ", "stop")
 	refused(t, h, exitFailed, ", n01 (port 2), and 1 more\n", "stop")
@@ -87,7 +87,7 @@ func TestStopRaces(t *testing.T) {
 		"OK": ": timeout: it agreed to end, and somebody still listens there\nhint: something starts it again: ",
 	} {
 		code := map[string]int{"NO": exitFailed, "OK": exitNoEpmd}[reply]
-		refused(t, &host{t, t.TempDir(), stubborn(t, reply)}, code, want, "stop", "--timeout", "600ms")
+		refused(t, &host{t, t.TempDir(), uint16(stubborn(t, reply))}, code, want, "stop", "--timeout", "600ms")
 	}
 }
 

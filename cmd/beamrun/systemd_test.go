@@ -481,10 +481,10 @@ func TestSystemdEndpoint(t *testing.T) {
 	sh(t, "mkdir -p /root/bin && chmod 700 /root && cp $(command -v epmd) %s", home)
 	for _, test := range []struct {
 		flags []string
-		port  int
+		port  uint16
 		root  bool
 	}{
-		{[]string{"--port", strconv.Itoa(port)}, port, false},
+		{[]string{"--port", strconv.Itoa(int(port))}, uint16(int(port)), false},
 		{[]string{"--address", "127.0.0.1"}, epmd.DefaultPort, false},
 		{[]string{"--local"}, epmd.DefaultPort, false},
 		{[]string{"--epmd", home}, epmd.DefaultPort, true},
@@ -550,7 +550,7 @@ func TestSystemdDetach(t *testing.T) {
 			noEpmd(t)
 			for i, f := range test.flags {
 				if f == "PORT" {
-					test.flags[i] = strconv.Itoa(testenv.Port(t))
+					test.flags[i] = strconv.Itoa(int(testenv.Port(t)))
 				}
 			}
 			res, code := serviceEnsure(t, test.properties, test.flags...)

@@ -41,7 +41,7 @@ func TestExamine(t *testing.T) {
 func TestExamineEpmdless(t *testing.T) {
 	server := epmdtest.New(t)
 	server.SetFaults(epmdtest.RefuseAfter(1))
-	t.Setenv("ERL_EPMD_PORT", strconv.Itoa(server.Port()))
+	t.Setenv("ERL_EPMD_PORT", strconv.Itoa(int(server.Port())))
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("XDG_CACHE_HOME", "")
 	made := ExamineEpmdless(t.Context())

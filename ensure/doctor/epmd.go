@@ -93,7 +93,7 @@ func (p *patient) process(context.Context) Check {
 		return c
 	}
 	for _, s := range p.sockets {
-		if int(s.Addr.Port()) == p.port() {
+		if s.Addr.Port() == p.port() {
 			return ok("user %s has port %d; root can see by which process", userName(s.UID), p.port())
 		}
 	}
@@ -124,7 +124,7 @@ func count(n int, what string) string {
 func (p *patient) addresses(context.Context) Check {
 	var at []netip.Addr
 	for _, s := range p.sockets {
-		if int(s.Addr.Port()) == p.port() {
+		if s.Addr.Port() == p.port() {
 			at = append(at, s.Addr.Addr())
 		}
 	}

@@ -66,7 +66,7 @@ func (p *patient) registered(ctx context.Context) Check {
 	holders := slices.DeleteFunc(slices.Clone(p.connected()), func(h holder) bool { return nodes[h.PID] })
 	switch {
 	case len(holders) == 0:
-		who := shell.New("ss", "-tnp").Option("dport = :", strconv.Itoa(p.port()))
+		who := shell.New("ss", "-tnp").Option("dport = :", strconv.Itoa(int(p.port())))
 		c = c.advise("it is held by a connection to epmd; see as root by which process: %v", who)
 	default:
 		// Words, for a holder is a program that runs. It may do so for others, may have inherited the

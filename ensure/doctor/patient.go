@@ -17,6 +17,7 @@ import (
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/orphan"
 	"github.com/beamrun/beamrun/internal/owner"
+	"github.com/beamrun/beamrun/internal/parse"
 	"github.com/beamrun/beamrun/internal/shell"
 )
 
@@ -64,7 +65,7 @@ func admit(ctx context.Context, c ensure.Config) *patient {
 		p.names, p.unnamed = epmd.Names(ctx, p.result.Address.String())
 	}
 	p.sockets, p.open = owner.Listening(0), owner.Ports()
-	wanted := map[uint16]bool{uint16(p.port()): true}
+	wanted := map[uint16]bool{p.port(): true}
 	for _, n := range p.names {
 		wanted[n.Port] = true
 		p.ofPort[n.Port]++
@@ -102,7 +103,7 @@ func (p *patient) seeEpmds(ctx context.Context) {
 	all, p.unseenEpmds = owner.Epmds(ctx)
 	_, asked := p.owner()
 	for _, e := range all {
-		has := func(s owner.Socket) bool { return int(s.Addr.Port()) == p.port() && s.UID == e.UID }
+		has := func(s owner.Socket) bool { return s.Addr.Port() == p.port() && s.UID == e.UID }
 		switch {
 		case e.Elsewhere:
 		case !e.Closed:
@@ -121,7 +122,7 @@ func admitEpmdless(ctx context.Context) *patient {
 	return &patient{epmdless: true, sockets: owner.Listening(0), vms: vms, unseenVMs: unseen}
 }
 
-func (p *patient) port() int { return p.result.Endpoint.Port }
+func (p *patient) port() uint16 { return p.result.Endpoint.Port }
 
 // mayHaveNodes reports whether nodes are registered, or it is not known.
 func (p *patient) mayHaveNodes() bool { return len(p.names) > 0 || p.unnamed != nil }
@@ -155,7 +156,7 @@ func (p *patient) isOfHere() bool {
 	at := p.result.Address.Addr().Unmap()
 	return slices.ContainsFunc(p.sockets, func(s owner.Socket) bool {
 		addr := s.Addr.Addr().Unmap()
-		return int(s.Addr.Port()) == p.port() && (addr.IsUnspecified() || addr == at)
+		return s.Addr.Port() == p.port() && (addr.IsUnspecified() || addr == at)
 	})
 }
 
@@ -164,7 +165,7 @@ func (p *patient) listens(port uint16) bool { return p.open[port] }
 
 // owner is the process that has epmd's port.
 func (p *patient) owner() (owner.Process, bool) {
-	o, ok := p.on[uint16(p.port())]
+	o, ok := p.on[p.port()]
 	return o, ok
 }
 
@@ -172,10 +173,10 @@ func (p *patient) owner() (owner.Process, bool) {
 func (p *patient) beamrun() shell.Command {
 	c := shell.New("beamrun")
 	if p.config.Port != 0 {
-		c = c.Words("--port").Int(p.config.Port)
+		c = c.Words("--port").Int(int(p.config.Port))
 	}
-	if p.config.Address != "" {
-		c = c.Words("--address").Arg(p.config.Address)
+	if len(p.config.Addresses) > 0 {
+		c = c.Words("--address").Arg(parse.Join(p.config.Addresses))
 	}
 	if p.config.Local {
 		c = c.Words("--local")

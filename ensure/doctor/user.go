@@ -117,16 +117,16 @@ func (p *patient) environment(context.Context) Check {
 		if os.Getenv(key) != "" && port == epmd.DefaultPort {
 			return c.run(shell.New("unset", key))
 		}
-		return c.run(shell.New("export").Option(key+"=", strconv.Itoa(port)))
+		return c.run(shell.New("export").Option(key+"=", strconv.Itoa(int(port))))
 	}
 	return ok("%s", evidence)
 }
 
 // elsewhere is the port of an epmd on another port than the one that was asked, 0 if there is none.
-func (p *patient) elsewhere() int {
+func (p *patient) elsewhere() uint16 {
 	for _, e := range p.epmds {
 		for _, s := range e.Sockets {
-			if port := int(s.Addr.Port()); port != p.port() {
+			if port := s.Addr.Port(); port != p.port() {
 				return port
 			}
 		}

@@ -40,7 +40,7 @@ func TestHostileWords(t *testing.T) {
 		}
 		process := owner.Process{PID: 1<<22 + 1, Name: s} // no such pid can be
 		p := &patient{
-			config: ensure.Config{Port: 4369, Address: s, Local: true},
+			config: ensure.Config{Port: 4369, Local: true},
 			result: ensure.Result{Endpoint: ensure.Endpoint{Port: 4369}, Address: netip.MustParseAddrPort("127.0.0.1:4369")},
 			names:  []epmd.Node{{Name: s, Port: 7}},
 			sockets: []owner.Socket{{Addr: netip.MustParseAddrPort("0.0.0.0:4369")},

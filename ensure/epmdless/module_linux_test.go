@@ -164,7 +164,7 @@ func askModule(t *testing.T, folder string) []string {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "erl", "-noinput", "-pa", dir, vmargs.NodesFlag, folder, strconv.Itoa(os.Getuid()), "-eval",
 		`{ok, Names} = beamrun_epmd:names("localhost"), [io:format("~s~n", [N]) || {N, _} <- Names], halt().`)
-	cmd.Env = append(os.Environ(), "ERL_EPMD_PORT="+strconv.Itoa(testenv.Port(t))) // where nobody listens
+	cmd.Env = append(os.Environ(), "ERL_EPMD_PORT="+strconv.Itoa(int(testenv.Port(t)))) // where nobody listens
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)

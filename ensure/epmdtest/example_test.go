@@ -2,6 +2,7 @@ package epmdtest_test
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -22,7 +23,7 @@ func TestExample(t *testing.T) {
 	}
 
 	// an epmd that is up is left alone
-	config := ensure.Config{Port: server.Port(), Address: "127.0.0.1", Timeout: time.Second}
+	config := ensure.Config{Port: server.Port(), Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Timeout: time.Second}
 	res, err := ensure.Epmd(t.Context(), config)
 	if err != nil || res.Started {
 		t.Errorf("%+v, %v", res, err)

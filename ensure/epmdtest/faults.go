@@ -19,7 +19,7 @@ type faults struct {
 
 	slow        time.Duration
 	cut         int           // -1: none
-	port        int           // that NAMES and DUMP tell
+	port        uint16        // that NAMES and DUMP tell
 	refuseAfter int           // -1: never
 	idle        time.Duration // how long the next byte of a request may take
 	delay       time.Duration // before a reply, during which no other is made
@@ -57,14 +57,14 @@ func DelayWrite(d time.Duration) Fault { return func(f *faults) { f.delay = d } 
 func Cut(n int) Fault { return func(f *faults) { f.cut = n } }
 
 // WrongPort tells that port as epmd's own, in the first 4 bytes of the replies to NAMES and DUMP.
-func WrongPort(port int) Fault { return func(f *faults) { f.port = port } }
+func WrongPort(port uint16) Fault { return func(f *faults) { f.port = port } }
 
 // RefuseAfter stops listening when n more connections were accepted, for good: those after them are refused. 0 refuses
 // the next one.
 func RefuseAfter(n int) Fault { return func(f *faults) { f.refuseAfter = n } }
 
 // combine makes those in force for an epmd at that port.
-func combine(list []Fault, port int) faults {
+func combine(list []Fault, port uint16) faults {
 	f := faults{port: port, cut: -1, refuseAfter: -1, idle: packetTimeout}
 	for _, set := range list {
 		set(&f)

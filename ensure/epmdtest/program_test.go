@@ -119,7 +119,7 @@ func ourEpmd(t *testing.T) string {
 }
 
 // startProgram starts an epmd, and waits until it answers.
-func startProgram(t *testing.T, path string, args ...string) (port int) {
+func startProgram(t *testing.T, path string, args ...string) (port uint16) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -136,7 +136,7 @@ func startProgram(t *testing.T, path string, args ...string) (port int) {
 		_, err := epmd.Ping(t.Context(), addr, 5*time.Second)
 		return err == nil
 	})
-	return int(addr.Port())
+	return addr.Port()
 }
 
 // each runs a test on the program of this package, and on the real one where there is one.

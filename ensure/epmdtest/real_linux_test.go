@@ -25,10 +25,10 @@ import (
 )
 
 // startReal starts the machine's own epmd on a private port and returns the port.
-func startReal(t *testing.T, args ...string) int {
+func startReal(t *testing.T, args ...string) uint16 {
 	t.Helper()
 	port := testenv.Port(t)
-	cmd := exec.Command("epmd", append([]string{"-port", strconv.Itoa(port), "-address", "127.0.0.1"}, args...)...)
+	cmd := exec.Command("epmd", append([]string{"-port", strconv.Itoa(int(port)), "-address", "127.0.0.1"}, args...)...)
 	cmd.Env = environ(t, port)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -46,14 +46,14 @@ func startReal(t *testing.T, args ...string) int {
 }
 
 // environ is the environment of a child process that finds the epmd on that port.
-func environ(t *testing.T, port int) []string {
+func environ(t *testing.T, port uint16) []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "ERL_CRASH_DUMP_SECONDS=0", fmt.Sprintf("ERL_EPMD_PORT=%d", port)}
 }
 
 // session is a conversation with one epmd, written down with everything masked that may differ.
 type session struct {
 	*testing.T
-	port      int
+	port      uint16
 	log       []string
 	nodes     map[string]net.Conn
 	creations map[string]uint32
@@ -133,7 +133,7 @@ func (s *session) register(n node, tail string) bool {
 	return true
 }
 
-func (s *session) normal(name string, port int) {
+func (s *session) normal(name string, port uint16) {
 	s.Helper()
 	s.register(node{name: name, port: uint16(port), kind: 77, highest: 6, lowest: 5}, "")
 }
@@ -172,11 +172,11 @@ var scripts = map[string]func(s *session){
 		s.normal("n0", 1)
 		list()
 		for i := 1; i < 10; i++ {
-			s.normal(fmt.Sprint("n", i), 1000*i)
+			s.normal(fmt.Sprint("n", i), uint16(1000*i))
 		}
 		list()
 		for i := 10; i < 50; i++ {
-			s.normal(fmt.Sprint("n", i), i)
+			s.normal(fmt.Sprint("n", i), uint16(i))
 		}
 		list()
 		for _, name := range []string{"n0", "n49", "n20", "n21", "n22"} {
@@ -357,7 +357,7 @@ func TestLikeTheRealOne(t *testing.T) {
 				if relaxed {
 					args, faults = []string{"-relaxed_command_check"}, []Fault{Relaxed}
 				}
-				talk := func(port int) []string {
+				talk := func(port uint16) []string {
 					s := &session{T: t, port: port, nodes: map[string]net.Conn{}, creations: map[string]uint32{}}
 					script(s)
 					return s.log
@@ -377,7 +377,7 @@ func TestLikeTheRealOne(t *testing.T) {
 }
 
 // program runs a program that finds the epmd on that port; it has 30 seconds. Its output has the port masked.
-func program(t *testing.T, port int, name string, args ...string) string {
+func program(t *testing.T, port uint16, name string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -385,7 +385,7 @@ func program(t *testing.T, port int, name string, args ...string) string {
 	cmd.Env = environ(t, port)
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
-	text := strings.ReplaceAll(string(bytes.TrimSpace(out)), strconv.Itoa(port), "PORT")
+	text := strings.ReplaceAll(string(bytes.TrimSpace(out)), strconv.Itoa(int(port)), "PORT")
 	if err != nil {
 		return fmt.Sprintf("%s [%v]", text, err)
 	}
@@ -402,7 +402,7 @@ func TestEpmdCommands(t *testing.T) {
 		if relaxed {
 			args, faults = []string{"-relaxed_command_check"}, []Fault{Relaxed}
 		}
-		talk := func(port int) (log []string) {
+		talk := func(port uint16) (log []string) {
 			s := &session{T: t, port: port, nodes: map[string]net.Conn{}, creations: map[string]uint32{}}
 			s.normal("alice", 40001)
 			s.normal("bob", 40002)

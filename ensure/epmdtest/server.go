@@ -75,7 +75,7 @@ func Listen(t testing.TB, addr string, faults ...Fault) *Server {
 }
 
 // Port returns the TCP port.
-func (s *Server) Port() int { return s.addr.Port }
+func (s *Server) Port() uint16 { return uint16(s.addr.Port) }
 
 // Addr returns host:port, for a dial: where it listens on every address, the host is 127.0.0.1.
 func (s *Server) Addr() string { return s.addr.String() }
@@ -86,12 +86,12 @@ func (s *Server) Done() <-chan struct{} { return s.done }
 // Register adds a node without a connection of its own: a normal one of distribution version 6, without extra bytes.
 // It stays until [Server.Unregister], a STOP request or the server's end. The port is from 0 to 65535, the name has 1 to
 // 255 characters, no NUL and no @. A name that is taken or not valid, and such a port, fail the test (Error).
-func (s *Server) Register(name string, port int) {
+func (s *Server) Register(name string, port uint16) {
 	s.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := node{name: name, port: uint16(port), kind: 77, highest: 6, lowest: 6}
-	if name == "" || strings.ContainsAny(name, "\x00@") || int(n.port) != port || s.registry.register(n, nil) == nil {
+	n := node{name: name, port: port, kind: 77, highest: 6, lowest: 6}
+	if name == "" || strings.ContainsAny(name, "\x00@") || s.registry.register(n, nil) == nil {
 		s.t.Errorf("epmdtest: Register(%.80q, %d): taken, or not valid", name, port)
 	}
 }

@@ -122,7 +122,7 @@ func TestFindsNoNodeOfASharedPort(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			h := newHost(t)
-			port := strconv.Itoa(testenv.Port(t))
+			port := strconv.Itoa(int(testenv.Port(t)))
 			way := append(c.way[:len(c.way):len(c.way)], port)
 			if h.erl(nil, way...).eval(`erl_epmd:listen_port_please("a","h")`) != "{ok,"+port+"}" {
 				t.Logf("this OTP does not know %q", c.way)

@@ -24,7 +24,7 @@ import (
 type host struct {
 	*testing.T
 	home string
-	port int
+	port uint16
 }
 
 func newHost(t *testing.T) *host {
@@ -47,11 +47,11 @@ func (h *host) file(name, text string, mode os.FileMode) string {
 // epmd starts the real one. The port ends it.
 func (h *host) epmd() netip.AddrPort {
 	h.Helper()
-	cmd := exec.Command("epmd", "-port", strconv.Itoa(h.port), "-daemon")
+	cmd := exec.Command("epmd", "-port", strconv.Itoa(int(h.port)), "-daemon")
 	if err := cmd.Run(); err != nil {
 		h.Fatal(err)
 	}
-	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(h.port))
+	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), h.port)
 	h.eventually("epmd answers", func() bool {
 		_, err := epmd.Ping(h.Context(), addr, time.Second)
 		return err == nil
@@ -94,7 +94,7 @@ func (h *host) start(env []string, program string, args ...string) *vm {
 	h.Helper()
 	v := &vm{host: h, cmd: exec.CommandContext(h.Context(), program, args...)}
 	v.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + h.home, "ERL_CRASH_DUMP_SECONDS=0", "LANG=C.UTF-8",
-		"ERL_EPMD_PORT=" + strconv.Itoa(h.port)}, env...)
+		"ERL_EPMD_PORT=" + strconv.Itoa(int(h.port))}, env...)
 	in, toIt, err := os.Pipe()
 	if err != nil {
 		h.Fatal(err)

@@ -32,7 +32,7 @@ func TestNoAnswerToOthers(t *testing.T) {
 		var answers atomic.Int32
 		server := epmdtest.New(t)
 		node := fakeNode{name: "n@h", cookie: "secret0", call: func(args list) []byte {
-			server.Register("n", args[1].(int))
+			server.Register("n", uint16(args[1].(int)))
 			return fromRex([]any{atom("ok"), 1})
 		}}
 		l := listen(t, func(c net.Conn) {

@@ -80,10 +80,10 @@ func TestRegisterWithFakes(t *testing.T) {
 						t.Errorf("called with %v", args)
 					}
 					if c.does {
-						server.Register("n", args[1].(int))
+						server.Register("n", uint16(args[1].(int)))
 					}
 					if c.taken != 0 {
-						once.Do(func() { server.Register("n", int(c.taken)) })
+						once.Do(func() { server.Register("n", c.taken) })
 					}
 					return call(args)
 				}

@@ -33,7 +33,7 @@ func TestTakenForAMoment(t *testing.T) {
 		if calls++; calls == 1 {
 			return fromRex([]any{atom("error"), atom("duplicate_name")})
 		}
-		server.Register("n", args[1].(int))
+		server.Register("n", uint16(args[1].(int)))
 		return fromRex([]any{atom("ok"), 1})
 	}}.serve)
 	time.AfterFunc(10*time.Millisecond, func() { server.Unregister("n") })

@@ -80,7 +80,7 @@ func TestArgumentsOfRealVMs(t *testing.T) {
 			if name := vmargs.NodeName(v.Args); short(name) != c.name || err != nil || got != cmp.Or(c.cookie, got) {
 				t.Errorf("%q: %q, %q, %v", v.Args, name, got, err)
 			}
-			if epmd := int(vmargs.EpmdPort(v.Args)); epmd != h.port {
+			if epmd := vmargs.EpmdPort(v.Args); epmd != h.port {
 				t.Errorf("its epmd is on %d", epmd)
 			}
 			if c.elixir {

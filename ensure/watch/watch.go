@@ -174,7 +174,7 @@ type state struct {
 // follow finds out which process it is. On a host with many processes that takes a while, and nothing waits for the rest of it.
 func (s *state) follow(ctx context.Context) {
 	s.following = make(chan *owner.Followed, 1)
-	go func(found chan<- *owner.Followed, port int) { found <- owner.Follow(port) }(s.following, int(s.addr.Port()))
+	go func(found chan<- *owner.Followed, port uint16) { found <- owner.Follow(port) }(s.following, s.addr.Port())
 	select {
 	case <-ctx.Done():
 	case <-time.After(owner.Patience):
@@ -250,7 +250,7 @@ func (s *state) garbled(err error) bool {
 	v := &ensure.Error{Kind: ensure.KindForeign, Endpoint: s.result.Endpoint, Address: s.addr,
 		Hint: "end that program, or use another port for Erlang: ERL_EPMD_PORT=N"}
 	who := "another program"
-	if p, ok := owner.OfPortSoon(int(s.addr.Port())); ok {
+	if p, ok := owner.OfPortSoon(s.addr.Port()); ok {
 		who = p.String()
 	}
 	v.Err = fmt.Errorf("%s has the port and is no epmd: %w", who, errors.Unwrap(err))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -116,7 +117,7 @@ func TestWatch(t *testing.T) {
 
 	// replaced before anybody could look
 	testenv.Signal(t, e.Result.PID, syscall.SIGKILL)
-	other := exec.Command("epmd", "-port", strconv.Itoa(c.Port))
+	other := exec.Command("epmd", "-port", strconv.Itoa(int(c.Port)))
 	if err := other.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +161,7 @@ func TestWatchNames(t *testing.T) {
 	ended, bob := listen()
 	_, carol := listen()
 	for name, port := range map[string]int{"alice": alice, "bob": bob, "carol": carol} {
-		server.Register(name, port)
+		server.Register(name, uint16(port))
 	}
 	events := startWatch(t, ensure.Config{Port: server.Port()})
 	none(t, events, second)
@@ -169,7 +170,7 @@ func TestWatchNames(t *testing.T) {
 		server.Unregister(name)
 	}
 	time.Sleep(7 * time.Second) // it has been missed by now
-	server.Register("carol", carol)
+	server.Register("carol", uint16(carol))
 	e := next(t, events, 13*time.Second)
 	// it is no node that could be told to register
 	if want := (epmd.Node{Name: "alice", Port: uint16(alice)}); e.Err != nil || len(e.Lost) != 1 || e.Lost[0].Node != want || e.Lost[0].Err == nil {
@@ -189,7 +190,7 @@ func TestWatchNamesOfKilledOnes(t *testing.T) {
 	}
 	defer l.Close()
 	port := l.Addr().(*net.TCPAddr).Port
-	testenv.Register(t, res.Address.String(), "alice", port)
+	testenv.Register(t, res.Address.String(), "alice", uint16(port))
 	events := startWatch(t, c)
 	none(t, events, 3*second/2) // the watch has seen the name
 	for range 7 {               // between two looks each time
@@ -198,7 +199,7 @@ func TestWatchNamesOfKilledOnes(t *testing.T) {
 			t.Fatalf("%+v", e)
 		}
 		time.Sleep(1200 * time.Millisecond)
-		testenv.Register(t, res.Address.String(), "alice", port)
+		testenv.Register(t, res.Address.String(), "alice", uint16(port))
 	}
 	none(t, events, 2*second)
 }
@@ -217,7 +218,7 @@ func TestWatchEnds(t *testing.T) {
 	silent := epmdtest.New(t, epmdtest.Silent)
 	mustEnsure(t, c)
 	before := testenv.Settled(t, testenv.Resources{})
-	for _, c := range []ensure.Config{c, {Port: silent.Port()}, {Port: c.Port, Program: "/no/such/epmd", Address: "127.0.0.9"}} {
+	for _, c := range []ensure.Config{c, {Port: silent.Port()}, {Port: c.Port, Program: "/no/such/epmd", Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.9")}}} {
 		for _, d := range []time.Duration{0, 10 * time.Millisecond, 300 * time.Millisecond, 900 * time.Millisecond} {
 			ctx, cancel := context.WithTimeout(t.Context(), d)
 			begin := time.Now()
@@ -262,7 +263,7 @@ func TestWatchGarbledNames(t *testing.T) {
 			}()
 		}
 	}()
-	events := startWatch(t, ensure.Config{Port: port})
+	events := startWatch(t, ensure.Config{Port: uint16(port)})
 	var failed *ensure.Error
 	if e := next(t, events, busy); !errors.As(e.Err, &failed) || failed.Kind != ensure.KindForeign || !errors.Is(e.Err, epmd.ErrNotEpmd) {
 		t.Fatalf("%+v", e)

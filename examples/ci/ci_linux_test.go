@@ -154,7 +154,7 @@ func TestAction(t *testing.T) {
 				for name, input := range action.Inputs {
 					set := input.Default
 					if name == "port" {
-						set = strconv.Itoa(h.Port)
+						set = strconv.Itoa(int(h.Port))
 					}
 					value = strings.ReplaceAll(value, "${{ inputs."+name+" }}", set)
 				}
@@ -171,7 +171,7 @@ func TestAction(t *testing.T) {
 		t.Error(out)
 	}
 	h.Epmd(epmdOnPath(t))
-	if got, want := contents("env"), "ERL_EPMD_PORT="+strconv.Itoa(h.Port)+"\n"; got != want {
+	if got, want := contents("env"), "ERL_EPMD_PORT="+strconv.Itoa(int(h.Port))+"\n"; got != want {
 		t.Errorf("later steps get %q, want %q", got, want)
 	}
 	if out := h.Run(project, "mix", "test"); !passed.MatchString(out) {

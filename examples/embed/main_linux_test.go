@@ -24,7 +24,7 @@ func TestEmbed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := strconv.Itoa(testenv.Port(t))
+	port := strconv.Itoa(int(testenv.Port(t)))
 	home := t.TempDir()
 	for _, started := range []string{"true", "false"} {
 		cmd := exec.CommandContext(t.Context(), self)

@@ -46,7 +46,7 @@ func TestCommands(t *testing.T) {
 		"hook":     {nil, nil, false},
 		"beamrun":  {noHook, []string{"beamrun"}, false},
 		"epmdless": {noHook, []string{"beamrun", "--epmdless"}, true},
-		"one port": {noHook, []string{"beamrun", "--epmdless", "--dist-port", strconv.Itoa(testenv.Port(t))}, true},
+		"one port": {noHook, []string{"beamrun", "--epmdless", "--dist-port", strconv.Itoa(int(testenv.Port(t)))}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -105,7 +105,7 @@ func TestHookWithoutEpmd(t *testing.T) {
 	root := build(h, nil)
 	program := exampletest.Release{Host: h, Root: root}.OwnEpmd()
 	server := epmdtest.Listen(t, "127.0.0.1:0", epmdtest.Garbage)
-	out, err := h.Try(root, "env", "ERL_EPMD_PORT="+strconv.Itoa(server.Port()), "bin/my_app", "start")
+	out, err := h.Try(root, "env", "ERL_EPMD_PORT="+strconv.Itoa(int(server.Port())), "bin/my_app", "start")
 	if want := "beamrun: epmd on 127.0.0.1:"; exampletest.ExitCode(err) != 69 || !strings.HasPrefix(out, want) || !strings.Contains(out, "foreign") {
 		t.Errorf("where another program has the port: %v, %s", err, out)
 	}

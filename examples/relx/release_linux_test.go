@@ -68,7 +68,7 @@ func TestCommands(t *testing.T) {
 		"hook":     {asIs, nil, false},
 		"beamrun":  {noHook, []string{"beamrun"}, false},
 		"epmdless": {noHookNorEpmd, []string{"beamrun", "--epmdless"}, true},
-		"one port": {noHook, []string{"beamrun", "--epmdless", "--dist-port", strconv.Itoa(testenv.Port(t))}, true},
+		"one port": {noHook, []string{"beamrun", "--epmdless", "--dist-port", strconv.Itoa(int(testenv.Port(t)))}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -114,7 +114,7 @@ func TestHookWithoutEpmd(t *testing.T) {
 	h := exampletest.New(t)
 	root := build(h, asIs)
 	server := epmdtest.Listen(t, "127.0.0.1:0", epmdtest.Garbage)
-	out, err := h.Try(root, "env", "ERL_EPMD_PORT="+strconv.Itoa(server.Port()), "bin/my_app", "foreground")
+	out, err := h.Try(root, "env", "ERL_EPMD_PORT="+strconv.Itoa(int(server.Port())), "bin/my_app", "foreground")
 	if exampletest.ExitCode(err) != 69 || !strings.Contains(out, "\nbeamrun: epmd on 127.0.0.1:") || !strings.Contains(out, "foreign") {
 		t.Errorf("where another program has the port: %v, %s", err, out)
 	}

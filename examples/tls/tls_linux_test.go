@@ -63,12 +63,12 @@ func dynamicPort(h *exampletest.Host) *cluster {
 func staticPort(h *exampletest.Host) *cluster {
 	port := testenv.Port(h.T)
 	last := map[string]int{"alice": 2, "bob": 3, "plain": 4, "mallory": 5, "elsewhere": 6, "erl": 7, "iex": 8}
-	return &cluster{Host: h, flags: []string{"--epmdless", "--dist-port", strconv.Itoa(port)}, nameOpt: "-name",
+	return &cluster{Host: h, flags: []string{"--epmdless", "--dist-port", strconv.Itoa(int(port))}, nameOpt: "-name",
 		address: func(node string) string { return fmt.Sprintf("127.0.0.%d", last[node]) },
 		options: func(node string) string {
 			return fmt.Sprintf("-kernel inet_dist_use_interface {127,0,0,%d}", last[node])
 		},
-		port: func(string) int { return port },
+		port: func(string) int { return int(port) },
 	}
 }
 

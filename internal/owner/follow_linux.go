@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func follow(port int) *Followed {
+func follow(port uint16) *Followed {
 	p, ok := ofPort(port)
 	if !ok {
 		return nil

@@ -22,7 +22,7 @@ const (
 	maxOfOthers = 1 << 16
 )
 
-func listening(port int) []Socket {
+func listening(port uint16) []Socket {
 	sockets, err := diagnosed(query{states: stateListen, source: port})
 	if err != nil { // gVisor, a kernel without inet_diag
 		return tabled(port)
@@ -30,7 +30,7 @@ func listening(port int) []Socket {
 	return sockets
 }
 
-func connected(port int) []Socket {
+func connected(port uint16) []Socket {
 	sockets, _ := diagnosed(query{states: stateEstablished, to: port}) // nobody's word but the kernel's is quick enough
 	return sockets
 }
@@ -49,7 +49,7 @@ func ports() map[uint16]bool {
 // query is what the kernel is asked for: sockets in those states, with those ports if they are not 0.
 type query struct {
 	states     uint32
-	source, to int
+	source, to uint16
 }
 
 const (
@@ -167,7 +167,7 @@ func diagRequest(family byte, states uint32, source, to uint16, flags uint16) []
 func dump(fd int, family byte, q query, buf []byte, each func(message)) error {
 	const header = diagHeader
 	native := binary.NativeEndian
-	req := diagRequest(family, q.states, uint16(q.source), uint16(q.to), unix.NLM_F_DUMP)
+	req := diagRequest(family, q.states, q.source, q.to, unix.NLM_F_DUMP)
 	if err := unix.Sendto(fd, req, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func dump(fd int, family byte, q query, buf []byte, each func(message)) error {
 }
 
 // tabled looks the port up in the kernel's tables, proc_pid_net(5).
-func tabled(port int) []Socket {
+func tabled(port uint16) []Socket {
 	sockets, _ := bounded(func(each func(Socket)) error {
 		for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
 			file, err := os.Open(table)
@@ -208,7 +208,7 @@ func tabled(port int) []Socket {
 					continue
 				}
 				addr, ok := parseHex(f[1])
-				if !ok || port != 0 && int(addr.Port()) != port {
+				if !ok || port != 0 && addr.Port() != port {
 					continue
 				}
 				uid, _ := strconv.Atoi(f[7])

@@ -32,10 +32,10 @@ func (p Process) Session() int { return session(p.PID) }
 // OfPort returns the process that listens on the TCP port at any address of this host. It returns false when there is
 // none, when it belongs to somebody whose processes we may not look into, when it was not found within 250 ms, and on every system but
 // Linux.
-func OfPort(port int) (Process, bool) { return ofPort(port) }
+func OfPort(port uint16) (Process, bool) { return ofPort(port) }
 
 // HasPort says whether that very process listens on the TCP port. It returns true on every system but Linux.
-func HasPort(pid, port int) bool { return hasPort(pid, port) }
+func HasPort(pid int, port uint16) bool { return hasPort(pid, port) }
 
 // Followed is a process whose end will be told.
 type Followed struct {
@@ -48,7 +48,7 @@ type Followed struct {
 
 // Follow follows the process that listens on the TCP port now. It returns nil when nobody tells which that is, and on
 // every system but Linux.
-func Follow(port int) *Followed { return follow(port) }
+func Follow(port uint16) *Followed { return follow(port) }
 
 // Wake continues the process (SIGCONT) if it is stopped by a signal, and reports whether it did.
 func (f *Followed) Wake() bool { return f.Stopped() && f.resume() == nil }
@@ -71,10 +71,10 @@ const UnknownBacklog = -1
 
 // Listening returns the sockets that listen on the port, or on any if it is 0. It returns none on every system but Linux,
 // where there are those of this network namespace.
-func Listening(port int) []Socket { return listening(port) }
+func Listening(port uint16) []Socket { return listening(port) }
 
 // Connected returns the ends of connections to the port that are on this host, as far as Listening would.
-func Connected(port int) []Socket { return connected(port) }
+func Connected(port uint16) []Socket { return connected(port) }
 
 // Ports returns the ports of Listening(0).
 func Ports() map[uint16]bool { return ports() }

@@ -16,14 +16,14 @@ import (
 // lookFor bounds a look into every process of the host that has no context: some milliseconds are enough for a thousand of them.
 const lookFor = 250 * time.Millisecond
 
-func ofPort(port int) (Process, bool) {
+func ofPort(port uint16) (Process, bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookFor)
 	defer cancel()
 	p, ok := ofSockets(ctx, listening(port))[uint16(port)]
 	return p, ok
 }
 
-func hasPort(pid, port int) (has bool) {
+func hasPort(pid int, port uint16) (has bool) {
 	sockets := byInode(listening(port))
 	if len(sockets) == 0 {
 		return false

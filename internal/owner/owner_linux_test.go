@@ -24,11 +24,11 @@ func TestOfPort(t *testing.T) {
 		for _, host := range hosts {
 			closers = append(closers, listen("tcp", host))
 		}
-		diagnosed, err := diagnosed(query{states: stateListen, source: port})
-		if tabled := tabled(port); err != nil || len(tabled) != len(hosts) || !same(diagnosed, tabled) {
+		diagnosed, err := diagnosed(query{states: stateListen, source: uint16(port)})
+		if tabled := tabled(uint16(port)); err != nil || len(tabled) != len(hosts) || !same(diagnosed, tabled) {
 			t.Errorf("%q: %v, %v and %v", hosts, diagnosed, err, tabled)
 		}
-		if p, ok := OfPort(port); !ok || p.PID != os.Getpid() || !HasPort(os.Getpid(), port) || HasPort(1, port) {
+		if p, ok := OfPort(uint16(port)); !ok || p.PID != os.Getpid() || !HasPort(os.Getpid(), uint16(port)) || HasPort(1, uint16(port)) {
 			t.Errorf("%q: %v, %v", hosts, p, ok)
 		}
 		if !Ports()[uint16(port)] {
@@ -37,7 +37,7 @@ func TestOfPort(t *testing.T) {
 		for _, c := range closers {
 			c()
 		}
-		if p, ok := OfPort(port); ok || Ports()[uint16(port)] {
+		if p, ok := OfPort(uint16(port)); ok || Ports()[uint16(port)] {
 			t.Errorf("%q: afterwards %v", hosts, p)
 		}
 	}

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-func ofPort(int) (Process, bool)    { return Process{}, false }
-func hasPort(int, int) bool         { return true }
+func ofPort(uint16) (Process, bool) { return Process{}, false }
+func hasPort(int, uint16) bool      { return true }
 func ofLock(string) (Process, bool) { return Process{}, false }
 func session(int) int               { return 0 }
-func follow(int) *Followed          { return nil }
+func follow(uint16) *Followed       { return nil }
 
-func listening(int) []Socket    { return nil }
-func connected(int) []Socket    { return nil }
+func listening(uint16) []Socket { return nil }
+func connected(uint16) []Socket { return nil }
 func ports() map[uint16]bool    { return nil }
 func getenv(int, string) string { return "" }
 func since(int) time.Time       { return time.Time{} }

@@ -7,7 +7,7 @@ import "time"
 const Patience = 100 * time.Millisecond
 
 // OfPortSoon is [OfPort] within [Patience].
-func OfPortSoon(port int) (Process, bool) {
+func OfPortSoon(port uint16) (Process, bool) {
 	type answer struct {
 		Process
 		ok bool

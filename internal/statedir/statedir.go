@@ -129,7 +129,7 @@ func (s *search) unsafe() (errs []error) {
 }
 
 // LockName returns the name, in [Dir], of the lock of those who start an epmd on the port.
-func LockName(port int) string { return "epmd-" + strconv.Itoa(port) + ".lock" }
+func LockName(port uint16) string { return "epmd-" + strconv.Itoa(int(port)) + ".lock" }
 
 // LogName returns the name, in [Dir], of the log of that epmd.
-func LogName(port int) string { return "epmd-" + strconv.Itoa(port) + ".log" }
+func LogName(port uint16) string { return "epmd-" + strconv.Itoa(int(port)) + ".log" }

@@ -24,7 +24,7 @@ type Keeper struct {
 // listens, or an epmd that is nobody's service, or part of one with another purpose. It connects to
 // nothing, for a connection would start the epmd of a socket that waits for its first client. On
 // every system but Linux it returns false.
-func KeeperOf(ctx context.Context, port int) (Keeper, bool) {
+func KeeperOf(ctx context.Context, port uint16) (Keeper, bool) {
 	k := keeper(ctx, port)
 	return k, len(k.Units) > 0
 }

@@ -5,15 +5,15 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/internal/owner"
+	"github.com/beamrun/beamrun/internal/parse"
 )
 
-func keeper(ctx context.Context, port int) Keeper {
+func keeper(ctx context.Context, port uint16) Keeper {
 	if _, err := Here(); err != nil || !owner.Ports()[uint16(port)] {
 		return Keeper{}
 	}
@@ -46,10 +46,10 @@ func keeper(ctx context.Context, port int) Keeper {
 	return Keeper{}
 }
 
-// epmdPort is the port that an epmd's arguments say.
-func epmdPort(args []string) int {
+// epmdPort returns the port that an epmd's arguments give it, 0 for what is no port.
+func epmdPort(args []string) uint16 {
 	if i := slices.Index(args, "-port"); i >= 0 && i+1 < len(args) {
-		port, _ := strconv.Atoi(args[i+1])
+		port, _ := parse.Port(args[i+1])
 		return port
 	}
 	return epmd.DefaultPort
@@ -64,7 +64,7 @@ func keeperOf(ctx context.Context, in Service) Keeper {
 }
 
 // socketsOn are the sockets of a manager on the port, and what they start.
-func socketsOn(ctx context.Context, runtimeDir string, port int) (units []string) {
+func socketsOn(ctx context.Context, runtimeDir string, port uint16) (units []string) {
 	out, _ := Run(ctx, runtimeDir, "systemctl", "list-sockets", "--full", "--no-legend", "--no-pager")
 	for line := range strings.Lines(string(out)) {
 		// [::]:4369 epmd.socket epmd.service

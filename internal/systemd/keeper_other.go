@@ -4,4 +4,4 @@ package systemd
 
 import "context"
 
-func keeper(context.Context, int) Keeper { return Keeper{} }
+func keeper(context.Context, uint16) Keeper { return Keeper{} }

@@ -22,7 +22,7 @@ func KillMode(ctx context.Context, in Service) (mode string, endsAll bool) {
 }
 
 // Remedy says what keeps an epmd alive that a service needs and that is not a unit of its own.
-func Remedy(service string, port int) string {
+func Remedy(service string, port uint16) string {
 	if port == epmd.DefaultPort && HasUnitFile("epmd.socket") {
 		return "add Wants=epmd.socket and After=epmd.socket to " + service
 	}

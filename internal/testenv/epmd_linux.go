@@ -28,13 +28,13 @@ var next atomic.Int64
 //
 // Where the environment has no BEAMRUN_DETACH, Port sets it to "session", for the test and the programs that it starts: else
 // systemd would run the epmd of a test in a service, such as a CI runner, and start it again when the test ends it.
-func Port(t testing.TB) int {
+func Port(t testing.TB) uint16 {
 	t.Helper()
 	if os.Getenv("BEAMRUN_DETACH") == "" {
 		os.Setenv("BEAMRUN_DETACH", "session") // not t.Setenv, for the test may be parallel
 	}
 	for range ports {
-		port := firstPort + int(int64(os.Getpid())*131+next.Add(1))%ports
+		port := uint16(firstPort + (int64(os.Getpid())*131+next.Add(1))%ports)
 		// A name that one process at a time can have, without a file, see unix(7). So two processes that test at once
 		// don't take each other's ports, which are free before the test's epmd starts.
 		reserved, err := net.Listen("unix", fmt.Sprintf("@beamrun-test-port-%d", port))
@@ -56,7 +56,7 @@ func Port(t testing.TB) int {
 
 // Kill ends the program that listens on port, which has to be one that the test got from [Port], and waits until the
 // port is free.
-func Kill(t testing.TB, port int) {
+func Kill(t testing.TB, port uint16) {
 	t.Helper()
 	deadline := time.Now().Add(5 * time.Second)
 	for time.Now().Before(deadline) {
@@ -75,7 +75,7 @@ func Kill(t testing.TB, port int) {
 }
 
 // PID returns the pid of the program that listens on port, 0 when there is none.
-func PID(port int) int {
+func PID(port uint16) int {
 	p, _ := owner.OfPort(port)
 	return p.PID
 }
@@ -100,9 +100,9 @@ func Counting(t testing.TB) (program string, starts func() int) {
 	}
 }
 
-func isFree(port int) bool {
+func isFree(port uint16) bool {
 	for _, host := range []string{"127.0.0.1", "::1"} {
-		conn, err := net.Dial("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		conn, err := net.Dial("tcp", net.JoinHostPort(host, strconv.Itoa(int(port))))
 		if err == nil {
 			conn.Close()
 			return false
@@ -112,7 +112,7 @@ func isFree(port int) bool {
 }
 
 // Register holds a name at the epmd, as a hidden node (ALIVE2_REQ), until the test ends.
-func Register(t testing.TB, addr, name string, port int) {
+func Register(t testing.TB, addr, name string, port uint16) {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -131,7 +131,7 @@ func Register(t testing.TB, addr, name string, port int) {
 
 // PrivateEpmd gives the test a home directory of its own and an environment that names no epmd. It
 // returns a port for one, see [Port].
-func PrivateEpmd(t testing.TB) int {
+func PrivateEpmd(t testing.TB) uint16 {
 	t.Helper()
 	t.Setenv("HOME", t.TempDir())
 	for _, key := range []string{"XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "ERL_EPMD_PORT", "ERL_EPMD_ADDRESS"} {

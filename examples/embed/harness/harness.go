@@ -21,7 +21,7 @@ const connect = `Ask = fun Ask(N) -> net_adm:ping(N) =:= pong orelse begin timer
 
 // Start starts an epmd on that port and nodes of those names at localhost, with a new cookie, and returns when each is
 // connected to all others. They end with the test, and so does epmd.
-func Start(t testing.TB, port int, names ...string) {
+func Start(t testing.TB, port uint16, names ...string) {
 	t.Helper()
 	epmd, err := ensure.Epmd(t.Context(), ensure.Config{Port: port, Local: true})
 	if err != nil || !epmd.Started {

@@ -28,7 +28,7 @@ const Deadline = 30 * time.Second
 type Host struct {
 	T    *testing.T
 	Home string
-	Port int
+	Port uint16
 	Path string   // PATH
 	Env  []string // beside what every program gets
 
@@ -85,7 +85,7 @@ func (h *Host) Command(dir, name string, args ...string) *exec.Cmd {
 	h.T.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, "env", append([]string{name}, args...)...) // env looks on this host's PATH
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "HOME="+h.Home, "PATH="+h.Path, "ERL_EPMD_PORT="+strconv.Itoa(h.Port), "TERM=xterm",
+	cmd.Env = append(os.Environ(), "HOME="+h.Home, "PATH="+h.Path, "ERL_EPMD_PORT="+strconv.Itoa(int(h.Port)), "TERM=xterm",
 		"XDG_RUNTIME_DIR=", "XDG_CACHE_HOME=", "XDG_CONFIG_HOME=", "RELEASE_COOKIE=", h.mark())
 	cmd.Env = append(cmd.Env, h.Env...)
 	cmd.WaitDelay = time.Second
