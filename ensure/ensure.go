@@ -63,9 +63,13 @@ type Config struct {
 	// An epmd that runs already and listens on more is taken all the same, with a warning.
 	Local bool
 
-	// Program is the epmd to start. Empty: the first of the calling release's own (BINDIR, ROOTDIR, RELEASE_ROOT),
+	// Program is the epmd to start. Empty: the first of the release's own (BINDIR, ROOTDIR, ReleaseRoot),
 	// the one on PATH, the one beside the erl on PATH, and those in the usual install folders.
 	Program string
+
+	// ReleaseRoot is the directory of the release that is about to start: its epmd comes before those on
+	// PATH. Empty: RELEASE_ROOT.
+	ReleaseRoot string
 
 	// Detach says how the daemon is set apart from this process. Empty: BEAMRUN_DETACH, else [DetachAuto].
 	Detach Detach
@@ -97,6 +101,10 @@ type Result struct {
 
 	// Program is the epmd that this call started, else empty.
 	Program string
+
+	// ReleaseRoot is the directory of the release that is about to start: its epmd comes before those on
+	// PATH. Empty: RELEASE_ROOT.
+	ReleaseRoot string
 
 	// Detach says how the daemon was set apart from this process: "session"; or systemd runs it: "socket" (the
 	// distribution's epmd.socket), "system" (a unit of the system), "user" (one of the user's own manager). Empty when this
@@ -174,7 +182,7 @@ func (c Config) Find(ctx context.Context) (string, error) {
 }
 
 func (c *Config) find(ctx context.Context) (string, *Error) {
-	path, err := locate.Epmd(ctx, c.Program)
+	path, err := locate.Epmd(ctx, c.Program, c.ReleaseRoot)
 	if err == nil {
 		return path, nil
 	}

@@ -137,9 +137,7 @@ func (a *app) launchEpmd(ctx context.Context, flags []string, program string) (e
 	if !errors.As(err, &e) || e.Kind != ensure.KindDown {
 		return res.Endpoint, a.sayEnsured(&res, err)
 	}
-	if root := launcher.ReleaseRoot(program); root != "" {
-		os.Setenv("RELEASE_ROOT", root) // for package ensure, here and in the child; the program's environment is taken already
-	}
+	c.ReleaseRoot = launcher.ReleaseRoot(program)
 	c.Timeout = max(time.Millisecond, cmp.Or(c.Timeout, ensure.DefaultTimeout)-time.Since(begin))
 	if a.stays() {
 		res, err := ensure.Epmd(ctx, c)
@@ -148,11 +146,13 @@ func (a *app) launchEpmd(ctx context.Context, flags []string, program string) (e
 	if c.Waiting != nil {
 		defer time.AfterFunc(time.Until(begin.Add(time.Second)), func() { c.Waiting(res.Endpoint) }).Stop()
 	}
-	return res.Endpoint, a.ensureByChild(ctx, append(withoutDashes(flags), "--json", "--timeout="+c.Timeout.String()))
+	flags = append(withoutDashes(flags), "--json", "--timeout="+c.Timeout.String())
+	return res.Endpoint, a.ensureByChild(ctx, flags, c.ReleaseRoot)
 }
 
-// ensureByChild is `beamrun ensure` with those flags, which ask for JSON. What it says is said here: it says nothing itself.
-func (a *app) ensureByChild(ctx context.Context, flags []string) error {
+// ensureByChild is `beamrun ensure` with those flags, which ask for JSON. It prints nothing itself:
+// what it reports is printed here. releaseRoot is that of the program, or empty.
+func (a *app) ensureByChild(ctx context.Context, flags []string, releaseRoot string) error {
 	self, err := ownProgram()
 	if err != nil {
 		return fmt.Errorf("where this program's own file is: %w", err)
@@ -160,6 +160,9 @@ func (a *app) ensureByChild(ctx context.Context, flags []string) error {
 	var out bytes.Buffer
 	child := exec.CommandContext(ctx, self, append(flags, "ensure")...)
 	child.Args[0] = "beamrun"
+	if releaseRoot != "" {
+		child.Env = append(os.Environ(), "RELEASE_ROOT="+releaseRoot)
+	}
 	child.Stdout, child.Stderr = &out, a.stderr
 	err = child.Run()
 	var said struct {

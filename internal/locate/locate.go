@@ -28,17 +28,22 @@ func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
 // Epmd returns the epmd to start, an absolute path: the program of that name or path, or, if it is
-// empty, the first in the places that may have one. The error is an *[Error].
+// empty, the first in the places that may have one. releaseRoot is the directory of a release, whose
+// own epmd comes before others; empty: RELEASE_ROOT. The error is an *[Error].
 //
 // As root it is one that root alone can change, with every directory and link on the way, unless
 // program names it.
-func Epmd(ctx context.Context, program string) (string, error) {
+func Epmd(ctx context.Context, program, releaseRoot string) (string, error) {
 	if program != "" {
 		return named(program)
 	}
-	return findIn(ctx, places)
+	release := func() []string { return ofRelease(releaseRoot) }
+	return findIn(ctx, []func() []string{release, onPath, besideErl, installed})
 }
 
+// findIn looks in the places, the best first: each lists its own directories, and only when those
+// before it have none. Any version's epmd serves nodes of any other (its protocol has been the same
+// since R4), so which erts directory comes first does not matter.
 func findIn(ctx context.Context, places []func() []string) (string, error) {
 	var dirs []string
 	var refused refusals
@@ -144,16 +149,11 @@ func named(program string) (string, error) {
 	return "", &Error{Err: err, Hint: cmp.Or(spawn.Hint(program, err), "--epmd takes the path of an epmd program")}
 }
 
-// places are the folders that may hold an epmd, the best first: each lists its own, and only when those before it have none.
-// Any version's epmd serves nodes of any other (its protocol has been the same since R4), so which erts folder comes first
-// does not matter.
-var places = []func() []string{ofRelease, onPath, besideErl, installed}
-
 // ofRelease are the calling release's own: erl and the start scripts of releases set these variables.
-func ofRelease() []string {
+func ofRelease(root string) []string {
 	dirs := absolute(os.Getenv("BINDIR"))
 	dirs = append(dirs, ertsDirs(os.Getenv("ROOTDIR"))...)
-	return append(dirs, ertsDirs(os.Getenv("RELEASE_ROOT"))...)
+	return append(dirs, ertsDirs(cmp.Or(root, os.Getenv("RELEASE_ROOT")))...)
 }
 
 func onPath() (dirs []string) {

@@ -37,23 +37,23 @@ func TestFindOrder(t *testing.T) {
 	places := []string{"bindir", "rootdir/erts-13.1/bin", "release/erts-9.0/bin", "path1", "otp/bin", "otp/erts-13.1/bin"}
 	for i := len(places) - 1; i >= 0; i-- {
 		want := place(places[i], "epmd")
-		if got, err := Epmd(t.Context(), ""); err != nil || got != want {
+		if got, err := Epmd(t.Context(), "", ""); err != nil || got != want {
 			t.Errorf("found %s, %v; want %s", got, err, want)
 		}
 	}
-	if got, err := Epmd(t.Context(), "epmd"); err != nil || got != at("path1/epmd") {
+	if got, err := Epmd(t.Context(), "epmd", ""); err != nil || got != at("path1/epmd") {
 		t.Errorf("a name: found %s, %v", got, err)
 	}
 	os.Chmod(at("bindir/epmd"), 0o644) // not executable; root may execute anything that has one x bit
-	if got, err := Epmd(t.Context(), ""); err != nil || got != at("rootdir/erts-13.1/bin/epmd") {
+	if got, err := Epmd(t.Context(), "", ""); err != nil || got != at("rootdir/erts-13.1/bin/epmd") {
 		t.Errorf("after chmod: found %s, %v", got, err)
 	}
 
 	var e *Error
-	if _, err := Epmd(t.Context(), at("bindir/epmd")); !errors.As(err, &e) || e.Missing {
+	if _, err := Epmd(t.Context(), at("bindir/epmd"), ""); !errors.As(err, &e) || e.Missing {
 		t.Errorf("not executable: %v", err)
 	}
-	_, err := Epmd(t.Context(), at("nope"))
+	_, err := Epmd(t.Context(), at("nope"), "")
 	if !errors.As(err, &e) || !e.Missing || !strings.Contains(e.Hint, "apt-get install") {
 		t.Errorf("missing: %v", err)
 	}

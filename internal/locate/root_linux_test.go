@@ -33,7 +33,7 @@ func TestFindAsRoot(t *testing.T) {
 	t.Setenv("RELEASE_ROOT", dir+"/otp")
 	theirs := strings.Join([]string{dir + "/bin", dir + "/.asdf/shims", linked, grouped}, ":")
 	t.Setenv("PATH", theirs+":"+mine)
-	if got, err := Epmd(t.Context(), ""); err != nil || got != mine+"/epmd" {
+	if got, err := Epmd(t.Context(), "", ""); err != nil || got != mine+"/epmd" {
 		t.Errorf("found %s, %v", got, err)
 	}
 	t.Setenv("PATH", theirs)
@@ -42,7 +42,7 @@ func TestFindAsRoot(t *testing.T) {
 	}
 	// no place but hers
 	ofHers := func() []string {
-		return slices.Concat(ofRelease(), onPath(), glob(dir+"/.asdf/installs/erlang/*/erts-*/bin"), besideErl())
+		return slices.Concat(ofRelease(""), onPath(), glob(dir+"/.asdf/installs/erlang/*/erts-*/bin"), besideErl())
 	}
 	t.Setenv("PATH", theirs+":"+t.TempDir())
 	got, err := findIn(t.Context(), []func() []string{ofHers})
@@ -59,7 +59,7 @@ func TestFindAsRoot(t *testing.T) {
 		t.Errorf("%s, %s", ferr, ferr.Hint)
 	}
 	// who names one means it
-	if got, err := Epmd(t.Context(), dir+"/bin/epmd"); err != nil || got != dir+"/bin/epmd" {
+	if got, err := Epmd(t.Context(), dir+"/bin/epmd", ""); err != nil || got != dir+"/bin/epmd" {
 		t.Errorf("named: %s, %v", got, err)
 	}
 }
