@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"net/netip"
 	"slices"
@@ -54,7 +53,7 @@ func (o *options) flagSet() *flag.FlagSet {
 	})
 	fs.Func("epmd", "", func(s string) error {
 		if o.epmdPath = s; s == "" {
-			return fmt.Errorf("it is empty")
+			return errors.New("must not be empty")
 		}
 		return notDashes(s)
 	})

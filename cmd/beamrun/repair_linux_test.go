@@ -356,8 +356,10 @@ func TestRepairTakes(t *testing.T) {
 			begin := time.Now()
 			r := h.repair(names[:n]...)
 			took = append(took, time.Since(begin))
-			if again := strings.Count(r.stdout, ": registered again, in "); r.code != 0 || again != n {
-				t.Errorf("of %d nodes %d were registered again: %+v", n, again, r)
+			again := strings.Count(r.stdout, ": registered again, in ")
+			byItself := strings.Count(r.stdout, ": is registered, at port ") // on a slow machine, after 2 s
+			if r.code != 0 || again == 0 || again+byItself != n {
+				t.Errorf("of %d nodes %d were registered again, %d by themselves: %+v", n, again, byItself, r)
 			}
 			for _, name := range names[:n] {
 				if !h.has(name) {
