@@ -2,8 +2,9 @@ package cookie
 
 import "errors"
 
-// checkCookie is check_cookie of lib/kernel/src/auth.erl (OTP 25.2.3, and the same since R13), clause by clause, and the
-// list_to_atom that its caller hands the result to. Load has to agree with it.
+// checkCookie is check_cookie of lib/kernel/src/auth.erl (OTP 25.2.3, and the same since R13),
+// clause by clause, and the list_to_atom that its caller hands the result to. Load has to agree
+// with it.
 func checkCookie(list, result []byte) ([]byte, error) {
 	switch {
 	// check_cookie([Letter|Rest], Result) when $\s =< Letter, Letter =< $~ ->

@@ -1,5 +1,5 @@
-// Package cookie makes, checks, stores and derives Erlang cookies: the shared secret by which nodes let each other in
-// (Erlang Reference Manual, "Distributed Erlang", section "Security").
+// Package cookie makes, checks, stores and derives Erlang cookies: the shared secret by which nodes
+// let each other in (Erlang Reference Manual, "Distributed Erlang", section "Security").
 //
 // Errors and messages of this package never hold a cookie.
 package cookie
@@ -16,10 +16,11 @@ import (
 // MaxLen is the most characters that a cookie may have: it becomes an Erlang atom.
 const MaxLen = 255
 
-// New returns a fresh cookie: SHA-256 over 32 bytes of the operating system's random numbers, as 64 characters of
-// [0-9a-f]. So it never starts with the - of an option and never needs quoting.
+// New returns a fresh cookie: SHA-256 over 32 bytes of the operating system's random numbers, as 64
+// characters of [0-9a-f]. So it never starts with the - of an option and never needs quoting.
 //
-// The hash adds no secrecy to the 256 random bits; it is a fixed alphabet and length, whatever the source becomes.
+// The hash adds no secrecy to the 256 random bits; it is a fixed alphabet and length, whatever the
+// source becomes.
 func New() string {
 	var random [32]byte
 	rand.Read(random[:]) // never fails: it ends the program instead
@@ -27,9 +28,10 @@ func New() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Derive returns the cookie that everyone computes who knows secret: HMAC-SHA256 of the label, as 64 characters of
-// [0-9a-f]. The secret should have 32 random bytes (a short one can be guessed from a recorded handshake); two labels
-// give two cookies, of which neither tells the other or the secret. An empty secret or label is an error.
+// Derive returns the cookie that everyone computes who knows secret: HMAC-SHA256 of the label, as
+// 64 characters of [0-9a-f]. The secret should have 32 random bytes (a short one can be guessed
+// from a recorded handshake); two labels give two cookies, of which neither tells the other or the
+// secret. An empty secret or label is an error.
 func Derive(secret []byte, label string) (string, error) {
 	if len(secret) == 0 {
 		return "", errors.New("cookie: the secret to derive from is empty (" + SecretVar + ")")
@@ -42,8 +44,8 @@ func Derive(secret []byte, label string) (string, error) {
 	return hex.EncodeToString(mac.Sum(nil)), nil
 }
 
-// Check says whether Erlang takes c as a cookie: 1 to 255 printable ASCII characters, spaces included (kernel's
-// auth.erl; the most that an atom holds).
+// Check says whether Erlang takes c as a cookie: 1 to 255 printable ASCII characters, spaces
+// included (kernel's auth.erl; the most that an atom holds).
 func Check(c string) error {
 	if err := check(c); err != nil {
 		return fmt.Errorf("cookie: %w", err)

@@ -17,7 +17,8 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// startEpmd starts an epmd for the test's nodes, on a port of its own, and returns the port. Port ends it.
+// startEpmd starts an epmd for the test's nodes, on a port of its own, and returns the port. Port
+// ends it.
 func startEpmd(t *testing.T) string {
 	t.Helper()
 	port := strconv.Itoa(int(testenv.Port(t)))
@@ -37,7 +38,8 @@ func startEpmd(t *testing.T) string {
 	return ""
 }
 
-// looksInConfig says whether erl takes a cookie file of the configuration folder, as OTP 25 and later do.
+// looksInConfig says whether erl takes a cookie file of the configuration folder, as OTP 25 and
+// later do.
 func looksInConfig(t *testing.T, base, port string) bool {
 	t.Helper()
 	p := place{t, filepath.Join(base, "config"), os.Geteuid()}
@@ -56,8 +58,8 @@ type verdict struct {
 
 func (v verdict) String() string { return fmt.Sprintf("%v %.300q %s", v.OK, v.Cookie, v.Words) }
 
-// what auth.erl and atoms say of a cookie that they refuse, and of one that they can't make. The last is "type|directory",
-// by which auth.erl means to say that the file is of that type.
+// what auth.erl and atoms say of a cookie that they refuse, and of one that they can't make. The
+// last is "type|directory", by which auth.erl means to say that the file is of that type.
 var refusals = regexp.MustCompile(`Too short cookie|Bad characters in cookie|accessible by owner only|` +
 	`Error when reading|system_limit|Failed to (create|write)|112,101,32\|(directory|device|other)`)
 

@@ -74,7 +74,8 @@ func readingOf(path string, read func() (string, error)) reading {
 // rootsOwn is the case of rows that are about a user who is not root.
 const rootsOwn = "no folder, in a folder of root's"
 
-// A real node, and this package, on each state of a home, as each user. The outcome is the table of README.md.
+// A real node, and this package, on each state of a home, as each user. The outcome is the table of
+// README.md.
 func TestAsErlang(t *testing.T) {
 	t.Parallel()
 	testenv.Need(t, "erl", "epmd")
@@ -163,7 +164,8 @@ func TestAsErlang(t *testing.T) {
 						}
 					}
 				}
-				// where erl makes the file, Load's words; else LoadOrCreate's, which say why it can't
+				// where erl makes the file, Load's words; else LoadOrCreate's, which say why it
+				// can't
 				refused, home, create := made, makeHomes[i], true
 				if isNew {
 					refused, home, create = load, loadHomes[i], false

@@ -18,13 +18,15 @@ const fileName = ".erlang.cookie"
 // Mode is that of the cookie files that Erlang makes, and that this package makes.
 const Mode fs.FileMode = 0o400
 
-// maxFile is how many bytes of a cookie file are read at most. Erlang takes line ends behind the cookie
-// however many they are; here a file that another program fills must not fill the memory too.
+// maxFile is how many bytes of a cookie file are read at most. Erlang takes line ends behind the
+// cookie however many they are; here a file that another program fills must not fill the memory
+// too.
 const maxFile = 1 << 20
 
-// ErrOtherUser is the error, wrapped in a *[FileError], for root and a file that another user can change: it
-// is that user's, or in a directory of theirs, or the path leads through one. Root neither reads nor makes
-// nor replaces such a file, for by the time it does, the path may lead to /etc/shadow.
+// ErrOtherUser is the error, wrapped in a *[FileError], for root and a file that another user can
+// change: it is that user's, or in a directory of theirs, or the path leads through one. Root
+// neither reads nor makes nor replaces such a file, for by the time it does, the path may lead to
+// /etc/shadow.
 var ErrOtherUser = errors.New("another user can change it, and root touches no such file")
 
 // FileError is a cookie file that cannot be used, or made.
@@ -71,9 +73,10 @@ func fail(path string, err error, h hint) error {
 }
 
 // DefaultPath returns the file from which a plain erl or iex of this user reads its cookie:
-// ~/.erlang.cookie, or, where that is missing and this one is not, erlang/.erlang.cookie in the user's
-// configuration directory (OTP 25 and later look there: $XDG_CONFIG_HOME, else ~/.config; ~/Library/Application
-// Support; %AppData%). A link to nothing is missing; what cannot be looked at counts as present.
+// ~/.erlang.cookie, or, where that is missing and this one is not, erlang/.erlang.cookie in the
+// user's configuration directory (OTP 25 and later look there: $XDG_CONFIG_HOME, else ~/.config;
+// ~/Library/Application Support; %AppData%). A link to nothing is missing; what cannot be looked at
+// counts as present.
 func DefaultPath() (string, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
@@ -93,7 +96,8 @@ func PathIn(home, config string) string {
 	return path
 }
 
-// configDir is the user's configuration directory. Erlang takes a relative one too, which os does not.
+// configDir is the user's configuration directory. Erlang takes a relative one too, which os does
+// not.
 func configDir() string {
 	dir, err := os.UserConfigDir()
 	if err != nil {
@@ -115,10 +119,11 @@ func isMissing(path string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// Load reads a cookie file as Erlang does (auth.erl): a regular file (a link to one is fine) that group
-// and others have no right to, holding one line of printable ASCII; line ends and spaces after it do not
-// count. Unlike Erlang it reads none of more than 1 MiB, and for root none that another user can change, see
-// [ErrOtherUser]. It never waits for a file. The error is a *[FileError].
+// Load reads a cookie file as Erlang does (auth.erl): a regular file (a link to one is fine) that
+// group and others have no right to, holding one line of printable ASCII; line ends and spaces
+// after it do not count. Unlike Erlang it reads none of more than 1 MiB, and for root none that
+// another user can change, see [ErrOtherUser]. It never waits for a file. The error is a
+// *[FileError].
 func Load(path string) (string, error) {
 	f, info, err := open(path)
 	if err != nil {
@@ -175,8 +180,9 @@ func open(path string) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
-// find follows path; for root only where nobody else can change what it leads to. Where no more than the file
-// is missing there is no error. The error is a *[FileError] if another user can change it.
+// find follows path; for root only where nobody else can change what it leads to. Where no more
+// than the file is missing there is no error. The error is a *[FileError] if another user can
+// change it.
 func find(path string) (*safepath.Found, error) {
 	uid := os.Geteuid()
 	found, err := safepath.Find(nil, path, uid, uid == 0)
@@ -190,8 +196,8 @@ func find(path string) (*safepath.Found, error) {
 	return found, err
 }
 
-// untrusted is the error for root and a file that another user can change. It shows no command but for a file of
-// root's own.
+// untrusted is the error for root and a file that another user can change. It shows no command but
+// for a file of root's own.
 func untrusted(path string, unsafe *safepath.Error) error {
 	words := func(format string, args ...any) error {
 		return &otherUserError{fmt.Sprintf(format, args...) + ", and root touches no file that another user can change"}
@@ -218,7 +224,8 @@ func untrusted(path string, unsafe *safepath.Error) error {
 		hint{words: fmt.Sprintf("run beamrun as that user, sudo -H -u '#%d', or name a file of root's", unsafe.Owner)})
 }
 
-// isHomeOfOther reports whether path is in a home directory that another user can change, as sudo -E leaves it.
+// isHomeOfOther reports whether path is in a home directory that another user can change, as sudo
+// -E leaves it.
 func isHomeOfOther(path string) bool {
 	home := filepath.Clean(os.Getenv("HOME"))
 	return strings.HasPrefix(path, home+"/") && errors.As(safepath.Check(home, 0), new(*safepath.Error))

@@ -25,7 +25,8 @@ type smallDisk struct {
 	Limit    uint64 // of a file's bytes, which lets a part of it be written; 0: none
 }
 
-// smallReading is what came of making a cookie file there, of replacing the one there is, and of booting a node.
+// smallReading is what came of making a cookie file there, of replacing the one there is, and of
+// booting a node.
 type smallReading struct {
 	Made, Rotated reading
 	Erl           string   // its refusal

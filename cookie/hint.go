@@ -8,9 +8,9 @@ import (
 	"github.com/beamrun/beamrun/internal/shell"
 )
 
-// Rules for hints: a command that can be pasted into a shell as it is, that destroys nothing, and after which the
-// same call succeeds or, on Windows, says what is next. Words where no command does, and for root where another
-// user could change what the command acts on.
+// Rules for hints: a command that can be pasted into a shell as it is, that destroys nothing, and
+// after which the same call succeeds or, on Windows, says what is next. Words where no command
+// does, and for root where another user could change what the command acts on.
 
 // hint is a command, or else words.
 type hint struct {

@@ -25,8 +25,9 @@ func moveCommand(path string) shell.Command {
 	return shell.New("mv", "-i").Path(path).Path(path + ".old")
 }
 
-// replaceCommand puts a new cookie in the place of a text that is none, whatever else it is: that one keeps a
-// second name. Unlike cp and mv, ln overwrites nothing, and a name that is taken stops the command.
+// replaceCommand puts a new cookie in the place of a text that is none, whatever else it is: that
+// one keeps a second name. Unlike cp and mv, ln overwrites nothing, and a name that is taken stops
+// the command.
 func replaceCommand(path string) shell.Command {
 	return shell.New("ln", "-L").Path(path).Path(path + ".old").And(rotateCommand(path))
 }

@@ -7,7 +7,8 @@ import (
 	"github.com/beamrun/beamrun/internal/shell"
 )
 
-// both gives the first of two commands, for cmd and PowerShell 5 share no &&. The next call says the second.
+// both gives the first of two commands, for cmd and PowerShell 5 share no &&. The next call says
+// the second.
 func both(first, next shell.Command) shell.Command {
 	if first.IsZero() {
 		return next

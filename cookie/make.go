@@ -11,10 +11,10 @@ import (
 	"github.com/beamrun/beamrun/internal/safepath"
 )
 
-// LoadOrCreate reads the cookie file at path, and makes it with [New] and mode 0400 where there is none. Of
-// any number of processes that do so at once, all get the same cookie, and no reader ever sees a part of
-// one. The directory must be there. As Erlang does, it makes the file that a link to nothing names. The error
-// is a *[FileError].
+// LoadOrCreate reads the cookie file at path, and makes it with [New] and mode 0400 where there is
+// none. Of any number of processes that do so at once, all get the same cookie, and no reader ever
+// sees a part of one. The directory must be there. As Erlang does, it makes the file that a link to
+// nothing names. The error is a *[FileError].
 func LoadOrCreate(path string) (string, error) {
 	c, err := Load(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -33,19 +33,20 @@ func LoadOrCreate(path string) (string, error) {
 	return Load(path)
 }
 
-// Rotate puts a new cookie into the file at path, in one step, and makes it where there is none. The old file
-// stays when that fails. Nodes that run keep the cookie that they have, and can not be reached by those that
-// start afterwards.
+// Rotate puts a new cookie into the file at path, in one step, and makes it where there is none.
+// The old file stays when that fails. Nodes that run keep the cookie that they have, and can not be
+// reached by those that start afterwards.
 //
-// A link stays a link: the file that it leads to is replaced, in that file's directory, which is held open:
-// what was looked at is what is replaced. That file has to be this user's, also for root, who can change any:
-// see [ErrOtherUser]. Where path is no regular file, nothing is done. The error is a *[FileError].
+// A link stays a link: the file that it leads to is replaced, in that file's directory, which is
+// held open: what was looked at is what is replaced. That file has to be this user's, also for
+// root, who can change any: see [ErrOtherUser]. Where path is no regular file, nothing is done. The
+// error is a *[FileError].
 func Rotate(path string) error { return store(path, (*safepath.Found).Replace) }
 
-// store writes a new cookie beside the file that path leads to, to disk, lets put move it there, and removes
-// what it wrote. A process that is killed meanwhile leaves a file .erlang.cookie.*.tmp (the lesser evil: one that
-// is removed by its name alone may be in use by another host, or be the user's). It is private, at most 64
-// bytes, and nobody reads it.
+// store writes a new cookie beside the file that path leads to, to disk, lets put move it there,
+// and removes what it wrote. A process that is killed meanwhile leaves a file .erlang.cookie.*.tmp
+// (the lesser evil: one that is removed by its name alone may be in use by another host, or be the
+// user's). It is private, at most 64 bytes, and nobody reads it.
 func store(path string, put func(f *safepath.Found, temp string) error) error {
 	if info, err := os.Stat(path); isDescriptor(path) && err == nil && !info.Mode().IsRegular() {
 		return fail(path, irregular(info), moveHint(path, info))

@@ -73,7 +73,8 @@ func ownBinary(t *testing.T, dir string) string {
 	return path
 }
 
-// play runs the test binary in a role, gives it in and decodes what it answers into out, both as JSON.
+// play runs the test binary in a role, gives it in and decodes what it answers into out, both as
+// JSON.
 func play(t *testing.T, cmd *exec.Cmd, role string, in, out any) {
 	t.Helper()
 	text, err := json.Marshal(in)

@@ -6,7 +6,8 @@ import (
 	"os"
 )
 
-// Read reads an open cookie file as [Load] does. Path is what the error names. The error is a *[FileError].
+// Read reads an open cookie file as [Load] does. Path is what the error names. The error is a
+// *[FileError].
 func Read(f *os.File, path string) (string, error) {
 	info, err := f.Stat()
 	if err != nil {

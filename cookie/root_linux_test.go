@@ -16,8 +16,9 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// Attack C3: root was made to replace /etc/passwd by a cookie, and to make a file in a directory of its own, by links in a directory of
-// mallory's. Whatever she puts there, root reads nothing, makes nothing and replaces nothing.
+// Attack C3: root was made to replace /etc/passwd by a cookie, and to make a file in a directory of
+// its own, by links in a directory of mallory's. Whatever she puts there, root reads nothing, makes
+// nothing and replaces nothing.
 func TestRootTouchesNoPathOfOthers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		testenv.Skip(t, "only root can be attacked so")
@@ -90,7 +91,8 @@ func init() {
 	}
 }
 
-// The race of C3: between the look at a file and its replacement, mallory puts a link in the place of its directory.
+// The race of C3: between the look at a file and its replacement, mallory puts a link in the place
+// of its directory.
 func TestRotateRace(t *testing.T) {
 	if os.Geteuid() != 0 {
 		testenv.Skip(t, "only root can be attacked so")

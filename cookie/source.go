@@ -7,18 +7,19 @@ import (
 	"strings"
 )
 
-// SecretVar is the environment variable with the secret of a derive:LABEL source. Whoever has the secret can derive the cookie of
-// every label: package launcher passes it on to no program.
+// SecretVar is the environment variable with the secret of a derive:LABEL source. Whoever has the
+// secret can derive the cookie of every label: package launcher passes it on to no program.
 const SecretVar = "BEAMRUN_SECRET"
 
-// ErrSource says that a text names no source. The text is not part of the message: it may be a cookie.
+// ErrSource says that a text names no source. The text is not part of the message: it may be a
+// cookie.
 var ErrSource = errors.New("a cookie's source is user, fresh, file:PATH, env:NAME or derive:LABEL")
 
 // Source says where a cookie comes from.
 type Source struct{ kind, arg string }
 
-// User is the source of every plain erl and iex: the file at [DefaultPath], made when it is missing. A program reads
-// it by itself.
+// User is the source of every plain erl and iex: the file at [DefaultPath], made when it is
+// missing. A program reads it by itself.
 var User = Source{kind: "user"}
 
 // Fresh is the source that gives a new cookie each time.
@@ -48,7 +49,8 @@ func ParseSource(s string) (Source, error) {
 	return Source{}, ErrSource
 }
 
-// Path returns the cookie file of a user or file source; for any other source the error says that it has none.
+// Path returns the cookie file of a user or file source; for any other source the error says that
+// it has none.
 func (s Source) Path() (string, error) {
 	switch s.kind {
 	case "user":

@@ -41,8 +41,8 @@ func check(c string) error {
 
 func notPrintable(r rune) bool { return r < ' ' || r > '~' }
 
-// parse reads a cookie as auth.erl's check_cookie does: characters up to the first line end, and from there on only line
-// ends and spaces. It keeps MaxLen characters, however many there are.
+// parse reads a cookie as auth.erl's check_cookie does: characters up to the first line end, and
+// from there on only line ends and spaces. It keeps MaxLen characters, however many there are.
 func parse(r io.Reader) (string, error) {
 	var (
 		text  = bufio.NewReader(r)

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Weak returns why a cookie can be guessed, in words that go on after "valid, but "; "" if no reason
-// is known. They do not hold the cookie.
+// Weak returns why a cookie can be guessed, in words that go on after "valid, but "; "" if no
+// reason is known. They do not hold the cookie.
 func Weak(c string) string {
 	const (
 		fewest  = 16 // characters: 64 bits in hex

@@ -31,7 +31,8 @@ func TestWeak(t *testing.T) {
 	}
 }
 
-// A hint of words is no command, whatever it begins with, and neither is one that was put in its place.
+// A hint of words is no command, whatever it begins with, and neither is one that was put in its
+// place.
 func TestHintCommand(t *testing.T) {
 	command := shell.New("chmod", "400").Path("/home/a/.erlang.cookie")
 	var e *FileError

@@ -51,7 +51,8 @@ func BenchmarkWarm(b *testing.B) {
 	}
 }
 
-// In turns, so that their ratio means something on a machine that others use too; each time is a median.
+// In turns, so that their ratio means something on a machine that others use too; each time is a
+// median.
 func BenchmarkInTurns(b *testing.B) {
 	testenv.Need(b, "epmd")
 	c := setup(b)

@@ -9,8 +9,9 @@ import (
 // waitingAfter is when Config.Waiting is called.
 const waitingAfter = time.Second
 
-// call is the context of one call of [Epmd] or [Probe]. It has a deadline, but no timer, for the first timer of a process costs
-// system calls: a probe on Linux looks at its context and at the deadline every 20 ms.
+// call is the context of one call of [Epmd] or [Probe]. It has a deadline, but no timer, for the
+// first timer of a process costs system calls: a probe on Linux looks at its context and at the
+// deadline every 20 ms.
 type call struct {
 	context.Context
 	waiting    func(Endpoint) // as in Config

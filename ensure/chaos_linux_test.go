@@ -14,8 +14,8 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// For 20 seconds 50 callers ensure while epmd is killed over and over. Each call ends in its time, with an epmd that
-// answers or an error with a kind; then one more call leaves exactly one epmd.
+// For 20 seconds 50 callers ensure while epmd is killed over and over. Each call ends in its time,
+// with an epmd that answers or an error with a kind; then one more call leaves exactly one epmd.
 func TestChaos(t *testing.T) {
 	testenv.Need(t, "epmd")
 	c := setup(t)
@@ -24,8 +24,9 @@ func TestChaos(t *testing.T) {
 	c.Timeout = 5 * time.Second
 	end := time.Now().Add(20 * time.Second)
 
-	// A success may be followed by a kill, and NAMES by a refusal. So a refusal counts as a false success only when no
-	// kill came near: kills is odd while one is under way, and the same before the call and after NAMES without one.
+	// A success may be followed by a kill, and NAMES by a refusal. So a refusal counts as a false
+	// success only when no kill came near: kills is odd while one is under way, and the same before
+	// the call and after NAMES without one.
 	var kills, started atomic.Int64 // and the pid that was started last
 	var calls, successes, afterKill, falseSuccesses atomic.Int64
 	var mu sync.Mutex
@@ -84,7 +85,8 @@ func TestChaos(t *testing.T) {
 	if n := kinds[ensure.KindForeign] + kinds[ensure.KindHung]; n != 0 {
 		t.Errorf("an epmd that was being killed was taken for something else %d times", n)
 	}
-	// behind the lock; a tenth for those that a kill met before they answered, or that found the port not yet free
+	// behind the lock; a tenth for those that a kill met before they answered, or that found the
+	// port not yet free
 	if n, most := int64(spawned()), kills.Load()/2*11/10+5; n > most {
 		t.Errorf("%d epmds were spawned, at most %d were needed", n, most)
 	}

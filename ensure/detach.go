@@ -15,17 +15,18 @@ const envDetach = "BEAMRUN_DETACH"
 type Detach string
 
 const (
-	// DetachAuto has systemd run the daemon where it must, and else is DetachSession. It must inside a service of
-	// systemd, which ends all that the service has started together with it, whatever its session: see
-	// systemd.kill(5). README.md of this folder says which ways there are. Where all of them fail, it is DetachSession, with a
-	// warning.
+	// DetachAuto has systemd run the daemon where it must, and else is DetachSession. It must
+	// inside a service of systemd, which ends all that the service has started together with it,
+	// whatever its session: see systemd.kill(5). README.md of this folder says which ways there
+	// are. Where all of them fail, it is DetachSession, with a warning.
 	DetachAuto Detach = "auto"
 
-	// DetachSession gives the daemon a session of its own, setsid(2); on Windows it has no console (DETACHED_PROCESS).
+	// DetachSession gives the daemon a session of its own, setsid(2); on Windows it has no console
+	// (DETACHED_PROCESS).
 	DetachSession Detach = "session"
 
-	// DetachSystemd has systemd run the daemon, also outside of services: as a unit of the system for root, else of
-	// the user's own manager. Where that fails, so does the call.
+	// DetachSystemd has systemd run the daemon, also outside of services: as a unit of the system
+	// for root, else of the user's own manager. Where that fails, so does the call.
 	DetachSystemd Detach = "systemd"
 )
 

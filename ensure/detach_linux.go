@@ -16,8 +16,9 @@ import (
 	"github.com/beamrun/beamrun/internal/systemd"
 )
 
-// startUnit has systemd run the daemon, in a service or where it is forced: see [DetachAuto]. Where it does not, nothing
-// is done, and a child of ours may be the daemon; mortal then warns of its end, if the service's will be that too.
+// startUnit has systemd run the daemon, in a service or where it is forced: see [DetachAuto]. Where
+// it does not, nothing is done, and a child of ours may be the daemon; mortal then warns of its
+// end, if the service's will be that too.
 func (c Config) startUnit(ctx context.Context, forced bool, program string, res *Result) (done bool, mortal string, _ *Error) {
 	in, err := systemd.Here()
 	switch {
@@ -74,7 +75,8 @@ func (c Config) units(ctx context.Context, program string, e Endpoint) (units []
 	if c.Program == "" && isSocketFor(ctx, e) {
 		units = append(units, epmdSocket)
 	}
-	// Unprivileged, if such a user gets at the program: it may be in somebody's home folder, and the port below 1024.
+	// Unprivileged, if such a user gets at the program: it may be in somebody's home folder, and
+	// the port below 1024.
 	return append(units, transient(program, e, "DynamicUser=yes"), transient(program, e)), nil
 }
 
@@ -105,7 +107,8 @@ func transient(program string, e Endpoint, properties ...string) unit {
 		fmt.Sprintf("--description=Erlang Port Mapper Daemon on port %d, started by beamrun", e.Port)}
 	for _, p := range append([]string{
 		"Type=exec", // with "simple" a program that can't be run would count as started
-		// An epmd that finds the port taken ends with 0; with these three systemd could not start it.
+		// An epmd that finds the port taken ends with 0; with these three systemd could not start
+		// it.
 		"Restart=on-failure", "RestartPreventExitStatus=203 217 226",
 	}, properties...) {
 		u.command = append(u.command, "--property="+p)
@@ -192,7 +195,8 @@ func (u unit) state(ctx context.Context) string {
 	return string(bytes.TrimSpace(out))
 }
 
-// isSocketFor says whether the distribution has that unit, for the endpoint's port. Its addresses are its own affair.
+// isSocketFor says whether the distribution has that unit, for the endpoint's port. Its addresses
+// are its own affair.
 func isSocketFor(ctx context.Context, e Endpoint) bool {
 	if len(e.Addresses) > 0 || !systemd.HasUnitFile(epmdSocket.name) {
 		return false

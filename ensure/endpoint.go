@@ -17,23 +17,25 @@ const (
 	envAddress = "ERL_EPMD_ADDRESS"
 )
 
-// Endpoint is where an epmd is looked for and, if need be, started. It is resolved once, so that the probe and the
-// daemon mean the same one, and so does the program that is launched afterwards if somebody chose it.
+// Endpoint is where an epmd is looked for and, if need be, started. It is resolved once, so that
+// the probe and the daemon mean the same one, and so does the program that is launched afterwards
+// if somebody chose it.
 type Endpoint struct {
 	// Port is epmd's TCP port.
 	Port uint16
 
-	// Implied is set where nobody chose the Port: it is Erlang's own default. Env leaves ERL_EPMD_PORT alone then, for
-	// that would override what a node has of its own (-epmd_port).
+	// Implied is set where nobody chose the Port: it is Erlang's own default. Env leaves
+	// ERL_EPMD_PORT alone then, for that would override what a node has of its own (-epmd_port).
 	Implied bool
 
-	// Addresses are those that the daemon is limited to; epmd adds 127.0.0.1 by itself. Empty, and epmd listens on
-	// every address of the host, as the one that `erl -sname` starts does.
+	// Addresses are those that the daemon is limited to; epmd adds 127.0.0.1 by itself. Empty, and
+	// epmd listens on every address of the host, as the one that `erl -sname` starts does.
 	Addresses []netip.Addr
 }
 
-// Resolve returns the endpoint that the Config means: its own fields, else ERL_EPMD_PORT and ERL_EPMD_ADDRESS, else
-// port 4369 on every address. An empty variable counts as unset. The error is an *[Error] of [KindConfig].
+// Resolve returns the endpoint that the Config means: its own fields, else ERL_EPMD_PORT and
+// ERL_EPMD_ADDRESS, else port 4369 on every address. An empty variable counts as unset. The error
+// is an *[Error] of [KindConfig].
 func (c Config) Resolve() (e Endpoint, _ error) {
 	if err := c.resolve(&e); err != nil {
 		return e, err
@@ -85,8 +87,8 @@ func configError(what string, err error, hint string) *Error {
 	return &Error{Kind: KindConfig, Err: fmt.Errorf("%s: %w", what, err), Hint: hint}
 }
 
-// Env returns the variables that make an Erlang program use this endpoint, as KEY=VALUE. There is none for an Implied
-// port, and none for addresses where there are none.
+// Env returns the variables that make an Erlang program use this endpoint, as KEY=VALUE. There is
+// none for an Implied port, and none for addresses where there are none.
 func (e Endpoint) Env() []string {
 	var env []string
 	if !e.Implied {
@@ -101,7 +103,8 @@ func (e Endpoint) Env() []string {
 // String names the endpoint in messages: the address that is probed first, and the port.
 func (e Endpoint) String() string { return e.targets()[0].String() }
 
-// targets are where the probe connects to, in order. One can listen on 0.0.0.0 and ::, but only connect to an address.
+// targets are where the probe connects to, in order. One can listen on 0.0.0.0 and ::, but only
+// connect to an address.
 func (e Endpoint) targets() []netip.AddrPort {
 	addrs := e.Addresses
 	if len(addrs) == 0 {

@@ -1,31 +1,36 @@
 // Package ensure makes sure that epmd, the Erlang Port Mapper Daemon, answers on this host.
 //
-// Erlang nodes need it to find each other by name. `erl -sname` starts it by itself; net_kernel:start and Elixir's
-// Node.start do not, and fail with econnrefused where nobody else has.
+// Erlang nodes need it to find each other by name. `erl -sname` starts it by itself;
+// net_kernel:start and Elixir's Node.start do not, and fail with econnrefused where nobody else
+// has.
 //
 //	res, err := ensure.Epmd(ctx, ensure.Config{})
 //
-// [Epmd] asks first, in epmd's own protocol: an open port is no proof, for a stopped epmd accepts connections and any
-// program may have the port. When an epmd answers, that is all: nothing is spawned, no lock is taken and no file is
-// touched. When nothing listens, it takes a lock (flock(2)), asks again, starts one epmd, detached from this process,
-// and waits until it answers. It never starts an epmd beside something that has the port.
+// [Epmd] asks first, in epmd's own protocol: an open port is no proof, for a stopped epmd accepts
+// connections and any program may have the port. When an epmd answers, that is all: nothing is
+// spawned, no lock is taken and no file is touched. When nothing listens, it takes a lock
+// (flock(2)), asks again, starts one epmd, detached from this process, and waits until it answers.
+// It never starts an epmd beside something that has the port.
 //
-// The daemon is `epmd -port N` in the foreground mode of epmd(1) (with -daemon its messages, its exit code and its pid
-// would be lost), in a session of its own, in the root folder, with null as stdin and stdout, a log file as stderr, no
-// other descriptor, and an environment of only what it needs.
+// The daemon is `epmd -port N` in the foreground mode of epmd(1) (with -daemon its messages, its
+// exit code and its pid would be lost), in a session of its own, in the root folder, with null as
+// stdin and stdout, a log file as stderr, no other descriptor, and an environment of only what it
+// needs.
 //
 // In a service of systemd that is not enough, and systemd runs the daemon: see [Detach].
 //
-// Else it is a child of this process. While this process lives, one goroutine waits for the daemon's end, so that no zombie
-// stays (a leak checker has to allow for (*spawn.Process).wait); when this process ends, init takes the daemon over. A process that is about to turn into another program
-// (execve) should have a short-lived child start the daemon instead, as `beamrun PROGRAM` does with `beamrun ensure`:
-// few programs wait for children that they do not know.
+// Else it is a child of this process. While this process lives, one goroutine waits for the
+// daemon's end, so that no zombie stays (a leak checker has to allow for (*spawn.Process).wait);
+// when this process ends, init takes the daemon over. A process that is about to turn into another
+// program (execve) should have a short-lived child start the daemon instead, as `beamrun PROGRAM`
+// does with `beamrun ensure`: few programs wait for children that they do not know.
 //
 // Package watch keeps an epmd alive for as long as a launcher runs, package orphan gives nodes that
 // run their lost names back, and package doctor reports what is wrong on a host.
 //
-// Every call ends by its deadline, with a result or an [Error] whose Kind, words and hint say what is wrong and what mends
-// it. README.md in this folder is the table of all faults that are known, kept by the tests.
+// Every call ends by its deadline, with a result or an [Error] whose Kind, words and hint say what
+// is wrong and what mends it. README.md in this folder is the table of all faults that are known,
+// kept by the tests.
 package ensure
 
 import (
@@ -54,24 +59,28 @@ type Config struct {
 	// Port is epmd's TCP port, 1 to 65535. 0: ERL_EPMD_PORT, else 4369.
 	Port uint16
 
-	// Addresses are the IP addresses that the epmd listens on, as in epmd(1) -address; the probe asks
-	// them in this order. None: ERL_EPMD_ADDRESS, else every address of the host, and the probe asks
+	// Addresses are the IP addresses that the epmd listens on, as in epmd(1) -address; the probe
+	// asks them in this order. None: ERL_EPMD_ADDRESS, else every address of the host, and the
+	// probe asks
 	// 127.0.0.1, then [::1].
 	Addresses []netip.Addr
 
-	// Local limits the epmd to the loopback interface; there must be no Addresses then, and ERL_EPMD_ADDRESS does not count.
-	// An epmd that runs already and listens on more is taken all the same, with a warning.
+	// Local limits the epmd to the loopback interface; there must be no Addresses then, and
+	// ERL_EPMD_ADDRESS does not count. An epmd that runs already and listens on more is taken all
+	// the same, with a warning.
 	Local bool
 
-	// Program is the epmd to start. Empty: the first of the release's own (BINDIR, ROOTDIR, ReleaseRoot),
-	// the one on PATH, the one beside the erl on PATH, and those in the usual install folders.
+	// Program is the epmd to start. Empty: the first of the release's own (BINDIR, ROOTDIR,
+	// ReleaseRoot), the one on PATH, the one beside the erl on PATH, and those in the usual install
+	// folders.
 	Program string
 
-	// ReleaseRoot is the directory of the release that is about to start: its epmd comes before those on
-	// PATH. Empty: RELEASE_ROOT.
+	// ReleaseRoot is the directory of the release that is about to start: its epmd comes before
+	// those on PATH. Empty: RELEASE_ROOT.
 	ReleaseRoot string
 
-	// Detach says how the daemon is set apart from this process. Empty: BEAMRUN_DETACH, else [DetachAuto].
+	// Detach says how the daemon is set apart from this process. Empty: BEAMRUN_DETACH, else
+	// [DetachAuto].
 	Detach Detach
 
 	// Timeout bounds the whole call; an earlier deadline of the context wins. 0: [DefaultTimeout].
@@ -80,20 +89,22 @@ type Config struct {
 	// ProbeTimeout bounds the wait for the reply of one address. 0: [DefaultProbeTimeout].
 	ProbeTimeout time.Duration
 
-	// Waiting is called once when a call of [Epmd] or [Probe] has taken a second and goes on. It may be called in another
-	// goroutine. Nil: nothing is called.
+	// Waiting is called once when a call of [Epmd] or [Probe] has taken a second and goes on. It
+	// may be called in another goroutine. Nil: nothing is called.
 	Waiting func(Endpoint)
 }
 
 // Result says what was found or done.
 type Result struct {
-	// Endpoint is the one that was resolved; its Env makes a program use it too, if somebody chose it.
+	// Endpoint is the one that was resolved; its Env makes a program use it too, if somebody chose
+	// it.
 	Endpoint Endpoint
 
 	// Address is where the epmd answered.
 	Address netip.AddrPort
 
-	// Started says that this call started the daemon. False: it was there, or somebody else was faster.
+	// Started says that this call started the daemon. False: it was there, or somebody else was
+	// faster.
 	Started bool
 
 	// PID is the daemon's, when this call started it and it is known, else 0.
@@ -102,13 +113,13 @@ type Result struct {
 	// Program is the epmd that this call started, else empty.
 	Program string
 
-	// ReleaseRoot is the directory of the release that is about to start: its epmd comes before those on
-	// PATH. Empty: RELEASE_ROOT.
+	// ReleaseRoot is the directory of the release that is about to start: its epmd comes before
+	// those on PATH. Empty: RELEASE_ROOT.
 	ReleaseRoot string
 
-	// Detach says how the daemon was set apart from this process: "session"; or systemd runs it: "socket" (the
-	// distribution's epmd.socket), "system" (a unit of the system), "user" (one of the user's own manager). Empty when this
-	// call did not start it.
+	// Detach says how the daemon was set apart from this process: "session"; or systemd runs it:
+	// "socket" (the distribution's epmd.socket), "system" (a unit of the system), "user" (one of
+	// the user's own manager). Empty when this call did not start it.
 	Detach string
 
 	// Unit is the unit of systemd that runs the daemon, when this call started it so, else empty.
@@ -129,14 +140,15 @@ func Epmd(ctx context.Context, c Config) (res Result, err error) {
 	return res, err
 }
 
-// Probe asks whether an epmd answers at the endpoint that c means, and starts none: its error is of [KindDown] when
-// nothing listens there. Every error is an *[Error].
+// Probe asks whether an epmd answers at the endpoint that c means, and starts none: its error is of
+// [KindDown] when nothing listens there. Every error is an *[Error].
 func Probe(ctx context.Context, c Config) (res Result, err error) {
 	err = c.run(ctx, false, &res)
 	return res, err
 }
 
-// run takes and fills in by pointer: with copies in each frame, the stack would have to grow before main has done a thing.
+// run takes and fills in by pointer: with copies in each frame, the stack would have to grow before
+// main has done a thing.
 func (c *Config) run(ctx context.Context, mayStart bool, res *Result) error {
 	begin := time.Now()
 	one := call{Context: ctx, waiting: c.Waiting, begin: begin, end: begin.Add(cmp.Or(c.Timeout, DefaultTimeout))}

@@ -45,7 +45,8 @@ func mustEnsure(t testing.TB, c ensure.Config) ensure.Result {
 	return res
 }
 
-// mustFail is a call of Epmd that has to fail with an error of that kind, and to leave no process of ours.
+// mustFail is a call of Epmd that has to fail with an error of that kind, and to leave no process
+// of ours.
 func mustFail(t *testing.T, c ensure.Config, kind ensure.Kind) *ensure.Error {
 	t.Helper()
 	_, err := ensure.Epmd(t.Context(), c)
@@ -219,8 +220,8 @@ func TestInheritedDescriptor(t *testing.T) {
 	}
 }
 
-// Per Hedeland's note of 2000: the connections of registered nodes linger in TIME_WAIT when epmd is killed, and without
-// SO_REUSEADDR a new one could not have the port for a minute.
+// Per Hedeland's note of 2000: the connections of registered nodes linger in TIME_WAIT when epmd is
+// killed, and without SO_REUSEADDR a new one could not have the port for a minute.
 func TestKilledWithNodesRegistered(t *testing.T) {
 	testenv.Need(t, "epmd")
 	c := setup(t)
@@ -278,7 +279,8 @@ func TestDaemonThatDies(t *testing.T) {
 	mustFail(t, c, ensure.KindSpawn)
 }
 
-// The real epmd ends with status 0 and says nothing when another program has the port on one of its addresses.
+// The real epmd ends with status 0 and says nothing when another program has the port on one of its
+// addresses.
 func TestPortTakenElsewhere(t *testing.T) {
 	testenv.Need(t, "epmd")
 	c := setup(t)
@@ -292,7 +294,8 @@ func TestPortTakenElsewhere(t *testing.T) {
 	}
 }
 
-// Whose own epmd finds the port taken a moment after another one answered did not start it. (The script stands for both.)
+// Whose own epmd finds the port taken a moment after another one answered did not start it. (The
+// script stands for both.)
 func TestFasterOne(t *testing.T) {
 	testenv.Need(t, "epmd")
 	c := setup(t)
@@ -379,7 +382,8 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// An epmd that just starts listens on [::] before it does on 127.0.0.1, where the nodes look for it.
+// An epmd that just starts listens on [::] before it does on 127.0.0.1, where the nodes look for
+// it.
 func TestAddressByAddress(t *testing.T) {
 	c := setup(t)
 	six, err := net.Listen("tcp", fmt.Sprintf("[::1]:%d", c.Port))
@@ -503,7 +507,8 @@ func TestStateFolderOfOthers(t *testing.T) {
 	}
 }
 
-// While another process holds the lock, an epmd that appears ends the wait, and so does the deadline.
+// While another process holds the lock, an epmd that appears ends the wait, and so does the
+// deadline.
 func TestLockHeldByAnother(t *testing.T) {
 	testenv.Need(t, "epmd")
 	c := setup(t)
@@ -531,8 +536,9 @@ func TestLockHeldByAnother(t *testing.T) {
 	}
 }
 
-// A warm call allocates what it did when this was last touched, and a little: 8 times with Go 1.26. When that grows, see where by
-// `go test -run '^$' -bench Warm/Epmd -memprofile` before raising the line.
+// A warm call allocates what it did when this was last touched, and a little: 8 times with Go 1.26.
+// When that grows, see where by `go test -run '^$' -bench Warm/Epmd -memprofile` before raising the
+// line.
 func TestWarmAllocations(t *testing.T) {
 	const most = 9
 	testenv.Need(t, "epmd")

@@ -13,13 +13,15 @@ import (
 type Kind string
 
 const (
-	// KindConfig: a field of Config, or ERL_EPMD_PORT or ERL_EPMD_ADDRESS, holds no value of its type.
+	// KindConfig: a field of Config, or ERL_EPMD_PORT or ERL_EPMD_ADDRESS, holds no value of its
+	// type.
 	KindConfig Kind = "config"
 
 	// KindDown: nothing listens. Only [Probe] returns it; [Epmd] mends it.
 	KindDown Kind = "down"
 
-	// KindHung: the connection is accepted but no reply comes: a stopped epmd, or a firewall in between.
+	// KindHung: the connection is accepted but no reply comes: a stopped epmd, or a firewall in
+	// between.
 	KindHung Kind = "hung"
 
 	// KindForeign: another program has the port.
@@ -34,7 +36,8 @@ const (
 	// KindSpawn: the daemon could not be started, or it died before it answered.
 	KindSpawn Kind = "spawn"
 
-	// KindTimeout: the time was up before an epmd answered. The cause is [context.DeadlineExceeded].
+	// KindTimeout: the time was up before an epmd answered. The cause is
+	// [context.DeadlineExceeded].
 	KindTimeout Kind = "timeout"
 
 	// KindCanceled: the caller's context was cancelled. The cause is [context.Canceled].

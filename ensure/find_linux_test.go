@@ -12,7 +12,8 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// A directory of shims is passed over for what they stand for; an epmd that is a script elsewhere is the user's wish.
+// A directory of shims is passed over for what they stand for; an epmd that is a script elsewhere
+// is the user's wish.
 func TestFindBehindShims(t *testing.T) {
 	testenv.Need(t, "epmd", "sh")
 	real, err := exec.LookPath("epmd")

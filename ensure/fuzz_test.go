@@ -9,8 +9,8 @@ import (
 	"github.com/beamrun/beamrun/ensure"
 )
 
-// FuzzEnvironment resolves what ERL_EPMD_PORT and ERL_EPMD_ADDRESS may hold: to an endpoint whose own variables mean the
-// same, or an error that says which variable is wrong.
+// FuzzEnvironment resolves what ERL_EPMD_PORT and ERL_EPMD_ADDRESS may hold: to an endpoint whose
+// own variables mean the same, or an error that says which variable is wrong.
 func FuzzEnvironment(f *testing.F) {
 	for _, env := range [][2]string{
 		{"", ""}, {"4369", "127.0.0.1"}, {"65535", "::1, 10.0.0.5"}, {"65536", ""}, {"+1", ""}, {" 1", ""}, {"0x10", ""}, {"1_0", ""}, {"", "localhost"}, {"", ","},

@@ -38,8 +38,8 @@ func TestWarmCallsLeaveNothing(t *testing.T) {
 	}
 }
 
-// Of a failed call nothing stays, whatever the fault. Of one that started the daemon there stays, until the daemon ends,
-// the goroutine that waits for that.
+// Of a failed call nothing stays, whatever the fault. Of one that started the daemon there stays,
+// until the daemon ends, the goroutine that waits for that.
 func TestOtherCallsLeaveNothing(t *testing.T) {
 	testenv.Need(t, "epmd")
 	c := setup(t)

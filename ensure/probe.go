@@ -16,9 +16,9 @@ import (
 	"github.com/beamrun/beamrun/internal/spawn"
 )
 
-// probe asks each address of the endpoint in turn and returns the first where an epmd answers. Its error is of
-// KindDown when nothing listens, else what the first address said that did not refuse. The endpoint comes by pointer:
-// with a copy in each frame, the stack would have to grow.
+// probe asks each address of the endpoint in turn and returns the first where an epmd answers. Its
+// error is of KindDown when nothing listens, else what the first address said that did not refuse.
+// The endpoint comes by pointer: with a copy in each frame, the stack would have to grow.
 func probe(ctx context.Context, e *Endpoint, timeout time.Duration) (netip.AddrPort, *Error) {
 	var down, absent error
 	targets := e.targets()
@@ -26,8 +26,9 @@ func probe(ctx context.Context, e *Endpoint, timeout time.Duration) (netip.AddrP
 		err := probeOne(ctx, e, target, timeout)
 		switch {
 		case err == nil && down != nil && probeOne(ctx, e, targets[0], timeout) == nil:
-			// An epmd that just starts binds its addresses one by one, [::] before 0.0.0.0, and answers only when it
-			// has them all. Nodes use 127.0.0.1, so that is the one to vouch for.
+			// An epmd that just starts binds its addresses one by one, [::] before 0.0.0.0, and
+			// answers only when it has them all. Nodes use 127.0.0.1, so that is the one to vouch
+			// for.
 			return targets[0], nil
 		case err == nil:
 			return target, nil
@@ -66,8 +67,8 @@ func probeOne(ctx context.Context, e *Endpoint, target netip.AddrPort, timeout t
 	return verdict(e, target, err, time.Since(start))
 }
 
-// pingAgain asks again after an epmd ended the connection: one that is being killed does so too, and is gone, or another one, a moment
-// later. All the tries have to end by the same deadline.
+// pingAgain asks again after an epmd ended the connection: one that is being killed does so too,
+// and is gone, or another one, a moment later. All the tries have to end by the same deadline.
 func pingAgain(ctx context.Context, target netip.AddrPort, deadline time.Time, cut error) (port uint16, err error) {
 	err = cut
 	for wait := time.Millisecond; isCutOff(err) && wait < 50*time.Millisecond && time.Until(deadline) > wait; wait *= 2 {
@@ -90,13 +91,14 @@ func ping(ctx context.Context, target netip.AddrPort, timeout time.Duration) (ui
 	return port, errors.Unwrap(err)
 }
 
-// patience is the wait after which a silent peer is called hung. A caller that gave it less learns only that the time
-// was up: even a healthy epmd may need some milliseconds on a busy machine.
+// patience is the wait after which a silent peer is called hung. A caller that gave it less learns
+// only that the time was up: even a healthy epmd may need some milliseconds on a busy machine.
 const patience = 250 * time.Millisecond
 
 const foreignHint = "end that program, or use another port for Erlang: --port N or ERL_EPMD_PORT=N; nodes can also do without epmd: --epmdless"
 
-// verdict says what it means that the target did not answer as an epmd does: it failed with err, after that wait.
+// verdict says what it means that the target did not answer as an epmd does: it failed with err,
+// after that wait.
 func verdict(e *Endpoint, target netip.AddrPort, err error, waited time.Duration) *Error {
 	v := &Error{Endpoint: *e, Address: target, Err: err}
 	var op *net.OpError
@@ -116,7 +118,8 @@ func verdict(e *Endpoint, target netip.AddrPort, err error, waited time.Duration
 	return v
 }
 
-// foreign is the verdict on a peer that is no epmd. It names the program, where the operating system does.
+// foreign is the verdict on a peer that is no epmd. It names the program, where the operating
+// system does.
 func foreign(v *Error) {
 	who := "another program"
 	if p, ok := owner.OfPortSoon(v.Endpoint.Port); ok {
@@ -167,7 +170,8 @@ func silent(v *Error, isDial bool, waited time.Duration) {
 // isCutOff says that the peer ended the connection before its reply was complete.
 func isCutOff(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) || neterr.IsReset(err) }
 
-// warnIfExposed looks whether something listens at the endpoint's port on an address that other hosts can reach.
+// warnIfExposed looks whether something listens at the endpoint's port on an address that other
+// hosts can reach.
 func (r *Result) warnIfExposed(ctx context.Context) {
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {

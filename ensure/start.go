@@ -85,7 +85,8 @@ func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
 	return nil
 }
 
-// spawnReady starts the daemon and waits until an epmd answers. It returns nil for a daemon that could not be started.
+// spawnReady starts the daemon and waits until an epmd answers. It returns nil for a daemon that
+// could not be started.
 func (c *Config) spawnReady(ctx context.Context, program, dir string, res *Result) (*daemon, *Error) {
 	e := res.Endpoint
 	d, spawnErr := spawnDaemon(program, e, dir, res)
@@ -97,17 +98,20 @@ func (c *Config) spawnReady(ctx context.Context, program, dir string, res *Resul
 	return d, err
 }
 
-// lockFile returns the lock of this user's starters, flock(2) on a file in dir. It is per port, whatever the
-// addresses: epmd always listens on loopback too, so two of them with one port exclude each other anyway.
+// lockFile returns the lock of this user's starters, flock(2) on a file in dir. It is per port,
+// whatever the addresses: epmd always listens on loopback too, so two of them with one port exclude
+// each other anyway.
 //
-// The lock is politeness and the port is the truth: a crash leaves no lock behind, the file is never deleted (whoever
-// waits for it would hold a lock on nothing), and callers without one still end with one epmd, only after more forks.
+// The lock is politeness and the port is the truth: a crash leaves no lock behind, the file is
+// never deleted (whoever waits for it would hold a lock on nothing), and callers without one still
+// end with one epmd, only after more forks.
 func lockFile(dir string, port uint16) *flock.Flock {
 	return flock.New(filepath.Join(dir, statedir.LockName(port)),
 		flock.SetFlag(os.O_CREATE|os.O_RDWR|safepath.OpenFlags), flock.SetPermissions(0o600))
 }
 
-// acquire waits until the lock is held, or there can be none, or somebody's epmd answers: then it is up and nothing is left to do.
+// acquire waits until the lock is held, or there can be none, or somebody's epmd answers: then it
+// is up and nothing is left to do.
 func acquire(ctx context.Context, lock *flock.Flock, res *Result) (up bool, err *Error) {
 	e := res.Endpoint
 	err = poll(ctx, func() *Error {
@@ -179,8 +183,8 @@ func epmdArgs(e Endpoint) []string {
 // maxLog is how many bytes of earlier daemons the log may hold, some hundred lines.
 const maxLog = 1 << 14
 
-// openLog opens the daemon's log to append to it, or makes it, and returns its size. One that has grown is emptied: not each
-// time, for on a disk that takes a quarter of a millisecond.
+// openLog opens the daemon's log to append to it, or makes it, and returns its size. One that has
+// grown is emptied: not each time, for on a disk that takes a quarter of a millisecond.
 func openLog(path string) (log *os.File, size int64, err error) {
 	log, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND|safepath.OpenFlags, 0o600)
 	if err != nil {
@@ -201,8 +205,8 @@ func openLog(path string) (log *os.File, size int64, err error) {
 	return log, 0, nil
 }
 
-// awaitReady waits until an epmd answers at the endpoint, this one or another that was faster. When none does, ours
-// does not stay either.
+// awaitReady waits until an epmd answers at the endpoint, this one or another that was faster. When
+// none does, ours does not stay either.
 func (d *daemon) awaitReady(ctx context.Context, e Endpoint, patience time.Duration) (addr netip.AddrPort, err *Error) {
 	err = poll(ctx, func() (err *Error) {
 		gone := d.gone() // before the probe: what it does after its end counts no more
@@ -236,7 +240,8 @@ func (d *daemon) gone() bool {
 	}
 }
 
-// lost says, once an epmd answers, that it is another one: ours, a moment behind, finds the port taken and ends.
+// lost says, once an epmd answers, that it is another one: ours, a moment behind, finds the port
+// taken and ends.
 func (d *daemon) lost(port uint16) bool {
 	if owner.HasPort(d.proc.PID, port) {
 		return false
@@ -252,8 +257,8 @@ func (d *daemon) lost(port uint16) bool {
 	}
 }
 
-// death is the error for a daemon that ended before it answered. An epmd that finds the port taken ends with status 0 and prints
-// nothing (its EADDRINUSE).
+// death is the error for a daemon that ended before it answered. An epmd that finds the port taken
+// ends with status 0 and prints nothing (its EADDRINUSE).
 func (d *daemon) death(e Endpoint) *Error {
 	text, what := d.printed()
 	err := &Error{Kind: KindSpawn, Endpoint: e, Err: fmt.Errorf("it ended with %s and %s", d.proc.Status, what)}
@@ -301,16 +306,16 @@ func (d *daemon) printed() (text, what string) {
 	return text, "printed: " + text
 }
 
-// Between two tries we wait for half a millisecond at first (epmd needs about two to start), then longer and longer,
-// give or take a half, lest a hundred callers come in step.
+// Between two tries we wait for half a millisecond at first (epmd needs about two to start), then
+// longer and longer, give or take a half, lest a hundred callers come in step.
 const (
 	firstWait = 500 * time.Microsecond
 	maxWait   = 20 * time.Millisecond
 )
 
-// poll calls try until it returns anything but an error of KindDown, or until the context ends. Then its error is of
-// KindTimeout or KindCanceled and carries both causes, the context's and the last answer: backoff alone would keep the
-// context's only.
+// poll calls try until it returns anything but an error of KindDown, or until the context ends.
+// Then its error is of KindTimeout or KindCanceled and carries both causes, the context's and the
+// last answer: backoff alone would keep the context's only.
 func poll(ctx context.Context, try func() *Error) (last *Error) {
 	waits := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(firstWait), backoff.WithMaxInterval(maxWait), backoff.WithMaxElapsedTime(0))
@@ -328,7 +333,8 @@ func poll(ctx context.Context, try func() *Error) (last *Error) {
 	return last
 }
 
-// ended is the context's error, also in the moment after its deadline when the context does not know yet.
+// ended is the context's error, also in the moment after its deadline when the context does not
+// know yet.
 func ended(ctx context.Context) error {
 	if end, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(end) {
 		return context.DeadlineExceeded

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Ports are the TCP ports from First to Last, or First alone where Last is 0. The zero value is none.
+// Ports are the TCP ports from First to Last, or First alone where Last is 0. The zero value is
+// none.
 type Ports struct{ First, Last int }
 
 func (p Ports) last() int { return max(p.First, p.Last) }
@@ -15,7 +16,8 @@ func (p Ports) last() int { return max(p.First, p.Last) }
 // IsOne says whether it is one port.
 func (p Ports) IsOne() bool { return p.First != 0 && p.First == p.last() }
 
-// ParsePorts reads "N" or "N-M", each from 1 to 65535. Its error does not repeat s, which may be a secret in the wrong place.
+// ParsePorts reads "N" or "N-M", each from 1 to 65535. Its error does not repeat s, which may be a
+// secret in the wrong place.
 func ParsePorts(s string) (Ports, error) {
 	first, last, isRange := strings.Cut(s, "-")
 	if !isRange {
@@ -29,7 +31,8 @@ func ParsePorts(s string) (Ports, error) {
 	return Ports{int(a), int(b)}, nil
 }
 
-// withDistPort returns env with what makes a node listen on one of the ports. One that only visits another node needs no port.
+// withDistPort returns env with what makes a node listen on one of the ports. One that only visits
+// another node needs no port.
 func (c Config) withDistPort(env []string) []string {
 	if isVisit(c.Program, c.Args) || c.given(env, "inet_dist_listen_") {
 		return env

@@ -8,8 +8,8 @@ import (
 	"github.com/beamrun/beamrun/cookie"
 )
 
-// with returns env with each KEY=VALUE of vars in place of all others of that KEY: of two, C programs take the first
-// and Go takes the last.
+// with returns env with each KEY=VALUE of vars in place of all others of that KEY: of two, C
+// programs take the first and Go takes the last.
 func with(env []string, vars ...string) []string {
 	for _, v := range vars {
 		key, _, _ := strings.Cut(v, "=")
@@ -26,9 +26,9 @@ func withFlags(env []string, flags string) []string {
 	return with(env, "ERL_AFLAGS="+strings.TrimSpace(value(env, "ERL_AFLAGS")+" "+flags))
 }
 
-// withLastFlags returns env with more options of erl, behind those of the command line. So a node that the program starts, and
-// that has one of its own, keeps it: of two, Erlang takes the first. They come before what the variable has, in which there may
-// be an -extra.
+// withLastFlags returns env with more options of erl, behind those of the command line. So a node
+// that the program starts, and that has one of its own, keeps it: of two, Erlang takes the first.
+// They come before what the variable has, in which there may be an -extra.
 func withLastFlags(env []string, flags string) []string {
 	return with(env, "ERL_ZFLAGS="+strings.TrimSpace(flags+" "+value(env, "ERL_ZFLAGS")))
 }
@@ -43,8 +43,8 @@ func value(env []string, key string) string {
 	return ""
 }
 
-// withoutSecret returns env without the secret that cookies are derived from: with it, one node could derive the cookie of
-// every other label.
+// withoutSecret returns env without the secret that cookies are derived from: with it, one node
+// could derive the cookie of every other label.
 func withoutSecret(env []string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(v string) bool {
 		key, _, _ := strings.Cut(v, "=")

@@ -10,7 +10,8 @@ import (
 	"github.com/beamrun/beamrun/ensure/epmdless"
 )
 
-// install makes an Erlang of that ERTS, or of none that can be told, whose erl is the only one on PATH.
+// install makes an Erlang of that ERTS, or of none that can be told, whose erl is the only one on
+// PATH.
 func install(t *testing.T, erts ...string) (root string) {
 	t.Helper()
 	root = t.TempDir()
@@ -139,7 +140,8 @@ func TestEpmdless(t *testing.T) {
 	}
 }
 
-// The modes of releases are for their start scripts. A release below another program would get them too.
+// The modes of releases are for their start scripts. A release below another program would get them
+// too.
 func TestReleaseModes(t *testing.T) {
 	privateHome(t)
 	root := install(t, "erts-13.0")
@@ -159,7 +161,8 @@ func TestReleaseModes(t *testing.T) {
 	}
 }
 
-// Any script that reads the variable for the port gets it, and no flag beside it: of two, OTP takes neither.
+// Any script that reads the variable for the port gets it, and no flag beside it: of two, OTP takes
+// neither.
 func TestDistPortVariable(t *testing.T) {
 	root := install(t, "erts-13.0")
 	const flags, ours = "-start_epmd false -erl_epmd_port 9100", "ERL_AFLAGS=-start_epmd false ERL_DIST_PORT=9100"

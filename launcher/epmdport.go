@@ -10,9 +10,10 @@ import (
 
 const epmdPortVar = "ERL_EPMD_PORT"
 
-// EpmdPort returns the port of epmd that a program's arguments or environment give its nodes by -epmd_port, or 0. It
-// looks at the arguments of erl, at those in an --erl of Elixir's programs, and at the variables with options of erl, and
-// not at files (-args_file, a release's vm.args). ERL_EPMD_PORT is not looked at: where it is set, nodes take that port.
+// EpmdPort returns the port of epmd that a program's arguments or environment give its nodes by
+// -epmd_port, or 0. It looks at the arguments of erl, at those in an --erl of Elixir's programs,
+// and at the variables with options of erl, and not at files (-args_file, a release's vm.args).
+// ERL_EPMD_PORT is not looked at: where it is set, nodes take that port.
 func EpmdPort(program string, args, env []string) uint16 {
 	name := strings.TrimSuffix(filepath.Base(program), ".exe")
 	lists := [][]string{

@@ -41,7 +41,8 @@ func TestEpmdPort(t *testing.T) {
 	}
 }
 
-// A port that nobody chose is not set, and an empty variable is taken away: with it, a node fails to boot.
+// A port that nobody chose is not set, and an empty variable is taken away: with it, a node fails
+// to boot.
 func TestImpliedPort(t *testing.T) {
 	e := ensure.Endpoint{Port: 4369, Implied: true}
 	for before, want := range map[string][]string{"A=1": {"A=1"}, "ERL_EPMD_PORT=": {}, "ERL_EPMD_PORT=7": {"ERL_EPMD_PORT=7"}} {

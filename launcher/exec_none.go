@@ -1,6 +1,7 @@
 //go:build !unix || noexec
 
-// With the build tag noexec any system takes this way, so that it is tested where the tests are run.
+// With the build tag noexec any system takes this way, so that it is tested where the tests are
+// run.
 
 package launcher
 

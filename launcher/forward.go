@@ -5,8 +5,8 @@ import (
 	"os/signal"
 )
 
-// forward takes the signals of this process. They go to the child that is given to the function to, until stop is
-// called; those that come earlier wait for it.
+// forward takes the signals of this process. They go to the child that is given to the function to,
+// until stop is called; those that come earlier wait for it.
 func forward() (to func(child *os.Process), stop func()) {
 	signals := make(chan os.Signal, 16)
 	for _, sig := range forwarded {

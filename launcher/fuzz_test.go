@@ -8,7 +8,8 @@ import (
 	"github.com/beamrun/beamrun/ensure"
 )
 
-// FuzzEnvironment adds all that the launcher can add to any environment, for any arguments; both in pieces between NULs.
+// FuzzEnvironment adds all that the launcher can add to any environment, for any arguments; both in
+// pieces between NULs.
 func FuzzEnvironment(f *testing.F) {
 	f.Add("A=B\x00ERL_AFLAGS=-hidden\x00A=C", "-sname\x00x")
 	f.Add("ERL_ZFLAGS=-setcookie x\x00noequals\x00=C:=x", "--erl\x00-proto_dist inet6_tcp")

@@ -1,9 +1,10 @@
-// Package launcher starts Erlang and Elixir programs: erl, iex, elixir, mix, rebar3, a release's start script, or any
-// other.
+// Package launcher starts Erlang and Elixir programs: erl, iex, elixir, mix, rebar3, a release's
+// start script, or any other.
 //
-// The program's own arguments are passed on untouched. What the launcher adds travels in the environment, and only
-// what the Config asks for: ERL_EPMD_PORT and ERL_EPMD_ADDRESS, ERL_AFLAGS, ERL_ZFLAGS, and BEAMRUN_COOKIE for a cookie. So a cookie
-// never stands in an argument list, which every user of the host can read.
+// The program's own arguments are passed on untouched. What the launcher adds travels in the
+// environment, and only what the Config asks for: ERL_EPMD_PORT and ERL_EPMD_ADDRESS, ERL_AFLAGS,
+// ERL_ZFLAGS, and BEAMRUN_COOKIE for a cookie. So a cookie never stands in an argument list, which
+// every user of the host can read.
 package launcher
 
 import (
@@ -29,69 +30,82 @@ type Config struct {
 	// Dir is the working directory. Empty: the caller's. Exec ignores it.
 	Dir string
 
-	// Env is what the program gets beside what the launcher adds, as KEY=VALUE. Nil: the caller's environment. The program never
-	// gets BEAMRUN_SECRET (cookie.SecretVar): with it a node could derive the cookie of every label.
+	// Env is what the program gets beside what the launcher adds, as KEY=VALUE. Nil: the caller's
+	// environment. The program never gets BEAMRUN_SECRET (cookie.SecretVar): with it a node could
+	// derive the cookie of every label.
 	Env []string
 
-	// Endpoint is the epmd that the program shall use, as ensure.Epmd returns it. The zero value leaves the
-	// program's environment as it is. A port that nobody chose (Implied) is not set either: a program may have its own,
-	// see [EpmdPort]. Where this process is PID 1, the first of a container, the program's nodes start
-	// no epmd of their own either (-start_epmd false), for that leaves defunct processes there.
+	// Endpoint is the epmd that the program shall use, as ensure.Epmd returns it. The zero value
+	// leaves the program's environment as it is. A port that nobody chose (Implied) is not set
+	// either: a program may have its own, see [EpmdPort]. Where this process is PID 1, the first of
+	// a container, the program's nodes start no epmd of their own either (-start_epmd false), for
+	// that leaves defunct processes there.
 	Endpoint ensure.Endpoint
 
 	// Local makes the program's nodes accept connections on the loopback interface only (kernel's
-	// inet_dist_use_interface): on [::1] when the arguments or the environment ask for distribution over IPv6, else on
+	// inet_dist_use_interface): on [::1] when the arguments or the environment ask for distribution
+	// over IPv6, else on
 	// 127.0.0.1. Where they set that parameter themselves, theirs stays. For an epmd on loopback only, see ensure.Config.
 	//
 	// Other nodes find such a node only by a name whose host is 127.0.0.1 to them: NAME@localhost.
 	Local bool
 
-	// DistPort are the ports on which the program's nodes listen for others, for a firewall: each takes the first that is
-	// free. One that only visits another node (-remsh, or a release's command remote or rpc) needs none. None: any port.
+	// DistPort are the ports on which the program's nodes listen for others, for a firewall: each
+	// takes the first that is free. One that only visits another node (-remsh, or a release's
+	// command remote or rpc) needs none. None: any port.
 	DistPort Ports
 
 	// Epmdless makes the program's nodes do without epmd, and start none.
 	//
-	// With a DistPort of one port, all nodes that they connect to listen on that port too, each at an address of its own, as
-	// in containers: OTP can do that by itself (-erl_epmd_port, from 27.2 on kernel's erl_epmd_node_listen_port). A script
-	// that reads ERL_DIST_PORT, as relx's and ejabberdctl do, gets the port in that variable instead; for any other program
-	// it is taken away, for of two ports OTP takes neither. The program's Erlang has to be of OTP 23.1 or later.
+	// With a DistPort of one port, all nodes that they connect to listen on that port too, each at
+	// an address of its own, as in containers: OTP can do that by itself (-erl_epmd_port, from 27.2
+	// on kernel's erl_epmd_node_listen_port). A script that reads ERL_DIST_PORT, as relx's and
+	// ejabberdctl do, gets the port in that variable instead; for any other program it is taken
+	// away, for of two ports OTP takes neither. The program's Erlang has to be of OTP 23.1 or
+	// later.
 	//
-	// Else each has a port of its own, and nodes of this user on this host find each other as package epmdless says; others are
-	// looked for among the Peers, and then as OTP does, by the epmd of their host. A release has to load its code on demand for
-	// that: RELEASE_MODE (mix) and CODE_LOADING_MODE (relx) are set to interactive, and USE_NODETOOL (relx) to 1, where they are
+	// Else each has a port of its own, and nodes of this user on this host find each other as
+	// package epmdless says; others are looked for among the Peers, and then as OTP does, by the
+	// epmd of their host. A release has to load its code on demand for that: RELEASE_MODE (mix) and
+	// CODE_LOADING_MODE (relx) are set to interactive, and USE_NODETOOL (relx) to 1, where they are
 	// not set and the program is a script that reads them. What that starts inherits them.
 	//
-	// Where the arguments or the environment already name such a port or an -epmd_module, theirs stays. So does that of a node
-	// that the program starts: the module's flags stand in ERL_ZFLAGS, behind all others, and OTP takes the first (23 neither).
+	// Where the arguments or the environment already name such a port or an -epmd_module, theirs
+	// stays. So does that of a node that the program starts: the module's flags stand in
+	// ERL_ZFLAGS, behind all others, and OTP takes the first (23 neither).
 	Epmdless bool
 
-	// Peers are nodes elsewhere, for Epmdless without a port for all, each as NAME@HOST=PORT, with the HOST that other nodes
-	// use. See [CheckPeer].
+	// Peers are nodes elsewhere, for Epmdless without a port for all, each as NAME@HOST=PORT, with
+	// the HOST that other nodes use. See [CheckPeer].
 	Peers []string
 
-	// PeersFile has a line for each of more such peers. Nodes read it whenever they look for one. See [CheckPeersFile].
+	// PeersFile has a line for each of more such peers. Nodes read it whenever they look for one.
+	// See [CheckPeersFile].
 	PeersFile string
 
-	// Cookie is set as the program's own, see the package comment of cookie for where to get one. It reaches a node
-	// that has its name when it boots (-sname, --sname, -name, --name), a few milliseconds after its distribution
-	// started; until then it holds the cookie of the user's file. Empty: the program keeps to the user's file.
-	// Where the arguments or the environment already give a cookie, see [GivesCookie], that one wins, and so does a
+	// Cookie is set as the program's own, see the package comment of cookie for where to get one.
+	// It reaches a node that has its name when it boots (-sname, --sname, -name, --name), a few
+	// milliseconds after its distribution started; until then it holds the cookie of the user's
+	// file. Empty: the program keeps to the user's file. Where the arguments or the environment
+	// already give a cookie, see [GivesCookie], that one wins, and so does a
 	// -setcookie that only the node sees, as in a release's vm.args.
 	//
-	// A remote shell connects too soon for that. Where Args ask for one (-remsh, --remsh), the program is instead given
-	// another HOME: a folder that only this user can enter, with this cookie's file and links to the settings in the real
-	// HOME, which is what os:getenv("HOME") still says in the node; init:get_argument(home) says the folder. Not on
-	// Windows, where Erlang does not read HOME.
+	// A remote shell connects too soon for that. Where Args ask for one (-remsh, --remsh), the
+	// program is instead given another HOME: a folder that only this user can enter, with this
+	// cookie's file and links to the settings in the real HOME, which is what os:getenv("HOME")
+	// still says in the node; init:get_argument(home) says the folder. Not on Windows, where Erlang
+	// does not read HOME.
 	Cookie string
 
-	// Warn is told, in one line, what could not be done as it should; the program runs all the same. Nil: nobody is.
+	// Warn is told, in one line, what could not be done as it should; the program runs all the
+	// same. Nil: nobody is.
 	Warn func(string)
 
-	// Forward makes [Run] pass on to the program the signals that this process gets: SIGHUP, SIGINT, SIGQUIT, SIGTERM,
-	// SIGUSR1, SIGUSR2 and SIGWINCH, but none that this process ignores. A terminal's own (Ctrl-C) reach the program by
-	// themselves, and so does job control (Ctrl-Z, fg): it is of the same job. On Linux the program is killed when this
-	// process ends before it, by SIGKILL. On Windows this process only ignores Ctrl-C.
+	// Forward makes [Run] pass on to the program the signals that this process gets: SIGHUP,
+	// SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2 and SIGWINCH, but none that this process ignores.
+	// A terminal's own (Ctrl-C) reach the program by themselves, and so does job control (Ctrl-Z,
+	// fg): it is of the same job. On Linux the program is killed when this process ends before it,
+	// by SIGKILL. On Windows this process only ignores Ctrl-C.
 	Forward bool
 
 	// While runs beside the program, in [Run]; its context ends with the program. Run waits at most
@@ -104,8 +118,9 @@ type Config struct {
 	Stdout, Stderr io.Writer
 }
 
-// Command returns the command, resolved but not started. The error wraps exec.ErrNotFound or fs.ErrNotExist when
-// there is no such program, and anything else when it is there and can't be run.
+// Command returns the command, resolved but not started. The error wraps exec.ErrNotFound or
+// fs.ErrNotExist when there is no such program, and anything else when it is there and can't be
+// run.
 func Command(ctx context.Context, c Config) (*exec.Cmd, error) {
 	path, err := exec.LookPath(c.Program)
 	if err != nil {
@@ -130,9 +145,9 @@ func Command(ctx context.Context, c Config) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// Run runs the program as a child until it ends, and returns its exit code: 128 and the signal's number when a signal
-// ended it. The context's end kills it. The error is that of [Command], or says why it could not be started or waited
-// for; an exit code other than 0 is no error.
+// Run runs the program as a child until it ends, and returns its exit code: 128 and the signal's
+// number when a signal ended it. The context's end kills it. The error is that of [Command], or
+// says why it could not be started or waited for; an exit code other than 0 is no error.
 func Run(ctx context.Context, c Config) (code int, err error) {
 	cmd, err := Command(ctx, c)
 	if err != nil {
@@ -183,12 +198,12 @@ func beside(ctx context.Context, f func(context.Context)) (stop func()) {
 // parting is how long the end of While is waited for once the program has ended.
 const parting = 50 * time.Millisecond
 
-// Exec turns this process into the program: the same pid, terminal, job and descriptors, and nothing of the caller is
-// left. It returns only when that fails. Windows has no such call: there the error is errors.ErrUnsupported, and
-// [CanExec] is false.
+// Exec turns this process into the program: the same pid, terminal, job and descriptors, and
+// nothing of the caller is left. It returns only when that fails. Windows has no such call: there
+// the error is errors.ErrUnsupported, and [CanExec] is false.
 //
-// Children of this process become the program's. So don't call it after ensure.Epmd has started a daemon in this
-// process: the program would never learn of the daemon's end, and leave a zombie.
+// Children of this process become the program's. So don't call it after ensure.Epmd has started a
+// daemon in this process: the program would never learn of the daemon's end, and leave a zombie.
 func Exec(c Config) error {
 	cmd, err := Command(context.Background(), c)
 	if err != nil {

@@ -209,7 +209,8 @@ func TestLocal(t *testing.T) {
 	}
 }
 
-// The secret that cookies are derived from is not for the program: with it a node could derive the cookie of every label.
+// The secret that cookies are derived from is not for the program: with it a node could derive the
+// cookie of every label.
 func TestNoSecret(t *testing.T) {
 	t.Setenv("BEAMRUN_SECRET", "s3cret")
 	own := []string{"BEAMRUN_SECRET=s3cret", "A=1", "BEAMRUN_SECRET=again", "BEAMRUN_SECRETS=x"}

@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// ReleaseRoot returns the folder of the release whose start script program is (ROOT/bin/my_app, or a link to it), or "".
-// Such a script's own epmd is in ROOT/erts-*/bin, and the script says where only to what it starts itself.
+// ReleaseRoot returns the folder of the release whose start script program is (ROOT/bin/my_app, or
+// a link to it), or "". Such a script's own epmd is in ROOT/erts-*/bin, and the script says where
+// only to what it starts itself.
 func ReleaseRoot(program string) string {
 	root := rootOf(program)
 	for _, part := range []string{"releases", "erts-*/bin"} {
@@ -29,10 +30,12 @@ func rootOf(program string) string {
 	return filepath.Dir(filepath.Dir(path))
 }
 
-// visits are the commands of the start scripts of mix and relx that start a node to visit the one that runs.
+// visits are the commands of the start scripts of mix and relx that start a node to visit the one
+// that runs.
 var visits = []string{"remote", "rpc", "pid", "stop", "restart", "remote_console", "ping", "status"}
 
-// isVisit says whether the program's nodes only connect to another one: a remote shell, or such a command of a release.
+// isVisit says whether the program's nodes only connect to another one: a remote shell, or such a
+// command of a release.
 func isVisit(program string, args []string) bool {
 	return asksForShell(args) || len(args) > 0 && slices.Contains(visits, args[0]) && ReleaseRoot(program) != ""
 }

@@ -15,14 +15,14 @@ import (
 
 const cookieFile = ".erlang.cookie"
 
-// asksForShell says whether the arguments ask for a shell in another node. It connects before any -eval has run on some
-// versions of OTP, so it must have the cookie from its first moment.
+// asksForShell says whether the arguments ask for a shell in another node. It connects before any
+// -eval has run on some versions of OTP, so it must have the cookie from its first moment.
 func asksForShell(args []string) bool {
 	return slices.ContainsFunc(options(args), func(arg string) bool { return arg == "-remsh" || arg == "--remsh" })
 }
 
-// withHome returns env with a HOME that holds the cookie's file. erlexec looks at HOME before it applies -env, so the
-// node, and what it starts, have the real one in their environment.
+// withHome returns env with a HOME that holds the cookie's file. erlexec looks at HOME before it
+// applies -env, so the node, and what it starts, have the real one in their environment.
 func withHome(env []string, c string) ([]string, error) {
 	home := value(env, "HOME")
 	if home == "" {
@@ -41,9 +41,9 @@ func escape(s string) string {
 		"\v", "\\\v", "\f", "\\\f", "\r", "\\\r").Replace(s)
 }
 
-// shellHome returns a home directory with the cookie's file. It is the same one for the same home and cookie, so that they
-// don't pile up. Erlang puts its name into the argument list: it is made with a key, or a weak cookie could be guessed
-// from it.
+// shellHome returns a home directory with the cookie's file. It is the same one for the same home
+// and cookie, so that they don't pile up. Erlang puts its name into the argument list: it is made
+// with a key, or a weak cookie could be guessed from it.
 func shellHome(home, c string) (string, error) {
 	state, _, err := statedir.Dir()
 	if err != nil {
@@ -58,7 +58,8 @@ func shellHome(home, c string) (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(state, "remsh-"+name[:16])
-	// what stands there is ours: nobody else can enter the directory around it, or change what its path leads to
+	// what stands there is ours: nobody else can enter the directory around it, or change what its
+	// path leads to
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}
@@ -66,9 +67,9 @@ func shellHome(home, c string) (string, error) {
 	return dir, putCookie(filepath.Join(dir, cookieFile), c)
 }
 
-// linkSettings makes links to what programs look for in a home directory (.erlang, .cache, a version manager's
-// .tool-versions), as far as it can. For root it makes none into one that another user can change, as sudo -E leaves
-// it: whoever can change .erlang has it run by root's shell.
+// linkSettings makes links to what programs look for in a home directory (.erlang, .cache, a
+// version manager's .tool-versions), as far as it can. For root it makes none into one that another
+// user can change, as sudo -E leaves it: whoever can change .erlang has it run by root's shell.
 func linkSettings(dir, home string) {
 	if abs, err := filepath.Abs(home); err == nil {
 		home = abs
@@ -84,7 +85,8 @@ func linkSettings(dir, home string) {
 	}
 }
 
-// putCookie makes the file at path one with that cookie, in one step, for others may start shells at the same time.
+// putCookie makes the file at path one with that cookie, in one step, for others may start shells
+// at the same time.
 func putCookie(path, c string) error {
 	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
 		if have, err := cookie.Load(path); err == nil && have == c {

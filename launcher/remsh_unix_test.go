@@ -53,7 +53,8 @@ func TestRemoteShellEnvironment(t *testing.T) {
 	}
 }
 
-// Where there can be no such folder, the shell gets the cookie as other programs do, and somebody is told.
+// Where there can be no such folder, the shell gets the cookie as other programs do, and somebody
+// is told.
 func TestRemoteShellWithoutFolder(t *testing.T) {
 	home := emptyHome(t)
 	if err := os.WriteFile(filepath.Join(home, ".cache"), nil, 0o600); err != nil {
@@ -75,7 +76,8 @@ func TestRemoteShellWithoutFolder(t *testing.T) {
 	}
 }
 
-// One folder for one home and cookie, of any number of launches at once; private, and whatever stood there before.
+// One folder for one home and cookie, of any number of launches at once; private, and whatever
+// stood there before.
 func TestShellHome(t *testing.T) {
 	home := emptyHome(t)
 	for _, name := range []string{".erlang", ".erlang.cookie", "visible"} {

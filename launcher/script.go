@@ -13,7 +13,8 @@ const distPortVar = "ERL_DIST_PORT"
 
 const maxScript = 1 << 20 // bytes that are looked at; the start scripts of releases have some 40 KiB
 
-// script returns the text of the program, or of its first part. It is "" if the program is no file that can be read.
+// script returns the text of the program, or of its first part. It is "" if the program is no file
+// that can be read.
 func (c Config) script() string {
 	path, err := exec.LookPath(c.Program)
 	if err != nil {
@@ -31,7 +32,8 @@ func (c Config) script() string {
 	return string(text)
 }
 
-// reads reports whether the text of a script uses that variable: $KEY, ${KEY…}, or on Windows %KEY% or !KEY!.
+// reads reports whether the text of a script uses that variable: $KEY, ${KEY…}, or on Windows %KEY%
+// or !KEY!.
 func reads(text, key string) bool {
 	for _, begin := range []string{"$", "${", "%", "!"} {
 		for rest, found := text, true; found; {

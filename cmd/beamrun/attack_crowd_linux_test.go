@@ -19,9 +19,10 @@ func init() {
 	attacks["lyingepmd"] = playLyingEpmd
 }
 
-// playCrowd is "crowd PREFIX COUNT KIND PROGRAM READY": so many processes, each a node that says its name; PROGRAM is the beam.smp that plays
-// each, which may be a small script. By KIND, each has a name of its own, which epmd has at another port ("taken"), all have the same one
-// ("same"), or none says anything ("silent").
+// playCrowd is "crowd PREFIX COUNT KIND PROGRAM READY": so many processes, each a node that says
+// its name; PROGRAM is the beam.smp that plays each, which may be a small script. By KIND, each has
+// a name of its own, which epmd has at another port ("taken"), all have the same one ("same"), or
+// none says anything ("silent").
 func playCrowd(args []string) error {
 	var count int
 	if _, err := fmt.Sscan(args[1], &count); err != nil {
@@ -73,7 +74,8 @@ func playCrowd(args []string) error {
 
 const hour = time.Hour
 
-// playLyingEpmd is "lyingepmd READY": an epmd with as many names as a reply may have, all at ports where nobody listens.
+// playLyingEpmd is "lyingepmd READY": an epmd with as many names as a reply may have, all at ports
+// where nobody listens.
 func playLyingEpmd(args []string) error {
 	l, err := net.Listen("tcp", "127.0.0.1:4369")
 	if err != nil {
@@ -104,8 +106,8 @@ func playLyingEpmd(args []string) error {
 	}
 }
 
-// playManySockets is "manysockets COUNT NAMED READY": so many listening sockets of this user, in a process that looks like a node with that
-// name, or without one if it is "-".
+// playManySockets is "manysockets COUNT NAMED READY": so many listening sockets of this user, in a
+// process that looks like a node with that name, or without one if it is "-".
 func playManySockets(args []string) error {
 	var count int
 	if _, err := fmt.Sscan(args[0], &count); err != nil {
@@ -145,7 +147,8 @@ func playManySockets(args []string) error {
 
 func init() { attacks["manysockets"] = playManySockets }
 
-// playHold is "holdname NAME PORT READY [FOR]": it has a name in epmd, any bytes, for that port, and for that long.
+// playHold is "holdname NAME PORT READY [FOR]": it has a name in epmd, any bytes, for that port,
+// and for that long.
 func playHold(args []string) error {
 	var port int
 	if _, err := fmt.Sscan(args[1], &port); err != nil {
@@ -165,7 +168,8 @@ func playHold(args []string) error {
 
 func init() { attacks["holdname"] = playHold }
 
-// playTakeFDs is "takefds PATH READY": a daemon that takes descriptors over a socket at that path, as a D-Bus daemon does, and keeps them.
+// playTakeFDs is "takefds PATH READY": a daemon that takes descriptors over a socket at that path,
+// as a D-Bus daemon does, and keeps them.
 func playTakeFDs(args []string) error {
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: args[0], Net: "unix"})
 	if err != nil {
@@ -188,7 +192,8 @@ func playTakeFDs(args []string) error {
 	}
 }
 
-// playGiveName is "givename NAME PORT PATH": it registers a name, and gives the connection that holds it to the daemon at that path.
+// playGiveName is "givename NAME PORT PATH": it registers a name, and gives the connection that
+// holds it to the daemon at that path.
 func playGiveName(args []string) error {
 	var port uint16
 	if _, err := fmt.Sscan(args[1], &port); err != nil {

@@ -15,8 +15,8 @@ import (
 
 func init() { attacks["deadfuse"] = playDeadFuse }
 
-// playDeadFuse is "deadfuse DIR READY": a FUSE file system of mallory's at DIR that takes every question and answers none. Root mounts it, as
-// fusermount(1) would for any user.
+// playDeadFuse is "deadfuse DIR READY": a FUSE file system of mallory's at DIR that takes every
+// question and answers none. Root mounts it, as fusermount(1) would for any user.
 func playDeadFuse(args []string) error {
 	fd, err := syscall.Open("/dev/fuse", syscall.O_RDWR, 0)
 	if err != nil {
@@ -70,7 +70,8 @@ func playDeadFuse(args []string) error {
 
 func init() { attacks["rootin"] = playRootIn }
 
-// playRootIn is "rootin DIR READY": a process that looks like a node and has its root directory there.
+// playRootIn is "rootin DIR READY": a process that looks like a node and has its root directory
+// there.
 func playRootIn(args []string) error {
 	ready, err := os.Create(args[1])
 	if err != nil {

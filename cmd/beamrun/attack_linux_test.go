@@ -5,7 +5,8 @@ import (
 	"os"
 )
 
-// attacks are what a hostile neighbour does, by name: the test binary plays them, under the name "attack", as other users may run it.
+// attacks are what a hostile neighbour does, by name: the test binary plays them, under the name
+// "attack", as other users may run it.
 var attacks = map[string]func(args []string) error{}
 
 func attackMain() {

@@ -21,7 +21,8 @@ func init() {
 	attacks["rss"] = printRSS
 }
 
-// attackNames is an epmd with as many names as a client may take at all: names COUNT LENGTH, where LENGTH 0 is one of 2 MiB.
+// attackNames is an epmd with as many names as a client may take at all: names COUNT LENGTH, where
+// LENGTH 0 is one of 2 MiB.
 func attackNames(args []string) error {
 	count, err := strconv.Atoi(args[0])
 	length, lengthErr := strconv.Atoi(args[1])
@@ -77,7 +78,8 @@ type writerFunc func([]byte)
 
 func (f writerFunc) Write(b []byte) (int, error) { f(b); return len(b), nil }
 
-// Whatever an epmd sends, no command takes 64 MiB, and one that sends what epmd never does is told so.
+// Whatever an epmd sends, no command takes 64 MiB, and one that sends what epmd never does is told
+// so.
 func TestAttackNames(t *testing.T) {
 	for _, reply := range []struct {
 		args   string

@@ -71,7 +71,8 @@ func dropping() (port int, err error) {
 	return port, nil
 }
 
-// attackRegister has 400 names for a port that drops SYNs, then none, and keeps the port: register DURATION.
+// attackRegister has 400 names for a port that drops SYNs, then none, and keeps the port: register
+// DURATION.
 func attackRegister(args []string) error {
 	port, err := dropping()
 	if err != nil {
@@ -104,7 +105,8 @@ func attackRegister(args []string) error {
 	return err
 }
 
-// attackHold has as many connections as epmd may have, and makes each anew when it is lost: hold DURATION.
+// attackHold has as many connections as epmd may have, and makes each anew when it is lost: hold
+// DURATION.
 func attackHold(args []string) error {
 	for range 1020 {
 		go attackFor(args, func(ctx context.Context) {
@@ -135,7 +137,8 @@ func attackBind(args []string) error {
 
 var stateLine = regexp.MustCompile(`(?m)^beamrun: epmd (on \S+: (foreign|hung|timeout|spawn)|was gone|on \S+: answers again)`)
 
-// killEpmd kills epmd and prints after how many ms there is one that answers, or it is said in a file what is wrong: killed FILE.
+// killEpmd kills epmd and prints after how many ms there is one that answers, or it is said in a
+// file what is wrong: killed FILE.
 func killEpmd(args []string) error {
 	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		if pid := testenv.PID(4369); pid != 0 {
@@ -167,8 +170,8 @@ func killEpmd(args []string) error {
 	return errors.New("neither an answer nor a word within 30 s")
 }
 
-// Other users flood epmd with names, hold all its connections, and take its port: it is back within a second, or that is said, and beamrun
-// ends with its program.
+// Other users flood epmd with names, hold all its connections, and take its port: it is back within
+// a second, or that is said, and beamrun ends with its program.
 func TestAttackWatch(t *testing.T) {
 	const late, over = 1000, 100 // ms
 	var mu sync.Mutex

@@ -60,8 +60,9 @@ func call(b *testing.B, command string) string {
 	return out.String()
 }
 
-// With so many nodes on the host; all have lost their names, each time, when repair begins: it is a new epmd. (One or the other has it
-// again by the timer of 2 s that OTP's nodes have for that, from some rounds before.)
+// With so many nodes on the host; all have lost their names, each time, when repair begins: it is a
+// new epmd. (One or the other has it again by the timer of 2 s that OTP's nodes have for that, from
+// some rounds before.)
 func BenchmarkNodes(b *testing.B) {
 	h := onHost(b)
 	lose := func() {

@@ -2,8 +2,9 @@ package main
 
 import "testing"
 
-// The beamrun that starts a launch's epmd is this very program, also where its file is gone by now and where there is no /proc. It is called
-// beamrun where it can be. As root it is never one that another user can change.
+// The beamrun that starts a launch's epmd is this very program, also where its file is gone by now
+// and where there is no /proc. It is called beamrun where it can be. As root it is never one that
+// another user can change.
 func TestOwnProgram(t *testing.T) {
 	got := neighbours(t, `
 		cat >/tmp/epmd <<-'END'
@@ -44,7 +45,8 @@ beamrun ran: yes
 	}
 }
 
-// A node cannot read the secret in the environment of the beamrun that stays as its parent, nor can another process of the same user.
+// A node cannot read the secret in the environment of the beamrun that stays as its parent, nor can
+// another process of the same user.
 func TestWatchHidesSecret(t *testing.T) {
 	got := neighbours(t, `
 		read_from() { victim sh -c 'tr "\0" "\n" <"/proc/$0/environ" 2>&1' "$1" 2>&1 | grep -o "BEAMRUN_SECRET\|denied"; }

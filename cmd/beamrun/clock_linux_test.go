@@ -11,8 +11,9 @@ import (
 	"sync"
 )
 
-// restlessBeamrun is beamrun for which the time of day is set all the time, see [restlessTime]. To set the machine's own
-// clock would disturb everybody on it. The monotonic clock goes on evenly, as on a machine where that is done.
+// restlessBeamrun is beamrun for which the time of day is set all the time, see [restlessTime]. To
+// set the machine's own clock would disturb everybody on it. The monotonic clock goes on evenly, as
+// on a machine where that is done.
 var restlessBeamrun = sync.OnceValues(func() (string, error) {
 	dir, err := makeBuiltDir()
 	if err != nil {

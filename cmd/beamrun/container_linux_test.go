@@ -18,7 +18,8 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// container is one made by hand: namespaces of its own (so port 4369 too) over a root that is mounted read-only.
+// container is one made by hand: namespaces of its own (so port 4369 too) over a root that is
+// mounted read-only.
 type container struct {
 	*testing.T
 	root, beamrun string // of the image, and in it
@@ -73,7 +74,8 @@ func (c *container) printed() string {
 	return string(text)
 }
 
-// stop sends PID 1 a signal and returns its exit code, -1 when a signal ended it. The container must be empty then.
+// stop sends PID 1 a signal and returns its exit code, -1 when a signal ended it. The container
+// must be empty then.
 func (c *container) stop(sig syscall.Signal) int {
 	c.Helper()
 	if c.cmd.ProcessState != nil {
@@ -195,8 +197,9 @@ func (c *container) ps() string {
 // upNode makes a node that tells, when it is up, its pid and its cookie.
 var upNode = []string{"-noinput", "-sname", "a", "-eval", `io:format("up: ~s ~s~n", [os:getpid(), erlang:get_cookie()]).`}
 
-// In an image without a shell, without ps and without a name for the user, on a root that can't be written to, beamrun
-// becomes the node as PID 1. What it can't do is a warning; TERM (docker stop) ends the node in order.
+// In an image without a shell, without ps and without a name for the user, on a root that can't be
+// written to, beamrun becomes the node as PID 1. What it can't do is a warning; TERM (docker stop)
+// ends the node in order.
 func TestContainer(t *testing.T) {
 	const noFolder = "no lock and no log of epmd, for there is no directory for them: "
 	derived, _ := cookie.Derive([]byte("secret"), "x")
@@ -253,8 +256,8 @@ func TestContainer(t *testing.T) {
 	}
 }
 
-// One epmd after another is killed, and `beamrun ensure`, entered into the container as by docker exec, starts the next. It
-// is up to PID 1 whether defunct ones stay, and what TERM does.
+// One epmd after another is killed, and `beamrun ensure`, entered into the container as by docker
+// exec, starts the next. It is up to PID 1 whether defunct ones stay, and what TERM does.
 func TestPID1(t *testing.T) {
 	const (
 		kills   = 5
@@ -341,7 +344,8 @@ func TestPID1(t *testing.T) {
 	}
 }
 
-// With --watch PID 1 stays beamrun: it has epmd run again by itself, and waits for what others leave behind too.
+// With --watch PID 1 stays beamrun: it has epmd run again by itself, and waits for what others
+// leave behind too.
 func TestWatchAsPID1(t *testing.T) {
 	c := newContainer(t)
 	c.tmpfs, c.env = []string{"/home"}, append(c.env, "HOME=/home")

@@ -29,8 +29,8 @@ func erlangBin() string {
 	return append(dirs, "")[0]
 }
 
-// smallRoot makes what an image FROM scratch would hold: beamrun, epmd and what a node needs to boot. No shell, no ps, no user
-// with a name.
+// smallRoot makes what an image FROM scratch would hold: beamrun, epmd and what a node needs to
+// boot. No shell, no ps, no user with a name.
 var smallRoot = sync.OnceValues(func() (string, error) {
 	beamrun, err := builtBeamrun()
 	if err != nil {
@@ -68,8 +68,8 @@ var smallRoot = sync.OnceValues(func() (string, error) {
 
 func init() { testCommands["container"] = becomeContainer }
 
-// becomeContainer is what a container engine's runtime does last, in the process that becomes PID 1:
-// container ROOT UID [TMPFS...] -- PROGRAM [ARG...]. Its parent has made the namespaces.
+// becomeContainer is what a container engine's runtime does last, in the process that becomes PID
+// 1: container ROOT UID [TMPFS...] -- PROGRAM [ARG...]. Its parent has made the namespaces.
 func becomeContainer() {
 	root, uid, args := os.Args[1], os.Args[2], os.Args[3:]
 	must := func(err error) {

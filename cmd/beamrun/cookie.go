@@ -9,7 +9,8 @@ import (
 	"github.com/beamrun/beamrun/cookie"
 )
 
-// cookie is `beamrun cookie [new|path|check|rotate]`, check when nothing is said. Only new prints a cookie.
+// cookie is `beamrun cookie [new|path|check|rotate]`, check when nothing is said. Only new prints a
+// cookie.
 func (a *app) cookie(_ context.Context, args []string) error {
 	verb := "check"
 	if len(args) > 0 {

@@ -21,15 +21,16 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// What a node prints: its cookie, the one that it was handed in its environment, and what else there is.
+// What a node prints: its cookie, the one that it was handed in its environment, and what else
+// there is.
 const (
 	inErlang = `P=fun(R)->io:format("cookie=~s given=~s ~p.",[erlang:get_cookie(),os:getenv("BEAMRUN_COOKIE",""),R]),halt()end,`
 	inElixir = `IO.write "cookie=#{Node.get_cookie} given=#{System.get_env("BEAMRUN_COOKIE")} ok."; System.halt()`
 	inMix    = `:TAG; IO.write "cookie=#{Node.get_cookie} given=#{System.get_env("BEAMRUN_COOKIE")} #{System.user_home} #{Mix.Utils.mix_home}."; System.halt()`
 )
 
-// child has a node start another one, and print that one's cookie, or none when they do not connect. A version of OTP
-// without the module has no such children.
+// child has a node start another one, and print that one's cookie, or none when they do not
+// connect. A version of OTP without the module has no such children.
 func child(module, start, ask string) []string {
 	return []string{"erl", "-noinput", "-sname", "TAG", "-eval", fmt.Sprintf(inErlang+`S=self(),code:which(%s)=:=non_existing andalso P(missing),`+
 		`spawn(fun()->S!(catch %s)end),P(receive X->try %s catch _:_->none end after WAIT->none end).`, module, start, ask)}
@@ -43,7 +44,8 @@ const (
 	inShell    = "that of the other node"
 )
 
-// cookiePrograms are run with every source. TAG is the node's name, TARGET a node that runs already.
+// cookiePrograms are run with every source. TAG is the node's name, TARGET a node that runs
+// already.
 var cookiePrograms = []struct {
 	name, has string
 	args      []string
@@ -82,7 +84,8 @@ type cookieCell struct {
 // all is whether the long tests do all that they can, see BEAMRUN_ALL in README.md.
 var all = os.Getenv("BEAMRUN_ALL") != ""
 
-// No cookie of any source stands in an argument list, whatever the program does: under a watch over all processes.
+// No cookie of any source stands in an argument list, whatever the program does: under a watch over
+// all processes.
 func TestCookieSecrecy(t *testing.T) {
 	testenv.Need(t, "mix", "escript")
 	file := filepath.Join(t.TempDir(), "c")
@@ -265,7 +268,8 @@ func shortHostname() string {
 	return name
 }
 
-// opensShell runs beamrun on a terminal until a remote shell's prompt is there, or it is clear that none will be.
+// opensShell runs beamrun on a terminal until a remote shell's prompt is there, or it is clear that
+// none will be.
 func (h *host) opensShell(node string, args ...string) (opened bool, screen string) {
 	h.t.Helper()
 	cmd := h.command("beamrun", args...)

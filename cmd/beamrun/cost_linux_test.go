@@ -18,13 +18,16 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// What a `beamrun ensure` may cost when an epmd answers. These are counts, which do not depend on how busy or how quick the
-// machine is, each a little above what it was when the line was last touched.
+// What a `beamrun ensure` may cost when an epmd answers. These are counts, which do not depend on
+// how busy or how quick the machine is, each a little above what it was when the line was last
+// touched.
 //
-// When a test here fails, first find what is new: perf record -e page-faults -g, GODEBUG=inittrace=1, valgrind
+// When a test here fails, first find what is new: perf record -e page-faults -g,
+// GODEBUG=inittrace=1, valgrind
 // --tool=callgrind and strace -f of that command tell. If it is worth its price, raise the line to what was measured and a
-// tenth, and say why in the commit; then measure with .ci/bench what it makes of the ratios, and mend the README's table.
-// With another Go or on another machine they are told and not judged: a new Go is measured anew, and goOfCounts raised.
+// tenth, and say why in the commit; then measure with .ci/bench what it makes of the ratios, and
+// mend the README's table. With another Go or on another machine they are told and not judged: a
+// new Go is measured anew, and goOfCounts raised.
 const (
 	goOfCounts = "go1.26"
 

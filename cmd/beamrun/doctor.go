@@ -48,13 +48,15 @@ func (a *app) doctor(ctx context.Context, args []string) error {
 	return nil
 }
 
-// The columns of a check: its status, its name, and the evidence, whose further lines stand below the first.
+// The columns of a check: its status, its name, and the evidence, whose further lines stand below
+// the first.
 const (
 	statusWidth = 6
 	nameWidth   = 15
 )
 
-// sayChecks shows the checks, with -q only those that are not well; on a terminal in colours, wrapped to its width.
+// sayChecks shows the checks, with -q only those that are not well; on a terminal in colours,
+// wrapped to its width.
 func (a *app) sayChecks(checks []doctor.Check) {
 	width, colours := a.terminal()
 	counts := map[doctor.Status]int{}
@@ -83,8 +85,8 @@ func (a *app) sayChecks(checks []doctor.Check) {
 	fmt.Fprint(a.stdout, b.String())
 }
 
-// terminal returns the width of the terminal that stdout is, 0 if it is none, and whether it is to be coloured
-// (https://no-color.org).
+// terminal returns the width of the terminal that stdout is, 0 if it is none, and whether it is to
+// be coloured (https://no-color.org).
 func (a *app) terminal() (width int, colours bool) {
 	f, ok := a.stdout.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {

@@ -29,8 +29,8 @@ func TestDoctorInContainer(t *testing.T) {
 	t.Logf("\n%s", out)
 }
 
-// fiftyNodes is a host with as many, whose doctor is asked ten times, once as another user. It prints how long each took, in ms, what each found, and
-// what changed in epmd and in the nodes.
+// fiftyNodes is a host with as many, whose doctor is asked ten times, once as another user. It
+// prints how long each took, in ms, what each found, and what changed in epmd and in the nodes.
 const fiftyNodes = newHostScript + `
 export HOME=/root
 cd /root
@@ -61,7 +61,8 @@ beamrun names >after
 cmp before after && cmp log.before log && echo undisturbed
 `
 
-// With fifty nodes: it takes less than a quarter of a second, no node writes a line into its log, and all registrations stay.
+// With fifty nodes: it takes less than a quarter of a second, no node writes a line into its log,
+// and all registrations stay.
 func TestDoctorWithFiftyNodes(t *testing.T) {
 	testenv.Need(t, "epmd", "erl", "ip", "setpriv", "bash")
 	if os.Getuid() != 0 {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// What this user may not look into is not called well, and who can look is named. No command is shown
-// for a process that was given another user's connection to epmd.
+// What this user may not look into is not called well, and who can look is named. No command is
+// shown for a process that was given another user's connection to epmd.
 func TestDoctorUnseen(t *testing.T) {
 	out := neighbours(t, `
 		"$BUILT" -q ensure

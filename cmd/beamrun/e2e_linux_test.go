@@ -81,7 +81,8 @@ func (h *host) run(name string, args ...string) string {
 	return out.String()
 }
 
-// node starts a program in the background, waits until its node is registered, and ends it with the test.
+// node starts a program in the background, waits until its node is registered, and ends it with the
+// test.
 func (h *host) node(sname string, cmd *exec.Cmd) {
 	h.t.Helper()
 	if err := cmd.Start(); err != nil {
@@ -113,7 +114,8 @@ func TestRebar3(t *testing.T) {
 	}
 }
 
-// A hundred processes at once, ten times from cold: each time one epmd is spawned, and it answers whoever returns.
+// A hundred processes at once, ten times from cold: each time one epmd is spawned, and it answers
+// whoever returns.
 func TestHundredProcesses(t *testing.T) {
 	for round := range 10 {
 		h := newHost(t)
@@ -138,7 +140,8 @@ func TestHundredProcesses(t *testing.T) {
 	}
 }
 
-// Fifty launches at once in a new home: one cookie, in a file as Erlang makes it, and in every node.
+// Fifty launches at once in a new home: one cookie, in a file as Erlang makes it, and in every
+// node.
 func TestFiftyLaunchesAgreeOnOneCookie(t *testing.T) {
 	h := newHost(t)
 	path := filepath.Join(h.home, ".erlang.cookie")
@@ -196,11 +199,12 @@ func TestNodesConnect(t *testing.T) {
 	}
 }
 
-// On a terminal: the prompt is iex's, Ctrl-C twice leaves, the terminal is as it was, and beamrun is gone all the while.
+// On a terminal: the prompt is iex's, Ctrl-C twice leaves, the terminal is as it was, and beamrun
+// is gone all the while.
 func TestIexOnATerminal(t *testing.T) {
 	h := newHost(t)
-	// stty shows the terminal's modes; the trap keeps Ctrl-C from the shell, as job control does for a person's, and
-	// may end its read
+	// stty shows the terminal's modes; the trap keeps Ctrl-C from the shell, as job control does
+	// for a person's, and may end its read
 	cmd := h.command("sh", "-c", "trap : INT; stty -a >before; beamrun iex --sname host; echo left with $?; stty -a >after; read line; exit 0")
 	cmd.Dir = t.TempDir()
 	s := onTerminal(t, cmd)
@@ -244,8 +248,8 @@ func childArgs(pid int) (children []string) {
 	return children
 }
 
-// An epmd that a launch started is no child of the program: of all programs only the Erlang VM, which ignores SIGCHLD,
-// would leave no zombie at its end.
+// An epmd that a launch started is no child of the program: of all programs only the Erlang VM,
+// which ignores SIGCHLD, would leave no zombie at its end.
 func TestProgramDoesNotInheritEpmd(t *testing.T) {
 	h := newHost(t)
 	cmd := h.command("beamrun", "sleep", "60")

@@ -55,7 +55,8 @@ func (a *app) tell(res *ensure.Result, err error) error {
 	return err
 }
 
-// sayWarnings shows what ensure could do without. With -q too: whoever wants no result has to know what will go wrong.
+// sayWarnings shows what ensure could do without. With -q too: whoever wants no result has to know
+// what will go wrong.
 func (a *app) sayWarnings(warnings []string) {
 	for _, w := range warnings {
 		a.say("warning: %s", w)

@@ -30,7 +30,8 @@ func (a *app) checkCommand(name string) error {
 	return nil
 }
 
-// withoutEpmd returns the epmd that the program is told of, where one was asked for: nodes elsewhere may be found by it.
+// withoutEpmd returns the epmd that the program is told of, where one was asked for: nodes
+// elsewhere may be found by it.
 func (a *app) withoutEpmd() (e ensure.Endpoint, err error) {
 	if a.verbose && a.distPort.IsOne() {
 		a.say("no epmd: all nodes are on port %d", a.distPort.First)

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Root starts a script that goes on as another user (su, an init script): the node loads the module, and is found by that user's nodes and by
-// beamrun, wherever its environment leads both.
+// Root starts a script that goes on as another user (su, an init script): the node loads the
+// module, and is found by that user's nodes and by beamrun, wherever its environment leads both.
 func TestEpmdlessChangesUser(t *testing.T) {
 	out := neighbours(t, `
 		mount -t tmpfs -o mode=755 tmpfs /var/cache
@@ -47,7 +47,8 @@ func TestEpmdlessChangesUser(t *testing.T) {
 	}
 }
 
-// Where root's module cannot be where every user reads it, nothing is launched that would fail for want of it.
+// Where root's module cannot be where every user reads it, nothing is launched that would fail for
+// want of it.
 func TestEpmdlessSharedDirectory(t *testing.T) {
 	out := neighbours(t, `
 		mount -t tmpfs -o mode=755 tmpfs /var/cache

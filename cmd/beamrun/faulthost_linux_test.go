@@ -26,7 +26,8 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// faultHost is where one fault happens: a folder that every user can look into, a home in it, an epmd port.
+// faultHost is where one fault happens: a folder that every user can look into, a home in it, an
+// epmd port.
 type faultHost struct {
 	*testing.T
 	dir, home string
@@ -142,8 +143,9 @@ func (h *faultHost) launch(args ...string) outcome {
 	return h.outcome(cmd)
 }
 
-// isolated runs a script with sh, in which "$@" is `beamrun --json ensure`, in namespaces of its own: its own network without an interface that is up, its own mounts and
-// processes, all of which end with it.
+// isolated runs a script with sh, in which "$@" is `beamrun --json ensure`, in namespaces of its
+// own: its own network without an interface that is up, its own mounts and processes, all of which
+// end with it.
 func (h *faultHost) isolated(script string) outcome {
 	h.Helper()
 	h.needRoot()
@@ -324,8 +326,8 @@ func readFaultTable(t *testing.T) *faultTable {
 	return table
 }
 
-// check compares an outcome with the fault's row in the table, and looks for processes that are left: none but an epmd
-// that was started, and this one.
+// check compares an outcome with the fault's row in the table, and looks for processes that are
+// left: none but an epmd that was started, and this one.
 func (table *faultTable) check(h *faultHost, f faultRow, o outcome) {
 	h.Helper()
 	kind, code, said := h.cells(o)

@@ -33,8 +33,8 @@ const (
 	carol = 54323
 )
 
-// Everything that was seen, or can be thought of, to stand between a caller and an epmd. What beamrun makes of it is in
-// the table of ensure/README.md, word by word.
+// Everything that was seen, or can be thought of, to stand between a caller and an epmd. What
+// beamrun makes of it is in the table of ensure/README.md, word by word.
 var faults = []faultRow{
 	{"1a", "epmd is stopped (SIGSTOP)", func(h *faultHost) outcome {
 		syscall.Kill(h.epmd(), syscall.SIGSTOP)
@@ -291,7 +291,8 @@ var faults = []faultRow{
 	}},
 	{"30c", "the same, and 127.0.0.1 is asked for, where epmd adds [::1] by itself", func(h *faultHost) outcome {
 		o := h.isolated(ipv4Only + `"$@" --local`)
-		// some epmds end without [::1], whoever starts them (https://github.com/erlang/otp/issues/4820): OTP 23's
+		// some epmds end without [::1], whoever starts them
+		// (https://github.com/erlang/otp/issues/4820): OTP 23's
 		if !o.epmd && h.isolated(ipv4Only+`! ERL_EPMD_PORT=4369 timeout 5 epmd -address 127.0.0.1 2>/dev/null || exit 1; "$@"`).epmd {
 			h.row = &faultRow{number: "30e", fault: "the same as 30c, and epmd is OTP 23's, which ends without [::1]"}
 		}
@@ -509,8 +510,8 @@ func (h *faultHost) inTime(limit time.Duration, call func(args ...string) outcom
 	return o
 }
 
-// badLockFolder gives an ordinary user a folder for the lock that make made, in each place but the temp folder; nothing
-// may come into it.
+// badLockFolder gives an ordinary user a folder for the lock that make made, in each place but the
+// temp folder; nothing may come into it.
 func (h *faultHost) badLockFolder(make func(path string) error) outcome {
 	h.Helper()
 	testenv.Need(h, "epmd")
@@ -571,8 +572,9 @@ func (h *faultHost) callCanceled() outcome {
 	return o
 }
 
-// limited is a call under the highest limit of a resource that makes it fail with that kind of error. How much is too
-// little depends on Go's runtime. Without threads it can't start at all, and says so in its own words.
+// limited is a call under the highest limit of a resource that makes it fail with that kind of
+// error. How much is too little depends on Go's runtime. Without threads it can't start at all, and
+// says so in its own words.
 func (h *faultHost) limited(resource, kind string) (o outcome) {
 	h.Helper()
 	call := h.command()
@@ -601,8 +603,8 @@ func (h *faultHost) limited(resource, kind string) (o outcome) {
 	return o
 }
 
-// twoUsers lets the callers of two users, who have a lock each, start at once. All of them have to succeed; one started
-// the epmd that stays.
+// twoUsers lets the callers of two users, who have a lock each, start at once. All of them have to
+// succeed; one started the epmd that stays.
 func (h *faultHost) twoUsers() outcome {
 	h.Helper()
 	testenv.Need(h, "epmd")
@@ -637,8 +639,9 @@ func (h *faultHost) twoUsers() outcome {
 	return outcome{epmd: true, state: fmt.Sprintf("started by %d, already running for %d", count["started"], count["already running"])}
 }
 
-// afterKill stops calls at random moments until one is at the given step, kills that one with SIGKILL, and calls again.
-// Whatever the step, what a killed call leaves must not keep the next from ending with one epmd.
+// afterKill stops calls at random moments until one is at the given step, kills that one with
+// SIGKILL, and calls again. Whatever the step, what a killed call leaves must not keep the next
+// from ending with one epmd.
 func (h *faultHost) afterKill(want string) outcome {
 	h.Helper()
 	testenv.Need(h, "epmd")
@@ -706,8 +709,8 @@ func procState(pid int) string {
 	return after[:min(1, len(after))]
 }
 
-// Pieces of shell: the only folder to write to is an empty /tmp; what follows is run by an ordinary user; no file system
-// can be written to.
+// Pieces of shell: the only folder to write to is an empty /tmp; what follows is run by an ordinary
+// user; no file system can be written to.
 const (
 	onlyTmp = `ip link set lo up; mount -t tmpfs -o mode=755 none /mnt; cp "$1" /mnt/beamrun; mount -t tmpfs none /tmp
 		shift; set -- /mnt/beamrun "$@"; `

@@ -18,7 +18,8 @@ import (
 	"github.com/beamrun/beamrun/launcher"
 )
 
-// options are what the flags say. They stand before PROGRAM, and before or after a command of beamrun's.
+// options are what the flags say. They stand before PROGRAM, and before or after a command of
+// beamrun's.
 type options struct {
 	port     uint16
 	address  []netip.Addr
@@ -89,7 +90,8 @@ func (o *options) flagSet() *flag.FlagSet {
 	return fs
 }
 
-// notDashes is the error of a -- in the place of a path: there the path was left out, and flags end.
+// notDashes is the error of a -- in the place of a path: there the path was left out, and flags
+// end.
 func notDashes(s string) error {
 	if s == "--" {
 		return errors.New("a path has to stand before -- (a file of that name is ./--)")
@@ -97,7 +99,8 @@ func notDashes(s string) error {
 	return nil
 }
 
-// wantsJSON reports whether a wrong line asks for JSON: then the answer to it is JSON too, wherever in it the wish stands.
+// wantsJSON reports whether a wrong line asks for JSON: then the answer to it is JSON too, wherever
+// in it the wish stands.
 func wantsJSON(args []string) bool {
 	if i := slices.Index(args, "--"); i >= 0 {
 		args = args[:i]
@@ -105,8 +108,8 @@ func wantsJSON(args []string) bool {
 	return slices.Contains(args, "--json")
 }
 
-// parse takes beamrun's flags off the front of args and returns what follows. literal says that a -- stood before it:
-// then it is a program, whatever its name.
+// parse takes beamrun's flags off the front of args and returns what follows. literal says that a
+// -- stood before it: then it is a program, whatever its name.
 func (o *options) parse(args []string) (words []string, literal bool, err error) {
 	if len(args) == 0 || !strings.HasPrefix(args[0], "-") { // most lines; the set of flags costs as much as the probe
 		return args, false, nil
@@ -144,7 +147,8 @@ func (o *options) parseCommand(args []string) (rest []string, err error) {
 	return rest, nil
 }
 
-// flagError says what package flag found in our words. beforeProgram: where a flag may be one of the program's, misplaced.
+// flagError says what package flag found in our words. beforeProgram: where a flag may be one of
+// the program's, misplaced.
 func flagError(err error, beforeProgram bool) error {
 	text := err.Error()
 	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
@@ -161,7 +165,8 @@ func flagError(err error, beforeProgram bool) error {
 	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
 		return &usageError{dashes(name) + " needs a value", "beamrun help"}
 	}
-	// invalid value "x" for flag -port: cause; the value may be a cookie, so it is left out, whatever it holds
+	// invalid value "x" for flag -port: cause; the value may be a cookie, so it is left out,
+	// whatever it holds
 	if rest, ok := strings.CutPrefix(text, "invalid value "); ok {
 		value, _ := strconv.QuotedPrefix(rest)
 		name, cause, _ := strings.Cut(strings.TrimPrefix(rest[len(value):], " for flag -"), ": ")

@@ -11,7 +11,8 @@ import (
 	"github.com/beamrun/beamrun/cookie"
 )
 
-// FuzzArgs takes command lines, their words separated by NUL, apart in both ways: in front of a program, and a command's.
+// FuzzArgs takes command lines, their words separated by NUL, apart in both ways: in front of a
+// program, and a command's.
 func FuzzArgs(f *testing.F) {
 	for _, line := range []string{
 		"", "iex --sname host", "--port 4711 --cookie fresh -- ensure", "ensure -q --json", "--port=x", "--cookie hunter2 iex", "-v=maybe true", "--timeout 5s --local x -y",
@@ -46,7 +47,8 @@ func FuzzArgs(f *testing.F) {
 	})
 }
 
-// checkUsage sees that an error says what is wrong in words that can be shown, and does not show a cookie.
+// checkUsage sees that an error says what is wrong in words that can be shown, and does not show a
+// cookie.
 func checkUsage(t *testing.T, args []string, err error) {
 	t.Helper()
 	if err == nil {

@@ -7,7 +7,8 @@ import (
 	"github.com/beamrun/beamrun/ensure/orphan"
 )
 
-// helperCommand is for beamrun itself: as root it runs itself so, and becomes another user before it touches a node of that user.
+// helperCommand is for beamrun itself: as root it runs itself so, and becomes another user before
+// it touches a node of that user.
 const helperCommand = "__repair-as-user"
 
 func (a *app) helper(_ context.Context, args []string) error {

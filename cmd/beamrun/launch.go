@@ -22,7 +22,8 @@ import (
 	"github.com/beamrun/beamrun/launcher"
 )
 
-// launch makes sure of epmd and then becomes the program. flags are beamrun's own, as they were given.
+// launch makes sure of epmd and then becomes the program. flags are beamrun's own, as they were
+// given.
 func (a *app) launch(ctx context.Context, flags []string, program string, args []string) (code int, err error) {
 	if err := a.checkEpmdless(); err != nil {
 		return 0, err
@@ -76,8 +77,9 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 	return code, nil
 }
 
-// takeEpmdPort makes the program's own port of epmd (-epmd_port) that of this launch where nobody chose another one, and
-// reports whether it did. Where somebody did, ERL_EPMD_PORT beats the program's own.
+// takeEpmdPort makes the program's own port of epmd (-epmd_port) that of this launch where nobody
+// chose another one, and reports whether it did. Where somebody did, ERL_EPMD_PORT beats the
+// program's own.
 func (a *app) takeEpmdPort(c *launcher.Config) bool {
 	own := launcher.EpmdPort(c.Program, c.Args, c.Env)
 	chosen := os.Getenv("ERL_EPMD_PORT")
@@ -97,7 +99,8 @@ func (a *app) takeEpmdPort(c *launcher.Config) bool {
 // stays says that this process stays, as the program's parent.
 func (a *app) stays() bool { return a.wantWatch || !launcher.CanExec }
 
-// launchCookie returns the cookie to hand to the program, which is none when the program finds the right one itself.
+// launchCookie returns the cookie to hand to the program, which is none when the program finds the
+// right one itself.
 func (a *app) launchCookie(args []string) (string, error) {
 	if launcher.GivesCookie(args, os.Environ()) {
 		if a.verbose {
@@ -106,14 +109,15 @@ func (a *app) launchCookie(args []string) (string, error) {
 		}
 		return "", nil
 	}
-	// Whatever the source, a node boots with the user's file, and Erlang would make a missing one guessable.
+	// Whatever the source, a node boots with the user's file, and Erlang would make a missing one
+	// guessable.
 	_, err := cookie.User.Cookie()
 	if a.source == cookie.User {
 		return "", err
 	}
 	if err != nil {
-		// A node with a name won't boot now, but the program may need none, or have one that we don't see (a release's
-		// vm.args).
+		// A node with a name won't boot now, but the program may need none, or have one that we
+		// don't see (a release's vm.args).
 		a.say("warning: %v", err)
 	}
 	if a.source == (cookie.Source{}) { // nobody asked for a cookie
@@ -122,10 +126,11 @@ func (a *app) launchCookie(args []string) (string, error) {
 	return a.source.Cookie()
 }
 
-// launchEpmd makes sure of epmd. A daemon must not be started by the process that becomes the program: it would be the
-// program's child, and a zombie once it ends, for few programs wait for children that they do not know (the Erlang VM
-// ignores SIGCHLD and leaves none; a release's start script, or a supervisor, does not). So a short-lived
-// `beamrun ensure` starts it, and init takes it over.
+// launchEpmd makes sure of epmd. A daemon must not be started by the process that becomes the
+// program: it would be the program's child, and a zombie once it ends, for few programs wait for
+// children that they do not know (the Erlang VM ignores SIGCHLD and leaves none; a release's start
+// script, or a supervisor, does not). So a short-lived `beamrun ensure` starts it, and init takes
+// it over.
 //
 // All of that has one deadline.
 func (a *app) launchEpmd(ctx context.Context, flags []string, program string) (ensure.Endpoint, error) {
@@ -193,9 +198,10 @@ func (a *app) sayEnsured(res *ensure.Result, err error) error {
 	return nil
 }
 
-// ownProgram returns a path that leads to this very program. Root's does so whatever stands at its path by now. For everyone else it is the
-// path itself where that is still the same file, for the name of a process is the last part of it. Where there is no /proc, it is what this
-// process was started by.
+// ownProgram returns a path that leads to this very program. Root's does so whatever stands at its
+// path by now. For everyone else it is the path itself where that is still the same file, for the
+// name of a process is the last part of it. Where there is no /proc, it is what this process was
+// started by.
 func ownProgram() (string, error) {
 	const exe = "/proc/self/exe"
 	me := os.Geteuid()

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// warnIfUnreachable warns of a node's name that --local makes useless: the node listens on 127.0.0.1 only, and others
-// look for it where the host part of its name leads, on Debian to 127.0.1.1 if it is the host's own name.
+// warnIfUnreachable warns of a node's name that --local makes useless: the node listens on
+// 127.0.0.1 only, and others look for it where the host part of its name leads, on Debian to
+// 127.0.1.1 if it is the host's own name.
 func (a *app) warnIfUnreachable(ctx context.Context, args []string) {
 	if !a.local {
 		return
@@ -28,7 +29,8 @@ func (a *app) warnIfUnreachable(ctx context.Context, args []string) {
 	}
 }
 
-// nodeHost returns the host part of the node's name that erl's or Elixir's arguments give, or "" when they give none.
+// nodeHost returns the host part of the node's name that erl's or Elixir's arguments give, or ""
+// when they give none.
 func nodeHost(args []string) string {
 	for i, arg := range args[:max(0, len(args)-1)] {
 		switch arg {

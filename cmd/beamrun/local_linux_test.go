@@ -12,8 +12,8 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// twoHosts is a host with a node, and from another one, a network namespace too, a try to connect to everything that
-// listens there. "$@" is beamrun and what is given before the program.
+// twoHosts is a host with a node, and from another one, a network namespace too, a try to connect
+// to everything that listens there. "$@" is beamrun and what is given before the program.
 const twoHosts = `
 	ip link set lo up
 	ip link add v0 type veth peer name v1

@@ -1,13 +1,14 @@
-// One goroutine and one short wait need no count of the cgroup's processors: without it, a start is 1 % faster and holds no
-// descriptors of the cgroup's files.
+// One goroutine and one short wait need no count of the cgroup's processors: without it, a start is
+// 1 % faster and holds no descriptors of the cgroup's files.
 //
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
 
-// Command beamrun makes sure that epmd answers and then becomes the Erlang or Elixir program that it is given.
+// Command beamrun makes sure that epmd answers and then becomes the Erlang or Elixir program that
+// it is given.
 //
-// This folder only wires: the work is done by the packages ensure, launcher and cookie. One file holds one command;
-// flags.go the flags, output.go the words and exit codes, help.go the manual.
+// This folder only wires: the work is done by the packages ensure, launcher and cookie. One file
+// holds one command; flags.go the flags, output.go the words and exit codes, help.go the manual.
 package main
 
 import (
@@ -66,8 +67,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
-// dispatch runs a command of beamrun's or becomes the program. Only a program that ran as a child has an exit code
-// other than 0 without an error.
+// dispatch runs a command of beamrun's or becomes the program. Only a program that ran as a child
+// has an exit code other than 0 without an error.
 func (a *app) dispatch(ctx context.Context, args []string) (code int, err error) {
 	words, literal, err := a.parse(args)
 	if err != nil {

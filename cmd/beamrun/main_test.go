@@ -11,7 +11,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// The test binary plays beamrun: in scripts, and for every exec of "beamrun" in this package's tests.
+// The test binary plays beamrun: in scripts, and for every exec of "beamrun" in this package's
+// tests.
 func TestMain(m *testing.M) {
 	testscript.Main(tidyM{m}, testCommands)
 }

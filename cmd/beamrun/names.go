@@ -22,8 +22,9 @@ import (
 	"github.com/beamrun/beamrun/ensure/orphan"
 )
 
-// fewNames is up to how many names the list has pids without being asked: they take a look into every process of the host,
-// whose time grows with both, and the list itself is to be no slower than that of epmd -names.
+// fewNames is up to how many names the list has pids without being asked: they take a look into
+// every process of the host, whose time grows with both, and the list itself is to be no slower
+// than that of epmd -names.
 const fewNames = 100
 
 // names is `beamrun names [NODE]`. It starts no epmd, and with --epmdless asks none.
@@ -140,12 +141,13 @@ func (a *app) printNames(ctx context.Context, all []orphan.Name, ofEpmd int) err
 	return out.Flush()
 }
 
-// maxColumn is up to which width, in characters, a column is padded: a reply may hold 65,535 names, and one long name
-// must not make every row that wide.
+// maxColumn is up to which width, in characters, a column is padded: a reply may hold 65,535 names,
+// and one long name must not make every row that wide.
 const maxColumn = 64
 
-// columns writes name, port, pid, program, alive or stale, as far as they are known, and "epmdless" behind the first.
-// Rows are made one at a time, twice: to keep all of them takes far more memory than the names.
+// columns writes name, port, pid, program, alive or stale, as far as they are known, and "epmdless"
+// behind the first. Rows are made one at a time, twice: to keep all of them takes far more memory
+// than the names.
 func columns(w io.Writer, all []orphan.Name, ofEpmd int) error {
 	var widths [6]int
 	for i := range all {
@@ -189,7 +191,8 @@ func row(n *orphan.Name, epmdless bool) (row [6]string) {
 	return row
 }
 
-// namesJSON writes one object, one node after the other: encoding/json alone would hold the whole of it.
+// namesJSON writes one object, one node after the other: encoding/json alone would hold the whole
+// of it.
 func namesJSON(w io.Writer, all []orphan.Name, ofEpmd int) error {
 	begin := `{"nodes":[`
 	for i := range all {

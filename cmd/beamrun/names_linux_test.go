@@ -15,7 +15,8 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// A node that runs, one whose process is the same as another's, and a name whose port nobody listens on.
+// A node that runs, one whose process is the same as another's, and a name whose port nobody
+// listens on.
 func TestNames(t *testing.T) {
 	h := newHost(t)
 	alice := h.command("beamrun", "erl", "-noinput", "-sname", "alice")
@@ -169,7 +170,8 @@ func TestNamesOfOthers(t *testing.T) {
 	}
 }
 
-// Of many names the list tells no pids unless it is asked to. The names are those of the test itself.
+// Of many names the list tells no pids unless it is asked to. The names are those of the test
+// itself.
 func TestManyNames(t *testing.T) {
 	server := epmdtest.New(t)
 	for i := range fewNames {

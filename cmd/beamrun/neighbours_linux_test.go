@@ -20,9 +20,10 @@ const (
 	victim  = 54322
 )
 
-// onHostWithNeighbours begins a script for bash, run as root in network, pid, mount, uts and ipc namespaces of its own: lo is up, port 4369
-// is free, and /root, /home, /tmp and /run are empty. $BUILT is beamrun, and $ATTACK plays the attackers of attack_linux_test.go; every user
-// may run both. `mallory CMD…` and `victim CMD…` run as those users, in their homes.
+// onHostWithNeighbours begins a script for bash, run as root in network, pid, mount, uts and ipc
+// namespaces of its own: lo is up, port 4369 is free, and /root, /home, /tmp and /run are empty.
+// $BUILT is beamrun, and $ATTACK plays the attackers of attack_linux_test.go; every user may run
+// both. `mallory CMD…` and `victim CMD…` run as those users, in their homes.
 const onHostWithNeighbours = `
 set -eu # until these directories are not the machine's
 mount --make-rprivate /
@@ -47,7 +48,8 @@ await() { # until a command succeeds
 cd /root
 `
 
-// neighbours runs a script on a host of its own, with two other users beside root, see [onHostWithNeighbours], and returns what it printed.
+// neighbours runs a script on a host of its own, with two other users beside root, see
+// [onHostWithNeighbours], and returns what it printed.
 func neighbours(t *testing.T, script string) string {
 	t.Helper()
 	testenv.Need(t, "epmd", "erl", "ip", "setpriv", "unshare", "bash")

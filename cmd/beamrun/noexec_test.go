@@ -27,8 +27,8 @@ import (
 	"github.com/beamrun/beamrun/launcher"
 )
 
-// The tests of the way without execve, that of Windows, need no Erlang: the test binary plays epmd, see epmdtest, and the
-// program.
+// The tests of the way without execve, that of Windows, need no Erlang: the test binary plays epmd,
+// see epmdtest, and the program.
 func init() {
 	if os.Args[0] == "epmd" {
 		playEpmd(os.Args[1:])
@@ -41,7 +41,8 @@ func init() {
 // playVar holds the path of the test binary that is to play the program.
 const playVar = "BEAMRUN_TEST_PLAY"
 
-// playEpmd is `epmd -port N`. With an -address it fails: by its end with 127.0.0.1, by never listening with ::1.
+// playEpmd is `epmd -port N`. With an -address it fails: by its end with 127.0.0.1, by never
+// listening with ::1.
 func playEpmd(args []string) {
 	if len(args) != 2 || args[0] != "-port" {
 		fmt.Fprintf(os.Stderr, "pid %d, %q %s\n", os.Getpid(), args, os.Getenv("MY_SECRET"))
@@ -165,7 +166,8 @@ func TestWithoutExec(t *testing.T) {
 	}
 }
 
-// Ten at once start one epmd; it outlives them, and whoever waits for the end of their output does not wait for its end.
+// Ten at once start one epmd; it outlives them, and whoever waits for the end of their output does
+// not wait for its end.
 func TestWithoutExecStartsEpmd(t *testing.T) {
 	port := freePort(t)
 	w := newWithoutExec(t, port)
@@ -261,7 +263,8 @@ func TestWithoutExecEpmdFails(t *testing.T) {
 	}
 }
 
-// lives says whether a process that was found has not ended. Windows lets nobody ask, but anybody wait.
+// lives says whether a process that was found has not ended. Windows lets nobody ask, but anybody
+// wait.
 func lives(p *os.Process) bool {
 	if runtime.GOOS != "windows" {
 		return p.Signal(syscall.Signal(0)) == nil

@@ -22,10 +22,11 @@ import (
 	"github.com/beamrun/beamrun/internal/shell"
 )
 
-// Rules for words. A result goes to stdout, everything else to stderr as "beamrun: …": lower case, no
-// full stop, then a line "hint: …" where there is a fix. What comes from outside is cleaned once,
-// where it is printed. With --json stdout gets one object, an error too. When a program is launched,
-// stdout and stderr are the program's: beamrun is silent unless something went wrong or -v is given.
+// Rules for words. A result goes to stdout, everything else to stderr as "beamrun: …": lower case,
+// no full stop, then a line "hint: …" where there is a fix. What comes from outside is cleaned
+// once, where it is printed. With --json stdout gets one object, an error too. When a program is
+// launched, stdout and stderr are the program's: beamrun is silent unless something went wrong or
+// -v is given.
 
 // Exit codes, beside those of the program.
 const (
@@ -165,8 +166,8 @@ func (a *app) say(format string, args ...any) {
 	fmt.Fprintln(a.stderr, "beamrun:", clean(fmt.Sprintf(format, args...)))
 }
 
-// clean makes one line of a text from outside: a path, a name or what epmd printed may hold any byte,
-// and must not act on the terminal or begin a line that looks like one of ours.
+// clean makes one line of a text from outside: a path, a name or what epmd printed may hold any
+// byte, and must not act on the terminal or begin a line that looks like one of ours.
 func clean(s string) string { return shell.Line(s) }
 
 // joined is an error of several, which have a line each, in one line.

@@ -12,8 +12,9 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// hersEverywhere makes all that root's environment names mallory's, with a trap in each place, as after sudo -E and worse. as_root runs a
-// command of beamrun's there, below strace, and prints what it did with files.
+// hersEverywhere makes all that root's environment names mallory's, with a trap in each place, as
+// after sudo -E and worse. as_root runs a command of beamrun's there, below strace, and prints what
+// it did with files.
 const hersEverywhere = `
 	mkdir /tmp/own; cp /etc/passwd /tmp/own/passwd; cp /etc/shadow /tmp/own/shadow; chmod 400 /tmp/own/shadow
 	cat >/run/trap <<-'END'
@@ -73,10 +74,12 @@ var (
 	newPID     = regexp.MustCompile(`\) += (\d+)$`)
 )
 
-// touches are the system calls by which nothing of mallory's may be touched. Only to look is allowed: stat, readlink, access.
+// touches are the system calls by which nothing of mallory's may be touched. Only to look is
+// allowed: stat, readlink, access.
 var touches = regexp.MustCompile(`^(open|creat|exec|rename|link|symlink|unlink|rmdir|mkdir|mknod|chmod|fchmod|chown|lchown|fchown|truncate|utime|chdir|mount)`)
 
-// touched returns the paths below /home/mallory that the process and its helpers touched, but not what program did after its execve.
+// touched returns the paths below /home/mallory that the process and its helpers touched, but not
+// what program did after its execve.
 func touched(trace []string, program string) (found []string) {
 	var calls []tracedCall
 	for _, line := range trace {
@@ -132,8 +135,9 @@ func touched(trace []string, program string) (found []string) {
 	return found
 }
 
-// As root nothing is opened, executed, replaced or made below a directory that another user can write to, whatever the environment names:
-// no cookie is read or made there, no epmd or helper of hers runs, no lock, log or module is kept there.
+// As root nothing is opened, executed, replaced or made below a directory that another user can
+// write to, whatever the environment names: no cookie is read or made there, no epmd or helper of
+// hers runs, no lock, log or module is kept there.
 func TestRootTouchesNoPathOfOthers(t *testing.T) {
 	testenv.Need(t, "strace", "erlc", "epmd")
 	type traced struct {
@@ -231,8 +235,8 @@ func TestRootTouchesNoPathOfOthers(t *testing.T) {
 	}
 }
 
-// In a user namespace most owners have no number, root's too. There ensure and --epmdless work as they do outside, without a warning, and
-// another user's directory is still passed over.
+// In a user namespace most owners have no number, root's too. There ensure and --epmdless work as
+// they do outside, without a warning, and another user's directory is still passed over.
 func TestUserNamespace(t *testing.T) {
 	out := neighbours(t, `
 		mkdir -p /run/user/54322; chown 54322 /run/user/54322; chmod 700 /run/user/54322

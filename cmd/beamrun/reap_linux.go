@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reapStrangers waits, as PID 1 has to, for processes that others left behind: an epmd that a node or `docker exec`
-// started, for one. Our own children are left to those that wait for them already, and get their end at once; what is
-// still there after a tenth of a second is a stranger.
+// reapStrangers waits, as PID 1 has to, for processes that others left behind: an epmd that a node
+// or `docker exec` started, for one. Our own children are left to those that wait for them already,
+// and get their end at once; what is still there after a tenth of a second is a stranger.
 func reapStrangers() {
 	for {
 		// siginfo_t, with the padding that its union needs

@@ -11,8 +11,9 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// A release is started with its own epmd, be it named by a path or by a link, and learns nothing of how that was found.
-// (The folders of one, with a copy of the real epmd; examples has real releases.)
+// A release is started with its own epmd, be it named by a path or by a link, and learns nothing of
+// how that was found. (The folders of one, with a copy of the real epmd; examples has real
+// releases.)
 func TestReleasesOwnEpmd(t *testing.T) {
 	testenv.Need(t, "epmd")
 	real, err := exec.LookPath("epmd")

@@ -23,8 +23,9 @@ import (
 
 // repair is `beamrun repair [NODE...]`.
 //
-// Without NODE it acts on all: a name is given back by the node that lost it, is taken from nobody, and only where it is plain
-// whose it is. What it would do is what `beamrun doctor` says, and --dry-run.
+// Without NODE it acts on all: a name is given back by the node that lost it, is taken from nobody,
+// and only where it is plain whose it is. What it would do is what `beamrun doctor` says, and
+// --dry-run.
 func (a *app) repair(ctx context.Context, args []string) error {
 	if a.source == cookie.Fresh {
 		return &usageError{"--cookie fresh: no node can have that one", "beamrun help repair"}
@@ -47,7 +48,8 @@ func (a *app) repair(ctx context.Context, args []string) error {
 	return a.sayAttempts(attempts, unseen)
 }
 
-// findLost finds the nodes that have lost their names. It starts an epmd if there is none, but not for --dry-run.
+// findLost finds the nodes that have lost their names. It starts an epmd if there is none, but not
+// for --dry-run.
 func (a *app) findLost(ctx context.Context) (found []orphan.Node, unseen int, addr netip.AddrPort, err error) {
 	if a.dryRun {
 		res, err := ensure.Probe(ctx, a.epmd())
@@ -131,8 +133,9 @@ func chosen(ctx context.Context, found []orphan.Node, args []string, addr netip.
 	return all
 }
 
-// refuseStrangers keeps a cookie that was given, which is this user's, from what is not this user's node on this host: one of another user,
-// and one in a container, which only looks like a node of this user.
+// refuseStrangers keeps a cookie that was given, which is this user's, from what is not this user's
+// node on this host: one of another user, and one in a container, which only looks like a node of
+// this user.
 func refuseStrangers(attempts []*attempt) {
 	for _, o := range attempts {
 		if o.err == nil && o.state == "lost" && !o.node.TakesGivenCookie() {

@@ -26,8 +26,8 @@ import (
 // otherUser is a user without a name.
 const otherUser = 54321
 
-// repairConflicts are what may stand against a name, and what `beamrun repair` says and exits with. In the texts, numbers and
-// folders are masked.
+// repairConflicts are what may stand against a name, and what `beamrun repair` says and exits with.
+// In the texts, numbers and folders are masked.
 var repairConflicts = []struct {
 	what, said string // on stdout and stderr
 	code       int
@@ -364,7 +364,8 @@ func (h *repairHost) tls() string {
 	return h.write("tls.conf", fmt.Sprintf("[{server, [{certfile, %q}, {keyfile, %[1]q}]}, {client, [{verify, verify_none}]}].\n", path))
 }
 
-// killEpmdBeside ends the epmd in the process's network namespace, where a port of this one is not seen.
+// killEpmdBeside ends the epmd in the process's network namespace, where a port of this one is not
+// seen.
 func (h *repairHost) killEpmdBeside(pid int) {
 	h.t.Helper()
 	namespace, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid))

@@ -39,7 +39,8 @@ func newRepairHost(t testing.TB) *repairHost {
 	return h
 }
 
-// withoutEpmd has a node do without epmd on a port of its own choice; where an epmd runs, OTP registers it all the same.
+// withoutEpmd has a node do without epmd on a port of its own choice; where an epmd runs, OTP
+// registers it all the same.
 var withoutEpmd = []string{"-start_epmd", "false", "-erl_epmd_port", "0"}
 
 // erl is the command line of a small node.
@@ -59,7 +60,8 @@ type vm struct {
 	log *lockedBuffer // all that it prints
 }
 
-// boot starts a command that becomes an Erlang VM, and waits until that has booted. The test ends it.
+// boot starts a command that becomes an Erlang VM, and waits until that has booted. The test ends
+// it.
 func (h *repairHost) boot(args ...string) *vm {
 	h.t.Helper()
 	return h.bootAs(h.lasting(args[0], append(args[1:], "-eval", `io:format("booted~n")`)...))
@@ -180,8 +182,9 @@ func (h *repairHost) ping(node string, args ...string) {
 	}
 }
 
-// An epmd that dies and comes back: before OTP 23.3 its nodes stay lost, later ones return within 2 s. `beamrun repair` brings
-// back either at once, for as long as the node lives, and no process of ours is needed for that.
+// An epmd that dies and comes back: before OTP 23.3 its nodes stay lost, later ones return within 2
+// s. `beamrun repair` brings back either at once, for as long as the node lives, and no process of
+// ours is needed for that.
 func TestRepairAfterEpmdsEnd(t *testing.T) {
 	t.Parallel()
 	h := newRepairHost(t)
@@ -231,7 +234,8 @@ func TestRepairAfterEpmdsEnd(t *testing.T) {
 	}
 }
 
-// A node that was started without an epmd never gets its name by itself. It is repaired when it is named, and only then.
+// A node that was started without an epmd never gets its name by itself. It is repaired when it is
+// named, and only then.
 func TestRepairByName(t *testing.T) {
 	t.Parallel()
 	// localhost is not everywhere a name of ::1
@@ -295,7 +299,8 @@ func (h *repairHost) awaitFile(v *vm) {
 	}
 }
 
-// A node that does without epmd has lost nothing: it is not found, and when it is named, it is registered, as it is.
+// A node that does without epmd has lost nothing: it is not found, and when it is named, it is
+// registered, as it is.
 func TestRepairEpmdless(t *testing.T) {
 	t.Parallel()
 	h := newRepairHost(t)
@@ -498,8 +503,8 @@ func TestRefuseStrangers(t *testing.T) {
 	}
 }
 
-// The emergency itself: epmd has died, and nodes run. A dry run says which have lost their names and starts nothing; then repair says that it
-// started epmd, and gives them back.
+// The emergency itself: epmd has died, and nodes run. A dry run says which have lost their names
+// and starts nothing; then repair says that it started epmd, and gives them back.
 func TestRepairWithoutEpmd(t *testing.T) {
 	t.Parallel()
 	h := newRepairHost(t)

@@ -34,7 +34,8 @@ const (
 
 var stored = []string{inUserFile, inFile, inEnv, inRelease, inSecret, inFlags}
 
-// secretHost is a host with a secret in every place, on which programs write down what they are given.
+// secretHost is a host with a secret in every place, on which programs write down what they are
+// given.
 type secretHost struct {
 	*faultHost
 	secretFiles []string
@@ -50,7 +51,8 @@ func newSecretHost(t *testing.T) *secretHost {
 	return h
 }
 
-// recorder is a program that writes down what it is given, under a title, and goes on with the rest of the script.
+// recorder is a program that writes down what it is given, under a title, and goes on with the rest
+// of the script.
 func (h *secretHost) recorder(title, rest string) string {
 	h.Helper()
 	return h.file(title, fmt.Sprintf("#!/bin/sh\n{ echo %[1]s; tr '\\0' '\\n' </proc/$$/cmdline; echo %[1]s-environment; env; echo; } >>'%[2]s'\n%[3]s\n",
@@ -86,7 +88,8 @@ func (h *secretHost) find(where, text string, words ...string) {
 	}
 }
 
-// No secret that beamrun is given comes out anywhere but in the program's own environment, whatever goes wrong.
+// No secret that beamrun is given comes out anywhere but in the program's own environment, whatever
+// goes wrong.
 func TestSecrets(t *testing.T) {
 	testenv.Need(t, "epmd")
 	derived, err := cookie.Derive([]byte(inSecret), "x")

@@ -57,7 +57,8 @@ func TestSecureTwinsOfMany(t *testing.T) {
 	withinBudget(t, "2,000 nodes of one name", out, 4)
 }
 
-// Root's own node that has lost its name is asked and repaired, however many users have silent nodes.
+// Root's own node that has lost its name is asked and repaired, however many users have silent
+// nodes.
 func TestSecureManyUsersSilent(t *testing.T) {
 	out := neighbours(t, withCrowds+`
 		ulimit -n 20000

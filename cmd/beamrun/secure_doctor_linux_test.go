@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// As root, doctor runs no getent of another user's where PATH names that user's directory, as after sudo -E. It asks getent only where this
-// host's name leads nowhere.
+// As root, doctor runs no getent of another user's where PATH names that user's directory, as after
+// sudo -E. It asks getent only where this host's name leads nowhere.
 func TestSecureDoctorRunsNoGetent(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, `
@@ -38,8 +38,8 @@ func TestSecureDoctorSaysUnseen(t *testing.T) {
 	}
 }
 
-// A stale name is held by a connection to epmd. Who made that passes it to a daemon of another user's: doctor shows no command that ends the
-// daemon.
+// A stale name is held by a connection to epmd. Who made that passes it to a daemon of another
+// user's: doctor shows no command that ends the daemon.
 func TestSecureDoctorKillsNoBystander(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+`

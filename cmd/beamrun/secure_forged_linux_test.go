@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A name with a line end in it looks like two entries in epmd's list. One that looks like another user's node makes nobody take that node for
-// lost, or for one at another port.
+// A name with a line end in it looks like two entries in epmd's list. One that looks like another
+// user's node makes nobody take that node for lost, or for one at another port.
 func TestSecureForgedEntry(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+`
@@ -37,7 +37,8 @@ func TestSecureForgedEntry(t *testing.T) {
 	}
 }
 
-// A name that another user registers at a port of the watcher's reaches that user's terminal as one word.
+// A name that another user registers at a port of the watcher's reaches that user's terminal as one
+// word.
 func TestSecureWatchQuotesNames(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+`

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A helper that can't even be killed, for it waits for a file system of the node's user, keeps root's repair no longer than its time, nor the
-// repair of another node.
+// A helper that can't even be killed, for it waits for a file system of the node's user, keeps
+// root's repair no longer than its time, nor the repair of another node.
 func TestSecureHelperInDeadFileSystem(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+withTimes+`
@@ -55,8 +55,8 @@ func TestSecureRootInDeadFileSystem(t *testing.T) {
 	}
 }
 
-// Root asks nothing of a file system that another user serves, as its own HOME or TMPDIR would have it after sudo -E: owners and modes there
-// are what that user likes, and the answer may never come.
+// Root asks nothing of a file system that another user serves, as its own HOME or TMPDIR would have
+// it after sudo -E: owners and modes there are what that user likes, and the answer may never come.
 func TestSecurePathInFileSystemOfOther(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+withTimes+`

@@ -273,7 +273,8 @@ func TestSecureWatchNoOracle(t *testing.T) {
 		cat /tmp/said /tmp/said.victim
 		digests`)
 	noDigest(t, out)
-	// Of the watcher's own nodes it is tried; but here the process that accepts is not the one that was found, so that gets nothing either.
+	// Of the watcher's own nodes it is tried; but here the process that accepts is not the one that
+	// was found, so that gets nothing either.
 	for _, own := range []string{"ownroot", "ownvictim"} {
 		if !regexp.MustCompile(own + ` \(port \d+\) runs, .*another process listens there by now`).MatchString(out) {
 			t.Errorf("nothing was tried: %s", own)

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// A setgid program that looks like a node gives its group to no helper, which a user could then signal, stop and lead where they like.
+// A setgid program that looks like a node gives its group to no helper, which a user could then
+// signal, stop and lead where they like.
 func TestSecureHelperTakesNoSetgid(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+`

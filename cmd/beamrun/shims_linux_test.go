@@ -13,8 +13,9 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// manager runs the program of the version that the nearest .tool-versions sets, as asdf (`asdf exec NAME`) and mise (by the
-// name of the link that it is run by) do, with their words and exit codes where there is none.
+// manager runs the program of the version that the nearest .tool-versions sets, as asdf (`asdf exec
+// NAME`) and mise (by the name of the link that it is run by) do, with their words and exit codes
+// where there is none.
 const manager = `#!/usr/bin/env bash
 case ${0##*/} in
 asdf) name=$2 data=${ASDF_DATA_DIR:-$HOME/.asdf} error="No version is set for command $2" code=126; shift 2 ;;

@@ -16,9 +16,9 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// countErlsEpmd puts an Erlang on PATH that is the installed one, by links, but writes down each epmd that its erl starts, a
-// node's child nodes included. (They take the epmd of their own folder, never that of PATH; beamrun takes PATH's, so it is not
-// counted.)
+// countErlsEpmd puts an Erlang on PATH that is the installed one, by links, but writes down each
+// epmd that its erl starts, a node's child nodes included. (They take the epmd of their own folder,
+// never that of PATH; beamrun takes PATH's, so it is not counted.)
 func countErlsEpmd(h *host) (starts func() int) {
 	h.t.Helper()
 	where := strings.Fields(h.run("erl", "-noinput", "-eval", `io:format("~s ~s", [code:root_dir(), os:getenv("BINDIR")]), halt().`))
@@ -76,7 +76,8 @@ func TestStartEpmdFalse(t *testing.T) {
 	const (
 		up   = `io:format("up ~s~n",[node()]),halt().`
 		upEx = `IO.puts("up #{node()}")`
-		// a node that this one starts: by peer, or slave where there is no peer yet; both end it with this one
+		// a node that this one starts: by peer, or slave where there is no peer yet; both end it
+		// with this one
 		child = `M=case code:which(peer) of non_existing->slave;_->peer end,` +
 			`R=case M of slave->{ok,S}=slave:start_link(list_to_atom(element(2,inet:gethostname())),child),{ok,self(),S};` +
 			`_->peer:start_link(#{name=>child%s})end,{ok,_,C}=R,pong=net_adm:ping(C),io:format("up ~s by ~s~n",[C,M]),halt().`
@@ -157,8 +158,8 @@ func TestStartEpmdFalse(t *testing.T) {
 	}
 }
 
-// When epmd dies, a node with -start_epmd false goes on, and neither it nor another one brings epmd back. After a
-// `beamrun ensure` it registers again as any node does: OTP 23.2's never do.
+// When epmd dies, a node with -start_epmd false goes on, and neither it nor another one brings epmd
+// back. After a `beamrun ensure` it registers again as any node does: OTP 23.2's never do.
 func TestStartEpmdFalseWhenEpmdDies(t *testing.T) {
 	h := newHost(t)
 	starts := countErlsEpmd(h)

@@ -25,8 +25,8 @@ func (e *stopError) Error() string {
 	return fmt.Sprintf("epmd on %s: %s: %s", e.where, e.kind, e.message)
 }
 
-// stop is `beamrun stop`. Where no epmd runs that is no error: what is wanted is that none does, and so a script may call it
-// again, or without knowing how far it came.
+// stop is `beamrun stop`. Where no epmd runs that is no error: what is wanted is that none does,
+// and so a script may call it again, or without knowing how far it came.
 func (a *app) stop(ctx context.Context, args []string) error {
 	if err := noArgs("stop", args); err != nil {
 		return err
@@ -73,7 +73,8 @@ func isDown(err error) bool {
 	return errors.As(err, &e) && e.Kind == ensure.KindDown
 }
 
-// end asks the epmd to end. It asks for the nodes first: one with -relaxed_command_check would end with them registered.
+// end asks the epmd to end. It asks for the nodes first: one with -relaxed_command_check would end
+// with them registered.
 func end(ctx context.Context, where string) error {
 	if err := refuseFor(ctx, where); err != nil {
 		return err

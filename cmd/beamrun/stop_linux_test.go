@@ -68,8 +68,8 @@ func TestStopHungAndForeign(t *testing.T) {
 	refused(t, h, exitNoEpmd, ": foreign: ", "stop")
 }
 
-// Many nodes; one that would end with nodes registered; one that says no although it has no names, as in the moment when a node
-// ends; and one in whose place another is up at once.
+// Many nodes; one that would end with nodes registered; one that says no although it has no names,
+// as in the moment when a node ends; and one in whose place another is up at once.
 func TestStopRaces(t *testing.T) {
 	server := epmdtest.New(t)
 	h := &host{t, t.TempDir(), server.Port()}

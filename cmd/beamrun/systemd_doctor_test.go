@@ -12,8 +12,9 @@ import (
 // alarms are the lines of `beamrun -q doctor`, for root.
 func alarms(t *testing.T) string { return strings.TrimSpace(sh(t, "%s -q doctor || true", installed)) }
 
-// No false alarm where systemd runs epmd, or a login does; an alarm where a service, a user's manager, or a failed unit will be the
-// end of it. The command that doctor says, run as it stands, mends it.
+// No false alarm where systemd runs epmd, or a login does; an alarm where a service, a user's
+// manager, or a failed unit will be the end of it. The command that doctor says, run as it stands,
+// mends it.
 func TestSystemdDoctor(t *testing.T) {
 	noEpmd(t)
 	appUser(t)

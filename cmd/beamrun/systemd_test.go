@@ -23,8 +23,8 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// These run where .ci/systemd boots a systemd: as root, in a file system that is thrown away, and on port 4369 of a network
-// of its own.
+// These run where .ci/systemd boots a systemd: as root, in a file system that is thrown away, and
+// on port 4369 of a network of its own.
 
 // Elsewhere these tests would write a machine's units, end its epmd and reboot it.
 func init() {
@@ -249,7 +249,8 @@ func (w way) systemctl(t *testing.T, args string) string {
 	return sh(t, "systemctl %s", args)
 }
 
-// Service app starts its node, and with it epmd; service bob comes later; app is stopped. Is bob still found?
+// Service app starts its node, and with it epmd; service bob comes later; app is stopped. Is bob
+// still found?
 func TestSystemdServiceStops(t *testing.T) {
 	table := []string{"| service | where epmd ran | alive after the stop | bob found by name | warned |"}
 	for _, w := range ways {
@@ -336,7 +337,8 @@ func TestSystemdCost(t *testing.T) {
 	}
 }
 
-// Twenty services that start at once, without a common /tmp for a lock: one epmd is started, and all are up.
+// Twenty services that start at once, without a common /tmp for a lock: one epmd is started, and
+// all are up.
 func TestSystemdTwentyServices(t *testing.T) {
 	for _, w := range ways[1:3] {
 		t.Run(w.want, func(t *testing.T) {
@@ -400,7 +402,8 @@ func TestSystemdUnit(t *testing.T) {
 	}
 }
 
-// systemd starts a killed epmd again by itself, and --watch at the same time: both mean the same unit, or socket.
+// systemd starts a killed epmd again by itself, and --watch at the same time: both mean the same
+// unit, or socket.
 func TestSystemdWatch(t *testing.T) {
 	for name, unit := range map[string]string{"socket": "epmd.service", "transient": "beamrun-epmd-4369.service"} {
 		t.Run(name, func(t *testing.T) {
@@ -473,7 +476,8 @@ func TestSystemdLostRace(t *testing.T) {
 	faster.Wait()
 }
 
-// Port, address and program are the unit's too; the distribution's socket, which can't have them, is left alone.
+// Port, address and program are the unit's too; the distribution's socket, which can't have them,
+// is left alone.
 func TestSystemdEndpoint(t *testing.T) {
 	noEpmd(t)
 	port := testenv.Port(t)
@@ -611,8 +615,9 @@ func TestSystemdHungManager(t *testing.T) {
 	t.Logf("it took %.0f ms", res.Epmd.Ms)
 }
 
-// Whoever asks, an epmd that systemd keeps is left alone, and the command that stops it is told. That command, run as it stands by who
-// asked, stops it. In the place of "sudo" the test is root itself.
+// Whoever asks, an epmd that systemd keeps is left alone, and the command that stops it is told.
+// That command, run as it stands by who asked, stops it. In the place of "sudo" the test is root
+// itself.
 func TestSystemdStop(t *testing.T) {
 	uid := appUser(t)
 	dir := "XDG_RUNTIME_DIR=/run/user/" + uid

@@ -9,7 +9,8 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// sighting is what a process had as its arguments, one text for each time that they changed, and how often they were read.
+// sighting is what a process had as its arguments, one text for each time that they changed, and
+// how often they were read.
 type sighting struct {
 	args  []string
 	reads int
@@ -18,7 +19,8 @@ type sighting struct {
 // sightings are those of the processes of the machine, by their pids.
 type sightings map[string]*sighting
 
-// watchArgs reads the arguments of each process that starts, as fast as it can, until stop is called.
+// watchArgs reads the arguments of each process that starts, as fast as it can, until stop is
+// called.
 func watchArgs() (stop func() sightings) {
 	var done atomic.Bool
 	old := map[string]bool{}

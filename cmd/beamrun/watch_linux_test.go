@@ -70,8 +70,9 @@ func TestWatchSignals(t *testing.T) {
 	run("exit code", 0, 3, "beamrun", "--watch", "erl", "-noinput", "-sname", "x", "-eval", `io:format("ready~n"), timer:sleep(100), halt(3).`)
 }
 
-// With epmd killed at random moments, somebody who watches is enough for all nodes of the host: epmd is there again at
-// once, and the nodes whose OTP registers again are too. The others beamrun has register again.
+// With epmd killed at random moments, somebody who watches is enough for all nodes of the host:
+// epmd is there again at once, and the nodes whose OTP registers again are too. The others beamrun
+// has register again.
 func TestWatchedNodes(t *testing.T) {
 	h := newHost(t)
 	a := h.lasting("beamrun", "--watch", "erl", "-sname", "a", "-noinput")
@@ -168,7 +169,8 @@ func TestWatchCost(t *testing.T) {
 	}
 }
 
-// On a terminal, under a shell with job control: Ctrl-C, Ctrl-Z and fg, and the window's size are the program's own.
+// On a terminal, under a shell with job control: Ctrl-C, Ctrl-Z and fg, and the window's size are
+// the program's own.
 func TestWatchOnATerminal(t *testing.T) {
 	h := newHost(t)
 	cmd := h.command("bash", "--norc", "--noprofile", "-i")

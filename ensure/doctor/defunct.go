@@ -13,8 +13,8 @@ import (
 // waitsFor is how long a parent may take to wait for a child that has ended.
 const waitsFor = 200 * time.Millisecond
 
-// defunct: epmds that have ended and stay, for their parent does not wait for them. That is a container,
-// most often, whose first process is a program that knows nothing of it.
+// defunct: epmds that have ended and stay, for their parent does not wait for them. That is a
+// container, most often, whose first process is a program that knows nothing of it.
 func (p *patient) defunct(ctx context.Context) Check {
 	mine := func() []owner.Defunct {
 		return slices.DeleteFunc(owner.Defuncts(ctx, "epmd"), func(d owner.Defunct) bool {

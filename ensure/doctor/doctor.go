@@ -4,12 +4,14 @@
 //		fmt.Println(c.Status, c.Name, c.Evidence, c.Command)
 //	}
 //
-// Nodes can do without epmd, see package epmdless: [ExamineEpmdless] is for a host that has none on purpose.
+// Nodes can do without epmd, see package epmdless: [ExamineEpmdless] is for a host that has none on
+// purpose.
 //
-// It starts nothing, registers nothing and tells no node anything: it asks epmd for its names, the system about processes and
-// sockets, and the nodes whose port epmd does not have for their names, see package orphan. It makes the folders of
-// package ensure and of [epmdless.Folder] if they are missing, and removes files of dead nodes from the latter. Most is known
-// on Linux only; a check that nobody can make is left out.
+// It starts nothing, registers nothing and tells no node anything: it asks epmd for its names, the
+// system about processes and sockets, and the nodes whose port epmd does not have for their names,
+// see package orphan. It makes the folders of package ensure and of [epmdless.Folder] if they are
+// missing, and removes files of dead nodes from the latter. Most is known on Linux only; a check
+// that nobody can make is left out.
 package doctor
 
 import (
@@ -33,8 +35,8 @@ const (
 	Fail Status = "fail" // it does not work
 )
 
-// Check is one thing that was looked at. Its command ends no process that is in use, and cuts no node
-// off that runs: a fix that would is in the advice.
+// Check is one thing that was looked at. Its command ends no process that is in use, and cuts no
+// node off that runs: a fix that would is in the advice.
 type Check struct {
 	Name     string `json:"name"`
 	Status   Status `json:"status"`
@@ -59,7 +61,8 @@ type check struct {
 	of   part
 }
 
-// checks are all checks, in the order in which they are shown. One that can't be made returns no Status.
+// checks are all checks, in the order in which they are shown. One that can't be made returns no
+// Status.
 var checks = []check{
 	{"epmd program", (*patient).program, ofEpmd},
 	{"epmd answers", (*patient).answers, ofEpmd},

@@ -13,7 +13,8 @@ import (
 	"github.com/beamrun/beamrun/internal/shell"
 )
 
-// The checks of every system, of an epmd in Go that has a name: cmd/beamrun has those of a real one, with problems planted.
+// The checks of every system, of an epmd in Go that has a name: cmd/beamrun has those of a real
+// one, with problems planted.
 func TestExamine(t *testing.T) {
 	server := epmdtest.New(t)
 	server.Register("alice", server.Port())
@@ -47,7 +48,8 @@ func TestExamineEpmdless(t *testing.T) {
 	made := ExamineEpmdless(t.Context())
 	for _, c := range made {
 		i := slices.IndexFunc(checks, func(o check) bool { return o.name == c.Name })
-		// those that ended are of other tests, and of a machine whose first process does not wait for them
+		// those that ended are of other tests, and of a machine whose first process does not wait
+		// for them
 		if checks[i].of == ofEpmd || c.Name != "defunct epmds" && strings.Contains(c.Evidence, "epmd ") {
 			t.Errorf("%+v", c)
 		}

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// What is no node's file is named for what it is, and the command removes it, and nothing behind a link.
+// What is no node's file is named for what it is, and the command removes it, and nothing behind a
+// link.
 func TestForeign(t *testing.T) {
 	folder, kept := t.TempDir(), filepath.Join(t.TempDir(), "kept")
 	path := func(name string) string { return filepath.Join(folder, name) }

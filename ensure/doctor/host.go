@@ -18,8 +18,8 @@ import (
 
 // hostName: whether the names that nodes of this host get lead here.
 //
-// The host part of a short name (-sname) is the host's own name up to the first dot. A long one's (-name) is that with a
-// domain, where there is one; else the name has to hold a host itself.
+// The host part of a short name (-sname) is the host's own name up to the first dot. A long one's
+// (-name) is that with a domain, where there is one; else the name has to hold a host itself.
 func (p *patient) hostName(ctx context.Context) Check {
 	full, err := os.Hostname()
 	if err != nil {
@@ -49,10 +49,10 @@ func (p *patient) hostName(ctx context.Context) Check {
 // debians is the address that Debian gives a host's own name.
 func debians() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 1, 1}) }
 
-// withHost adds the command that puts the names before all else that the hosts file has of them: the
-// first line of a name counts. It writes into the file, which in a container is a mount, so that no
-// other file can take its place. A name that leads here keeps its address, at which nodes that run, or
-// epmd, may listen alone; one that does not lead here has led to none of them.
+// withHost adds the command that puts the names before all else that the hosts file has of them:
+// the first line of a name counts. It writes into the file, which in a container is a mount, so
+// that no other file can take its place. A name that leads here keeps its address, at which nodes
+// that run, or epmd, may listen alone; one that does not lead here has led to none of them.
 func withHost(c Check, at netip.Addr, names ...string) Check {
 	if !at.Is4() {
 		at = debians()
@@ -94,8 +94,8 @@ func leadsHere(ctx context.Context, name string) (netip.Addr, error) {
 	return at, fmt.Errorf("%s leads to %s, which is no address of this host", name, at)
 }
 
-// resolve returns the first address of a name. What the C library knows beyond /etc/hosts and DNS (nss-myhostname, LDAP), and so Erlang,
-// getent(1) does.
+// resolve returns the first address of a name. What the C library knows beyond /etc/hosts and DNS
+// (nss-myhostname, LDAP), and so Erlang, getent(1) does.
 func resolve(ctx context.Context, name string) (netip.Addr, error) {
 	if !isHostName(name) {
 		return netip.Addr{}, fmt.Errorf("%q is not a host name", name)
@@ -110,8 +110,8 @@ func resolve(ctx context.Context, name string) (netip.Addr, error) {
 	return addr.Unmap(), err
 }
 
-// getent returns what getent(1) says of a name. As root it is one that root alone can change, with no variable by which another user could
-// have it load code.
+// getent returns what getent(1) says of a name. As root it is one that root alone can change, with
+// no variable by which another user could have it load code.
 func getent(ctx context.Context, name string) []string {
 	path, err := safepath.LookPath("getent", os.Geteuid())
 	if err != nil {
@@ -130,7 +130,8 @@ func getent(ctx context.Context, name string) []string {
 	return strings.Fields(string(out))
 }
 
-// longName is the name with a domain that /etc/hosts has for the host, or resolv.conf(5) makes, as for Erlang.
+// longName is the name with a domain that /etc/hosts has for the host, or resolv.conf(5) makes, as
+// for Erlang.
 func longName(short string) (full, domain string) {
 	for _, f := range fieldsOf("/etc/hosts") {
 		if !slices.Contains(f, short) {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// withoutIPv6 returns what is wrong with an epmd of that version on a host without [::1]: one that is
-// limited to addresses listens there too, and in some versions ends where it cannot.
+// withoutIPv6 returns what is wrong with an epmd of that version on a host without [::1]: one that
+// is limited to addresses listens there too, and in some versions ends where it cannot.
 func (p *patient) withoutIPv6(path, version string) Check {
 	asked := p.result.Endpoint.Addresses
 	if len(asked) == 0 || slices.ContainsFunc(asked, netip.Addr.IsUnspecified) || hasIPv6Loopback() {
@@ -34,9 +34,9 @@ func hasIPv6Loopback() bool {
 	})
 }
 
-// endsWithoutIPv6 reports whether an epmd of that version of ERTS ends then, or may. The first fix of
-// otp#4820 is in OTP 25.0, 24.3.4 (ERTS 12.3.2) and 23.3.4.14 (11.2.2.13); the defect came back with a
-// release of July 2026 (otp#11402: ERTS 15.2.7.11), and went in August.
+// endsWithoutIPv6 reports whether an epmd of that version of ERTS ends then, or may. The first fix
+// of otp#4820 is in OTP 25.0, 24.3.4 (ERTS 12.3.2) and 23.3.4.14 (11.2.2.13); the defect came back
+// with a release of July 2026 (otp#11402: ERTS 15.2.7.11), and went in August.
 func endsWithoutIPv6(version string) (ends, may bool) {
 	var v []int
 	for part := range strings.SplitSeq(version, ".") {

@@ -14,8 +14,8 @@ import (
 	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
-// epmdModule: whether the nodes of this environment can load what is to be their client of epmd. With a
-// module that is missing none with a name boots: undef (elixir#13809).
+// epmdModule: whether the nodes of this environment can load what is to be their client of epmd.
+// With a module that is missing none with a name boots: undef (elixir#13809).
 func (p *patient) epmdModule(ctx context.Context) Check {
 	type flags struct {
 		key    string
@@ -90,8 +90,8 @@ func (p *patient) beam(ctx context.Context, module string, dirs []string) string
 	return ""
 }
 
-// flagWords splits the text of ERL_FLAGS and the like as erl does: at spaces, but not within quotes, and
-// not behind a backslash.
+// flagWords splits the text of ERL_FLAGS and the like as erl does: at spaces, but not within
+// quotes, and not behind a backslash.
 func flagWords(text string) (words []string) {
 	var word []rune
 	var quote rune

@@ -69,8 +69,8 @@ func (p *patient) registered(ctx context.Context) Check {
 		who := shell.New("ss", "-tnp").Option("dport = :", strconv.Itoa(int(p.port())))
 		c = c.advise("it is held by a connection to epmd; see as root by which process: %v", who)
 	default:
-		// Words, for a holder is a program that runs. It may do so for others, may have inherited the
-		// connection from its parent, or was sent it by who wants it killed.
+		// Words, for a holder is a program that runs. It may do so for others, may have inherited
+		// the connection from its parent, or was sent it by who wants it killed.
 		var all []string
 		for _, h := range holders {
 			all = append(all, h.String())

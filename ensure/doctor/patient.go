@@ -96,8 +96,9 @@ func admit(ctx context.Context, c ensure.Config) *patient {
 	return p
 }
 
-// seeEpmds sorts the epmds into those that could be looked into and the number of the others, without
-// the one that was asked: another user's process does not show its port, but the port shows its user.
+// seeEpmds sorts the epmds into those that could be looked into and the number of the others,
+// without the one that was asked: another user's process does not show its port, but the port shows
+// its user.
 func (p *patient) seeEpmds(ctx context.Context) {
 	var all []owner.Program
 	all, p.unseenEpmds = owner.Epmds(ctx)
@@ -127,15 +128,15 @@ func (p *patient) port() uint16 { return p.result.Endpoint.Port }
 // mayHaveNodes reports whether nodes are registered, or it is not known.
 func (p *patient) mayHaveNodes() bool { return len(p.names) > 0 || p.unnamed != nil }
 
-// mayRun reports whether nodes of this user run, or it is not known: a VM was not looked at, or names
-// are registered and no VM is seen.
+// mayRun reports whether nodes of this user run, or it is not known: a VM was not looked at, or
+// names are registered and no VM is seen.
 func (p *patient) mayRun() bool {
 	return p.unseenVMs > 0 || len(p.vms) == 0 && p.mayHaveNodes() ||
 		slices.ContainsFunc(p.vms, func(vm owner.Program) bool { return vm.UID == os.Geteuid() || os.Geteuid() < 0 })
 }
 
-// again adds what ends the epmd and then starts one, by the second command. It is not kill, which asks
-// for no nodes, and by then the pid may be another process's: with nodes that come meanwhile,
+// again adds what ends the epmd and then starts one, by the second command. It is not kill, which
+// asks for no nodes, and by then the pid may be another process's: with nodes that come meanwhile,
 // `beamrun stop` leaves the epmd alone, and the command ends there. It is words while nodes may be
 // registered, for not all would come back. Those of OTP before 23.3 and programs in C never do by
 // themselves, and repair gives no name to one of TLS or of another user.
@@ -201,8 +202,8 @@ func userName(uid int) string {
 	return u.Username
 }
 
-// lostNodes are those that should have a name and have none, or did without; how many need none; and
-// how many VMs were not looked at.
+// lostNodes are those that should have a name and have none, or did without; how many need none;
+// and how many VMs were not looked at.
 func (p *patient) lostNodes(ctx context.Context) (found []orphan.Node, epmdless, unseen int, err error) {
 	var all []orphan.Node
 	if p.err == nil {
@@ -221,8 +222,8 @@ func (p *patient) lostNodes(ctx context.Context) (found []orphan.Node, epmdless,
 	return found, epmdless, unseen, err
 }
 
-// notSeen says that some programs were not looked at, so that nothing is claimed of them; "" if there
-// are none. repair has the same words.
+// notSeen says that some programs were not looked at, so that nothing is claimed of them; "" if
+// there are none. repair has the same words.
 func notSeen(n int, what string) string {
 	switch {
 	case n == 0:

@@ -22,7 +22,8 @@ import (
 	"github.com/beamrun/beamrun/internal/statedir"
 )
 
-// This file is about what belongs to the user: the cookie, the environment, the home folder and the folder of the lock.
+// This file is about what belongs to the user: the cookie, the environment, the home folder and the
+// folder of the lock.
 
 // cookie: the file that a plain erl reads.
 func (p *patient) cookie(context.Context) Check {
@@ -72,8 +73,8 @@ func (p *patient) cookie(context.Context) Check {
 	return ok("%s, for this user alone, and not easily guessed", path)
 }
 
-// atRestart says when to rotate a cookie while nodes run, or may. It is no command: they keep the cookie
-// that they have, so nodes that start afterwards would not reach them.
+// atRestart says when to rotate a cookie while nodes run, or may. It is no command: they keep the
+// cookie that they have, so nodes that start afterwards would not reach them.
 func atRestart(command string) string {
 	return "at the next planned restart: stop the nodes, then: " + command + ", then start them; every host of a cluster needs the same"
 }

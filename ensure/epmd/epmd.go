@@ -1,11 +1,13 @@
-// Package epmd is a client of epmd, the Erlang Port Mapper Daemon: it asks which nodes are registered and at which
-// port one of them listens. It never starts a daemon; package ensure does.
+// Package epmd is a client of epmd, the Erlang Port Mapper Daemon: it asks which nodes are
+// registered and at which port one of them listens. It never starts a daemon; package ensure does.
 //
 // The protocol is OTP's own, chapter "EPMD Protocol" of the ERTS User's Guide
-// (https://www.erlang.org/doc/apps/erts/erl_dist_protocol.html). Every request is one TCP connection: a length of
-// 2 bytes, big endian, then that many bytes of request; epmd replies and closes.
+// (https://www.erlang.org/doc/apps/erts/erl_dist_protocol.html). Every request is one TCP
+// connection: a length of 2 bytes, big endian, then that many bytes of request; epmd replies and
+// closes.
 //
-// Every call ends: with the reply, when its context ends, or after [Timeout] when the context has no deadline.
+// Every call ends: with the reply, when its context ends, or after [Timeout] when the context has
+// no deadline.
 package epmd
 
 import (
@@ -29,15 +31,15 @@ const (
 	// Timeout bounds a call whose context has no deadline.
 	Timeout = 5 * time.Second
 
-	// maxReply bounds the memory that a reply may take. epmd holds about 1,020 connections at most, each a name of
-	// up to 255 characters, so an honest reply stays far below it.
+	// maxReply bounds the memory that a reply may take. epmd holds about 1,020 connections at most,
+	// each a name of up to 255 characters, so an honest reply stays far below it.
 	maxReply = 4 << 20
 
 	// maxNames is how many names a reply may have: more nodes than ports there cannot be.
 	maxNames = 65535
 
-	// maxName is how many characters a name may have, and maxBytes how many bytes a name, in UTF-8, or the extra
-	// field (MAXSYMLEN of OTP's epmd).
+	// maxName is how many characters a name may have, and maxBytes how many bytes a name, in UTF-8,
+	// or the extra field (MAXSYMLEN of OTP's epmd).
 	maxName  = 255
 	maxBytes = 4 * maxName
 )
@@ -50,7 +52,8 @@ var (
 	ErrNotRegistered = errors.New("no such node is registered")
 )
 
-// Node is a registered node: the part of its name before the @, and the port where it accepts distribution connections.
+// Node is a registered node: the part of its name before the @, and the port where it accepts
+// distribution connections.
 type Node struct {
 	Name string `json:"name"`
 	Port uint16 `json:"port"`
@@ -77,9 +80,9 @@ const (
 
 // Names returns the nodes registered with the epmd at addr (host:port), in epmd's own order.
 //
-// Errors: [ErrNotEpmd], also for a name of more than 255 characters, for more than 65,535 names, and for a reply of more
-// than 4 MiB; [io.ErrUnexpectedEOF] when the reply ends too soon; the context's error; or the [net.OpError]
-// of the connection.
+// Errors: [ErrNotEpmd], also for a name of more than 255 characters, for more than 65,535 names,
+// and for a reply of more than 4 MiB; [io.ErrUnexpectedEOF] when the reply ends too soon; the
+// context's error; or the [net.OpError] of the connection.
 func Names(ctx context.Context, addr string) (nodes []Node, err error) {
 	err = exchange(ctx, addr, []byte{namesReq}, func(r io.Reader) (err error) {
 		nodes, err = readNames(r)
@@ -103,7 +106,8 @@ func Lookup(ctx context.Context, addr, name string) (info Info, err error) {
 	return info, wrap(addr, err)
 }
 
-// callError says whose error it is. Its words are made when somebody wants them: most refused connections are tried again.
+// callError says whose error it is. Its words are made when somebody wants them: most refused
+// connections are tried again.
 type callError struct {
 	addr string
 	err  error
@@ -125,7 +129,8 @@ func wrap(addr string, err error) error {
 	return &callError{addr, err}
 }
 
-// exchange sends one request and lets read take the reply; the context's end cuts it off at any point.
+// exchange sends one request and lets read take the reply; the context's end cuts it off at any
+// point.
 func exchange(ctx context.Context, addr string, request []byte, read func(io.Reader) error) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -218,9 +223,10 @@ func readLines(r io.Reader) ([]Node, error) {
 
 const atPort = " at port "
 
-// cutRecord cuts off what epmd sent of one node: up to the first line end behind a port. A name may hold line ends, and whoever registers
-// such a name must neither hide the nodes that follow nor make the whole reply unreadable. (Whoever has a name that looks like two records
-// has two names: each could have been registered by itself.)
+// cutRecord cuts off what epmd sent of one node: up to the first line end behind a port. A name may
+// hold line ends, and whoever registers such a name must neither hide the nodes that follow nor
+// make the whole reply unreadable. (Whoever has a name that looks like two records has two names:
+// each could have been registered by itself.)
 func cutRecord(text string) (record, rest string, whole bool) {
 	for end := 0; ; end++ {
 		i := strings.IndexByte(text[end:], '\n')
@@ -237,7 +243,8 @@ func cutRecord(text string) (record, rest string, whole bool) {
 	}
 }
 
-// parseRecord reads "name NAME at port PORT". The name is empty where somebody registered one that looks like the end of such a record.
+// parseRecord reads "name NAME at port PORT". The name is empty where somebody registered one that
+// looks like the end of such a record.
 func parseRecord(record string) (name string, port uint16) {
 	i := strings.LastIndex(record, atPort)
 	number, _ := strconv.ParseUint(record[i+len(atPort):], 10, 16)
@@ -254,8 +261,8 @@ func isName(name string) bool {
 	return len(name) <= maxName || len(name) <= maxBytes && utf8.RuneCountInString(name) <= maxName
 }
 
-// readPort2 reads a PORT2_RESP: 119, result; and when the result is 0: port:2, type:1, protocol:1, highest:2,
-// lowest:2, and two byte strings with a length of 2 bytes each, name and extra.
+// readPort2 reads a PORT2_RESP: 119, result; and when the result is 0: port:2, type:1, protocol:1,
+// highest:2, lowest:2, and two byte strings with a length of 2 bytes each, name and extra.
 func readPort2(r io.Reader) (Info, error) {
 	var head [2]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {

@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// serve answers each connection with reply, written in pieces of that many bytes, and closes it. It returns its address.
+// serve answers each connection with reply, written in pieces of that many bytes, and closes it. It
+// returns its address.
 func serve(t *testing.T, reply string, piece int) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -192,7 +193,8 @@ func TestList(t *testing.T) {
 	}
 }
 
-// The wait for a silent peer ends with the deadline, with the context, and where nothing listens at once.
+// The wait for a silent peer ends with the deadline, with the context, and where nothing listens at
+// once.
 func TestEnds(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0") // accepts, in the kernel, and never answers
 	if err != nil {

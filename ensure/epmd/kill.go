@@ -12,11 +12,13 @@ var ErrRefused = errors.New("it does not end while nodes are registered")
 
 const killReq = 'k'
 
-// Kill asks the epmd at addr (host:port) to end. It ends as soon as it has replied, and a moment may pass until nobody
-// listens on its port. An epmd that was started with -relaxed_command_check ends with nodes registered, too.
+// Kill asks the epmd at addr (host:port) to end. It ends as soon as it has replied, and a moment
+// may pass until nobody listens on its port. An epmd that was started with -relaxed_command_check
+// ends with nodes registered, too.
 //
-// Errors: those of [Names], and [ErrRefused]. epmd closes the connection without a reply ([io.ErrUnexpectedEOF]) when it is on
-// another host; and so does one that another caller's Kill has just ended.
+// Errors: those of [Names], and [ErrRefused]. epmd closes the connection without a reply
+// ([io.ErrUnexpectedEOF]) when it is on another host; and so does one that another caller's Kill
+// has just ended.
 func Kill(ctx context.Context, addr string) error {
 	return wrap(addr, exchange(ctx, addr, []byte{killReq}, readKill))
 }

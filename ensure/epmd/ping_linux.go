@@ -15,8 +15,9 @@ import (
 // tick is how long a system call waits at most before the context and the deadline are looked at.
 const tick = 20 * time.Millisecond
 
-// ask waits in system calls, on its own thread. Package net would pass the two short waits through the runtime's poller and
-// two more threads, whose waking costs about 80 µs of the 1.6 ms of a `beamrun ensure`.
+// ask waits in system calls, on its own thread. Package net would pass the two short waits through
+// the runtime's poller and two more threads, whose waking costs about 80 µs of the 1.6 ms of a
+// `beamrun ensure`.
 func ask(ctx context.Context, addr netip.AddrPort, deadline time.Time, request []byte, read func(io.Reader) error) error {
 	c := pingConn{ctx: ctx, deadline: deadline, addr: addr, request: packet(request)}
 	if err := c.dial(); err != nil {
@@ -110,7 +111,8 @@ func (c *pingConn) Read(b []byte) (int, error) {
 	}
 }
 
-// metItself says that the socket is connected to itself, as happens where nobody listens and the port is also an ephemeral one.
+// metItself says that the socket is connected to itself, as happens where nobody listens and the
+// port is also an ephemeral one.
 func (c *pingConn) metItself() bool {
 	self, err := unix.Getsockname(c.fd)
 	if err != nil {
@@ -125,7 +127,8 @@ func (c *pingConn) metItself() bool {
 	return false
 }
 
-// inBulk has the rest of a reply, to its end, wake its reader less often: epmd sends each name by itself.
+// inBulk has the rest of a reply, to its end, wake its reader less often: epmd sends each name by
+// itself.
 func inBulk(r io.Reader) {
 	if c, ok := r.(*pingConn); ok {
 		unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, 1<<15) // else it takes longer

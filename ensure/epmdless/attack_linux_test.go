@@ -62,7 +62,8 @@ func looks() map[string]func(t *testing.T, folder string) []string {
 	}
 }
 
-// Addresses that somebody has planted cost a second, none of another host is connected to, and names are those of nodes.
+// Addresses that somebody has planted cost a second, none of another host is connected to, and
+// names are those of nodes.
 func TestPlantedAddresses(t *testing.T) {
 	testenv.Need(t, "erl")
 	open, drops := listen(t), dropping(t)
@@ -202,7 +203,8 @@ func TestModuleTrustsThePath(t *testing.T) {
 	}
 }
 
-// In a container without root the owner of / and of what is in it has no number; anything below it has to be the user's.
+// In a container without root the owner of / and of what is in it has no number; anything below it
+// has to be the user's.
 func TestModuleInAUserNamespace(t *testing.T) {
 	testenv.Need(t, "erl", "setpriv", "unshare")
 	if os.Getuid() != 0 {

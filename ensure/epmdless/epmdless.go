@@ -1,8 +1,10 @@
-// Package epmdless lets the nodes of one user on one host find each other without epmd: by a callback module that the nodes
-// load in place of OTP's client of epmd ([Install]), and by a file for each node in a folder of that user's ([Folder]).
+// Package epmdless lets the nodes of one user on one host find each other without epmd: by a
+// callback module that the nodes load in place of OTP's client of epmd ([Install]), and by a file
+// for each node in a folder of that user's ([Folder]).
 //
-// This package does not start nodes; package launcher does, see its Config.Epmdless. The module is beamrun_epmd.erl here; its compiled
-// form is part of this package, made by OTP 23's compiler, and loaded by OTP 23 to 29 as the tests do.
+// This package does not start nodes; package launcher does, see its Config.Epmdless. The module is
+// beamrun_epmd.erl here; its compiled form is part of this package, made by OTP 23's compiler, and
+// loaded by OTP 23 to 29 as the tests do.
 //
 // # The files
 //
@@ -10,20 +12,23 @@
 //
 //	alice 34831 0.0.0.0 4711 4687709 0a4b13a6-5bc2-40c3-b3d7-d8d876fd2e29 pid:[4026531836]
 //
-// They are the name before the @, the port and the address that the node listens at, its process's pid, when that was started (field 22
-// of proc_pid_stat(5)), and where a pid means that process: the boot of the kernel and the pid namespace (pid_namespaces(7)). The last
-// three are "-" on other systems than Linux.
+// They are the name before the @, the port and the address that the node listens at, its process's
+// pid, when that was started (field 22 of proc_pid_stat(5)), and where a pid means that process:
+// the boot of the kernel and the pid namespace (pid_namespaces(7)). The last three are "-" on other
+// systems than Linux.
 //
 // A name is one that OTP gives to nodes: 1 to 255 of A-Z, a-z, 0-9, _ and -.
 //
-// The node has ended when it is known where the pid means something, and no such process of that start runs; or else when its address is
-// none of this host, or its port refuses a connection. Such connections go to this host only: to loopback, where the node listens on every
-// address, or to an address of an interface. All of one search together take a second at most, and who was not asked by then has not
-// ended. Whoever sees that a node has ended removes the file: the module, and [Nodes]. The node makes its file anew, within 2 seconds, when
-// somebody else removed it.
+// The node has ended when it is known where the pid means something, and no such process of that
+// start runs; or else when its address is none of this host, or its port refuses a connection. Such
+// connections go to this host only: to loopback, where the node listens on every address, or to an
+// address of an interface. All of one search together take a second at most, and who was not asked
+// by then has not ended. Whoever sees that a node has ended removes the file: the module, and
+// [Nodes]. The node makes its file anew, within 2 seconds, when somebody else removed it.
 //
-// Of the directory's entries 4,096 are looked at. The module takes the directory only if nobody but this user and root can change what its path
-// leads to: each directory above it, and each link in the path, is theirs, and no directory is writable by others unless it is sticky.
+// Of the directory's entries 4,096 are looked at. The module takes the directory only if nobody but
+// this user and root can change what its path leads to: each directory above it, and each link in
+// the path, is theirs, and no directory is writable by others unless it is sticky.
 package epmdless
 
 import (
@@ -68,10 +73,11 @@ type Node struct {
 	birth, boot, space string
 }
 
-// Folder returns the folder of the files of this user's nodes on this host, and makes it when it is missing, mode 0700. It
-// is below the user's cache folder, see statedir.Cache: whoever has the same HOME has the same cookie and the same nodes.
-// Hosts that share a HOME have a folder each, by their host names, and so do network namespaces, on Linux. The module looks for it in the
-// same way where root started the node and another user runs it.
+// Folder returns the folder of the files of this user's nodes on this host, and makes it when it is
+// missing, mode 0700. It is below the user's cache folder, see statedir.Cache: whoever has the same
+// HOME has the same cookie and the same nodes. Hosts that share a HOME have a folder each, by their
+// host names, and so do network namespaces, on Linux. The module looks for it in the same way where
+// root started the node and another user runs it.
 func Folder() (string, error) {
 	host, err := os.Hostname()
 	if err != nil {
@@ -100,11 +106,13 @@ func plain(r rune) rune {
 	return r
 }
 
-// Nodes returns the nodes of this user on this host that live, by name, and removes the files of those that don't. Strange are the
-// entries of the folder that are none of a node's and that were left as they are. What has to be asked, on Linux nothing in most cases, is
-// bounded by the context, and by a second.
+// Nodes returns the nodes of this user on this host that live, by name, and removes the files of
+// those that don't. Strange are the entries of the folder that are none of a node's and that were
+// left as they are. What has to be asked, on Linux nothing in most cases, is bounded by the
+// context, and by a second.
 //
-// With more than 4,096 entries in the directory there is an error beside the nodes of the first ones.
+// With more than 4,096 entries in the directory there is an error beside the nodes of the first
+// ones.
 func Nodes(ctx context.Context) (nodes []Node, strange []string, err error) {
 	dir, err := Folder()
 	if err != nil {
@@ -174,8 +182,8 @@ const (
 	unknowable // but by a connection to its port
 )
 
-// judge says what a file is. It is opened once, without following a link, and without waiting as for a pipe: what is looked at is what
-// is read.
+// judge says what a file is. It is opened once, without following a link, and without waiting as
+// for a pipe: what is looked at is what is read.
 func judge(path string) (Node, verdict) {
 	name, pid, ok := strings.Cut(filepath.Base(path), ".")
 	if !ok {
@@ -265,8 +273,8 @@ func (n Node) state() verdict {
 	return unknowable
 }
 
-// listens reports whether the node may listen: its address is one of this host, whose interfaces have the addresses of here, and its
-// port does not refuse a connection.
+// listens reports whether the node may listen: its address is one of this host, whose interfaces
+// have the addresses of here, and its port does not refuse a connection.
 func (n Node) listens(ctx context.Context, here []net.Addr) bool {
 	if ctx.Err() != nil {
 		return true // it was not asked

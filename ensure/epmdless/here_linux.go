@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// here says where a pid of ours means the process that it does: the boot of the kernel, and the pid namespace.
+// here says where a pid of ours means the process that it does: the boot of the kernel, and the pid
+// namespace.
 func here() (boot, space string) {
 	self, _ := os.Readlink("/proc/self")
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")

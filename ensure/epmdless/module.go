@@ -17,9 +17,10 @@ import (
 //go:embed beamrun_epmd.beam
 var beam []byte
 
-// Install returns a directory that holds the module, and makes it when it is missing, by the hash of the module: below the user's cache
-// directory, or for root on Linux in /var/cache/beamrun, where every user can read it. What stands there is compared with the module, byte
-// by byte, and replaced if it is another.
+// Install returns a directory that holds the module, and makes it when it is missing, by the hash
+// of the module: below the user's cache directory, or for root on Linux in /var/cache/beamrun,
+// where every user can read it. What stands there is compared with the module, byte by byte, and
+// replaced if it is another.
 func Install() (string, error) {
 	sum := sha256.Sum256(beam)
 	hash := hex.EncodeToString(sum[:8])

@@ -21,8 +21,8 @@ import (
 	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
-// Files of every kind in the folder: the module, in a real Erlang, and this package find the same nodes, leave the same files, and
-// nothing else happens.
+// Files of every kind in the folder: the module, in a real Erlang, and this package find the same
+// nodes, leave the same files, and nothing else happens.
 func TestPlantedFiles(t *testing.T) {
 	testenv.Need(t, "erl")
 	for who, look := range map[string]func(t *testing.T, folder string) []string{
@@ -172,7 +172,8 @@ func askModule(t *testing.T, folder string) []string {
 	return strings.Fields(string(out))
 }
 
-// Eight nodes that want one name at the same moment, again and again: each time one of them gets it, and no other.
+// Eight nodes that want one name at the same moment, again and again: each time one of them gets
+// it, and no other.
 func TestOneName(t *testing.T) {
 	testenv.Need(t, "erl")
 	folder := alone(t)

@@ -9,11 +9,12 @@ import (
 	"github.com/beamrun/beamrun/internal/safepath"
 )
 
-// SharedDir is where the module lies that root installs: a script may go on as another user (su), who reads nothing in root's home.
+// SharedDir is where the module lies that root installs: a script may go on as another user (su),
+// who reads nothing in root's home.
 const SharedDir = "/var/cache/beamrun"
 
-// shared makes a directory in SharedDir, for root, or returns "". Who is root in a user namespace only has no such place, but then its
-// programs cannot become another user of the host either.
+// shared makes a directory in SharedDir, for root, or returns "". Who is root in a user namespace
+// only has no such place, but then its programs cannot become another user of the host either.
 func shared(name string) (string, error) {
 	if os.Geteuid() != 0 {
 		return "", nil

@@ -1,9 +1,9 @@
-// Package epmdtest helps tests of programs that use epmd, the Erlang Port Mapper Daemon, as net/http/httptest helps
-// those of HTTP.
+// Package epmdtest helps tests of programs that use epmd, the Erlang Port Mapper Daemon, as
+// net/http/httptest helps those of HTTP.
 //
-// [New] and [Listen] start an epmd in pure Go inside the test, on every operating system and without Erlang. It speaks
-// the whole protocol as OTP's own does, so that erl, epmd -names and every other client may be pointed at it, and it can
-// be told to misbehave (see [Fault]):
+// [New] and [Listen] start an epmd in pure Go inside the test, on every operating system and
+// without Erlang. It speaks the whole protocol as OTP's own does, so that erl, epmd -names and
+// every other client may be pointed at it, and it can be told to misbehave (see [Fault]):
 //
 //	func TestFindsTheNode(t *testing.T) {
 //		server := epmdtest.New(t)
@@ -15,9 +15,10 @@
 //		}
 //	}
 //
-// A program that the test starts finds it by ERL_EPMD_PORT in its environment, set to [Server.Port].
+// A program that the test starts finds it by ERL_EPMD_PORT in its environment, set to
+// [Server.Port].
 //
 // The protocol is OTP's, chapter "Distribution Protocol" of the ERTS User's Guide
-// (https://www.erlang.org/doc/apps/erts/erl_dist_protocol.html); where the real epmd says more than that chapter, or
-// something else, the real one is followed.
+// (https://www.erlang.org/doc/apps/erts/erl_dist_protocol.html); where the real epmd says more than
+// that chapter, or something else, the real one is followed.
 package epmdtest

@@ -19,7 +19,8 @@ import (
 	"github.com/beamrun/beamrun/ensure/epmd"
 )
 
-// The test binary is the program epmd where that is its name, so that tests of others can be run on this package's server:
+// The test binary is the program epmd where that is its name, so that tests of others can be run on
+// this package's server:
 //
 //	go test -c -o epmd ./ensure/epmdtest && ./epmd -port 4711 -packet_timeout 1
 func TestMain(m *testing.M) {

@@ -92,7 +92,8 @@ func (s *session) ask(pieces ...string) string {
 	return reply
 }
 
-// register sends an ALIVE2 request and writes down the reply. The connection has to stay open, a refused one's too.
+// register sends an ALIVE2 request and writes down the reply. The connection has to stay open, a
+// refused one's too.
 func (s *session) register(n node, tail string) bool {
 	s.Helper()
 	c := dial(s.T, s.addr())
@@ -138,7 +139,8 @@ func (s *session) normal(name string, port uint16) {
 	s.register(node{name: name, port: uint16(port), kind: 77, highest: 6, lowest: 5}, "")
 }
 
-// end ends a node's connection, by that many bytes more or by its close, and waits until the epmd has seen it.
+// end ends a node's connection, by that many bytes more or by its close, and waits until the epmd
+// has seen it.
 func (s *session) end(name string, more string) {
 	s.Helper()
 	if c := s.nodes[name]; more == "" {
@@ -376,7 +378,8 @@ func TestLikeTheRealOne(t *testing.T) {
 	}
 }
 
-// program runs a program that finds the epmd on that port; it has 30 seconds. Its output has the port masked.
+// program runs a program that finds the epmd on that port; it has 30 seconds. Its output has the
+// port masked.
 func program(t *testing.T, port uint16, name string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -423,12 +426,13 @@ func TestEpmdCommands(t *testing.T) {
 	}
 }
 
-// Erlang nodes register, find and reach each other by this package's server, and are gone when they end.
+// Erlang nodes register, find and reach each other by this package's server, and are gone when they
+// end.
 func TestErlangNodes(t *testing.T) {
 	t.Parallel()
 	testenv.Need(t, "epmd", "erl")
-	// An erl first tries to start an epmd, which finds the port taken and ends; Port looks after it if it does not. The
-	// address is every one, for erl asks the one that the host's own name has.
+	// An erl first tries to start an epmd, which finds the port taken and ends; Port looks after it
+	// if it does not. The address is every one, for erl asks the one that the host's own name has.
 	s := Listen(t, fmt.Sprintf("0.0.0.0:%d", testenv.Port(t)))
 	erl := exec.Command("erl", "-sname", "x", "-setcookie", "c", "-noinput")
 	erl.Env = environ(t, s.Port())
@@ -528,7 +532,8 @@ func TestNoLeak(t *testing.T) {
 	})
 }
 
-// The client's Kill: refused with a node, obeyed without, by the real epmd as by the one in Go; then nobody listens.
+// The client's Kill: refused with a node, obeyed without, by the real epmd as by the one in Go;
+// then nobody listens.
 func TestClientKill(t *testing.T) {
 	testenv.Need(t, "epmd")
 	real := fmt.Sprintf("127.0.0.1:%d", startReal(t))

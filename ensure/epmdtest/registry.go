@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// maxOld is how many names of former nodes epmd keeps at least before it takes the place of the oldest for a new one.
+// maxOld is how many names of former nodes epmd keeps at least before it takes the place of the
+// oldest for a new one.
 const maxOld = 1000
 
 // entry is a node that is or was registered.

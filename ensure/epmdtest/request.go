@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxPacket is the size of epmd's buffer for a request. The request and its length, 2 bytes, stay below it.
+// maxPacket is the size of epmd's buffer for a request. The request and its length, 2 bytes, stay
+// below it.
 const maxPacket = 3 * maxName
 
 // maxName bounds the bytes of a node's name, and those of its extra field.
@@ -45,16 +46,16 @@ type node struct {
 	extra    []byte
 }
 
-// valid says whether the node may be registered. The real epmd takes every other name, even one with a line break; and
-// the empty one, which has no bytes to refuse.
+// valid says whether the node may be registered. The real epmd takes every other name, even one
+// with a line break; and the empty one, which has no bytes to refuse.
 func (n *node) valid() bool {
 	return len(n.name) <= maxName && len(n.extra) <= maxName && utf8.ValidString(n.name) && utf8.RuneCountInString(n.name) <= 255
 }
 
 var errPacket = errors.New("a packet that epmd refuses")
 
-// readPacket reads a request and returns it without its length. Bytes that follow it are an error, as for the real epmd,
-// when they come with its first ones; those that come later are not read.
+// readPacket reads a request and returns it without its length. Bytes that follow it are an error,
+// as for the real epmd, when they come with its first ones; those that come later are not read.
 func readPacket(r io.Reader) ([]byte, error) {
 	var buf [maxPacket - 1]byte
 	got, want := 0, len(buf)
@@ -73,7 +74,8 @@ func readPacket(r io.Reader) ([]byte, error) {
 	return buf[2:got], nil
 }
 
-// parse takes a request apart. It returns false for one that epmd closes the connection for without a reply.
+// parse takes a request apart. It returns false for one that epmd closes the connection for without
+// a reply.
 func parse(b []byte) (request, bool) {
 	if len(b) == 0 {
 		return request{}, false
@@ -98,7 +100,8 @@ func parse(b []byte) (request, bool) {
 		return req, ok && ok2 && bytes.IndexByte(name, 0) < 0
 	case port2Req:
 		req.name = string(bytes.TrimSuffix(b[1:], []byte{0}))
-		// The real epmd counts the NUL that it ends the name with, so it finds no node whose name has 255 characters.
+		// The real epmd counts the NUL that it ends the name with, so it finds no node whose name
+		// has 255 characters.
 		chars := utf8.RuneCountInString(req.name) + 1
 		return req, req.name != "" && bytes.IndexByte([]byte(req.name), 0) < 0 && utf8.ValidString(req.name) && chars <= 255
 	case stopReq:

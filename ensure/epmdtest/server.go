@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// packetTimeout is epmd's own, see -packet_timeout in epmd -help: so long may a connection without a node be idle.
+	// packetTimeout is epmd's own, see -packet_timeout in epmd -help: so long may a connection
+	// without a node be idle.
 	packetTimeout = 60 * time.Second
 
 	// maxConns is about as many as the real epmd holds; further ones are closed at once.
@@ -23,8 +24,8 @@ const (
 
 // Server is an epmd in pure Go. Its methods may be called from several goroutines at once.
 //
-// It follows OTP's epmd in what it accepts, refuses and replies, and in the order of the names. Like that one it takes
-// registrations, DUMP, KILL and STOP from the own host only.
+// It follows OTP's epmd in what it accepts, refuses and replies, and in the order of the names.
+// Like that one it takes registrations, DUMP, KILL and STOP from the own host only.
 type Server struct {
 	t        testing.TB
 	listener *net.TCPListener
@@ -56,8 +57,8 @@ func New(t testing.TB, faults ...Fault) *Server {
 	return Listen(t, "127.0.0.1:0", faults...)
 }
 
-// Listen is [New] at that address, host:port. Port 0 means a free one; the host 0.0.0.0 every address of this machine,
-// as the real epmd has it. The test ends there (Fatal) if it can't be had.
+// Listen is [New] at that address, host:port. Port 0 means a free one; the host 0.0.0.0 every
+// address of this machine, as the real epmd has it. The test ends there (Fatal) if it can't be had.
 func Listen(t testing.TB, addr string, faults ...Fault) *Server {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
@@ -80,12 +81,14 @@ func (s *Server) Port() uint16 { return uint16(s.addr.Port) }
 // Addr returns host:port, for a dial: where it listens on every address, the host is 127.0.0.1.
 func (s *Server) Addr() string { return s.addr.String() }
 
-// Done is closed when the server has ended, by [Server.Close] or by a KILL request, and nothing of it is left.
+// Done is closed when the server has ended, by [Server.Close] or by a KILL request, and nothing of
+// it is left.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
-// Register adds a node without a connection of its own: a normal one of distribution version 6, without extra bytes.
-// It stays until [Server.Unregister], a STOP request or the server's end. The port is from 0 to 65535, the name has 1 to
-// 255 characters, no NUL and no @. A name that is taken or not valid, and such a port, fail the test (Error).
+// Register adds a node without a connection of its own: a normal one of distribution version 6,
+// without extra bytes. It stays until [Server.Unregister], a STOP request or the server's end. The
+// port is from 0 to 65535, the name has 1 to 255 characters, no NUL and no @. A name that is taken
+// or not valid, and such a port, fail the test (Error).
 func (s *Server) Register(name string, port uint16) {
 	s.t.Helper()
 	s.mu.Lock()
@@ -96,8 +99,8 @@ func (s *Server) Register(name string, port uint16) {
 	}
 }
 
-// Unregister removes a node, as if it had ended; a connection that it has is closed. It does nothing when the name is
-// not registered.
+// Unregister removes a node, as if it had ended; a connection that it has is closed. It does
+// nothing when the name is not registered.
 func (s *Server) Unregister(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,8 +121,9 @@ func (s *Server) Names() []epmd.Node {
 	return nodes
 }
 
-// SetFaults replaces all faults in force, [Relaxed] too, for connections from now on; those that are open keep theirs.
-// Without arguments the server behaves again. A server that stopped listening ([RefuseAfter]) stays so.
+// SetFaults replaces all faults in force, [Relaxed] too, for connections from now on; those that
+// are open keep theirs. Without arguments the server behaves again. A server that stopped listening
+// ([RefuseAfter]) stays so.
 func (s *Server) SetFaults(faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,8 +136,8 @@ func (s *Server) SetFaults(faults ...Fault) {
 	}
 }
 
-// Close ends the server: it stops listening, closes every connection, and waits until no goroutine and no descriptor of
-// it is left. It may be called again.
+// Close ends the server: it stops listening, closes every connection, and waits until no goroutine
+// and no descriptor of it is left. It may be called again.
 func (s *Server) Close() {
 	s.stop()
 	<-s.done
@@ -189,7 +193,8 @@ func (s *Server) admit(tcp *net.TCPConn) {
 	go s.serve(c)
 }
 
-// serve does one request, which is all that a connection may have, and then holds the connection of a node.
+// serve does one request, which is all that a connection may have, and then holds the connection of
+// a node.
 func (s *Server) serve(c *conn) {
 	defer s.serving.Done()
 	defer s.forget(c)
@@ -268,7 +273,8 @@ func (c *conn) hangUp() {
 	}
 }
 
-// isLocal says whether the peer is on this host, the way epmd does: a loopback address, or the same one on both ends.
+// isLocal says whether the peer is on this host, the way epmd does: a loopback address, or the same
+// one on both ends.
 func isLocal(peer, own net.Addr) bool {
 	p, o := peer.(*net.TCPAddr), own.(*net.TCPAddr)
 	return p.IP.IsLoopback() || p.IP.Equal(o.IP)

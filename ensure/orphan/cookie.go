@@ -10,9 +10,10 @@ import (
 	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
-// cookie returns the cookie that this user's node was started with: that of its arguments (-setcookie), the one that beamrun handed it
-// (BEAMRUN_COOKIE), else that of the file that a node of its environment reads. It ends with the context: the file system on which the
-// file is may be the node's own.
+// cookie returns the cookie that this user's node was started with: that of its arguments
+// (-setcookie), the one that beamrun handed it (BEAMRUN_COOKIE), else that of the file that a node
+// of its environment reads. It ends with the context: the file system on which the file is may be
+// the node's own.
 func (n Node) cookie(ctx context.Context) (string, *Error) {
 	if c := vmargs.Cookie(n.vm.Args); c != "" {
 		return c, nil

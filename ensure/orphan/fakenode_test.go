@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// listener is a server in the test: the nth connection is for the nth function, and all that follow for the last one.
+// listener is a server in the test: the nth connection is for the nth function, and all that follow
+// for the last one.
 type listener struct {
 	addr  netip.AddrPort
 	count atomic.Int32 // of connections
@@ -91,7 +92,8 @@ func challenge5(name string, flags uint32) []byte {
 	return message(append(binary.BigEndian.AppendUint32(b, fakeChallenge), name...)...)
 }
 
-// fakeNode is a node of OTP 23 or later: it has a cookie, and answers a call with the result, which may be nil.
+// fakeNode is a node of OTP 23 or later: it has a cookie, and answers a call with the result, which
+// may be nil.
 type fakeNode struct {
 	name, cookie, lie string                          // the cookie in its own digest, where it lies
 	noise             [][]byte                        // messages that it sends before the reply

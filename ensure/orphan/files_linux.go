@@ -14,8 +14,8 @@ import (
 	"github.com/beamrun/beamrun/internal/safepath"
 )
 
-// find finds a path of the node's own: in a container its root directory is another one, so a link there leads to a file of the
-// container. Root follows it only where nobody but root can change it.
+// find finds a path of the node's own: in a container its root directory is another one, so a link
+// there leads to a file of the container. Root follows it only where nobody but root can change it.
 func (n Node) find(path string) (*safepath.Found, error) {
 	if n.from != nil { // this process is there
 		return safepath.Find(nil, path, 0, false)

@@ -23,21 +23,25 @@ const (
 	// askTimeout is how long a node may take to say its name: far longer than a busy one needs.
 	askTimeout = time.Second
 
-	// otpBacklog is that of a node's socket (inet_tcp_dist.erl). It tells it from what else the node may listen on, its web server
-	// for one, which is best left alone: a stranger's bytes may make it write a line into its log.
+	// otpBacklog is that of a node's socket (inet_tcp_dist.erl). It tells it from what else the
+	// node may listen on, its web server for one, which is best left alone: a stranger's bytes may
+	// make it write a line into its log.
 	otpBacklog = 128
 )
 
 // askAtOnce is how many nodes are asked at the same time.
 var askAtOnce = fair.Limits{Each: 8, All: 64}
 
-// Find returns the nodes of this host that the epmd at addr does not know, or knows at another port, each with the Problem that
-// stands against registering it. It asks only those whose port epmd does not know either, and changes nothing. Unseen is how many Erlang VMs
-// of the host it could not look into or ask: other users', and those beyond the limits by which one user's processes cannot keep it from
-// another's. It takes half of the time that the context leaves, and [Timeout] at most.
+// Find returns the nodes of this host that the epmd at addr does not know, or knows at another
+// port, each with the Problem that stands against registering it. It asks only those whose port
+// epmd does not know either, and changes nothing. Unseen is how many Erlang VMs of the host it
+// could not look into or ask: other users', and those beyond the limits by which one user's
+// processes cannot keep it from another's. It takes half of the time that the context leaves, and
+// [Timeout] at most.
 //
-// A node that is [Node.Apart], or so ByChoice, may well be as it should be; see [Node.Lost]. That one does without epmd its arguments
-// say: -epmd_module, -erl_epmd_port, or kernel's parameters in their place.
+// A node that is [Node.Apart], or so ByChoice, may well be as it should be; see [Node.Lost]. That
+// one does without epmd its arguments say: -epmd_module, -erl_epmd_port, or kernel's parameters in
+// their place.
 //
 // Errors: those of [epmd.Names].
 func Find(ctx context.Context, addr netip.AddrPort) (nodes []Node, unseen int, err error) {
@@ -51,7 +55,8 @@ func Find(ctx context.Context, addr netip.AddrPort) (nodes []Node, unseen int, e
 	return nodes, unseen, nil
 }
 
-// FindAll is [Find] where no epmd runs at addr: every node that is to have its name there has lost it.
+// FindAll is [Find] where no epmd runs at addr: every node that is to have its name there has lost
+// it.
 func FindAll(ctx context.Context, addr netip.AddrPort) (nodes []Node, unseen int) {
 	ctx, cancel := inTime(ctx)
 	defer cancel()
@@ -106,8 +111,9 @@ func (n Node) Lost() bool {
 	return !n.Apart()
 }
 
-// Apart reports whether the node has nothing to do with this epmd, by all that can be seen: its Problem is of KindUser, KindNamespace,
-// KindEpmd or KindEpmdless; or whether it is another user's of which nothing is known, for there was no time to ask it.
+// Apart reports whether the node has nothing to do with this epmd, by all that can be seen: its
+// Problem is of KindUser, KindNamespace, KindEpmd or KindEpmdless; or whether it is another user's
+// of which nothing is known, for there was no time to ask it.
 func (n Node) Apart() bool {
 	switch {
 	case n.Problem == nil:
@@ -251,8 +257,9 @@ func (s *search) ask(ctx context.Context, n Node) Node {
 	return n
 }
 
-// takenFor is how long a name may be another's, at a port where nobody listens, until that counts: epmd hears a moment later that a node
-// has ended, and the next one of that name may be there within milliseconds (otp#11083).
+// takenFor is how long a name may be another's, at a port where nobody listens, until that counts:
+// epmd hears a moment later that a node has ended, and the next one of that name may be there
+// within milliseconds (otp#11083).
 const takenFor = 300 * time.Millisecond
 
 // judge finds what stands against the nodes' names.
@@ -303,8 +310,8 @@ func (s *search) judge(ctx context.Context, found []Node) {
 // has reports whether epmd has the node's name for its port.
 func (s *search) has(n Node) bool { return slices.Contains(s.ports[n.Short()], n.Addr.Port()) }
 
-// lookUp returns the port that epmd really has for a name of its list, or none: whoever registers a name with a line end in it can have that
-// list say anything.
+// lookUp returns the port that epmd really has for a name of its list, or none: whoever registers a
+// name with a line end in it can have that list say anything.
 func (s *search) lookUp(ctx context.Context, name string, listed []uint16) []uint16 {
 	switch info, err := epmd.Lookup(ctx, s.epmd.String(), name); {
 	case err == nil:
@@ -325,8 +332,9 @@ func holders(ctx context.Context, ports map[uint16]bool) map[uint16]owner.Proces
 	return owner.OfSockets(ctx, slices.DeleteFunc(owner.Listening(0), func(s owner.Socket) bool { return !ports[s.Addr.Port()] }))
 }
 
-// twinOf returns the problem of a node that is one of several with its name. Any user can have a process that bears the name of another user's
-// node: this user's own is not kept from its name by that.
+// twinOf returns the problem of a node that is one of several with its name. Any user can have a
+// process that bears the name of another user's node: this user's own is not kept from its name by
+// that.
 func (n *Node) twinOf(bearers []*Node) *Error {
 	const most = 5 // in a message
 	var some []string
@@ -362,7 +370,8 @@ func (s *search) askAgain(ctx context.Context, wait time.Duration) bool {
 	return s.askNames(ctx) == nil
 }
 
-// taken is the problem of a node whose name epmd has at another port, on which somebody listens or not. Has is who has such ports.
+// taken is the problem of a node whose name epmd has at another port, on which somebody listens or
+// not. Has is who has such ports.
 func (n Node) taken(port uint16, open bool, has map[uint16]owner.Process) *Error {
 	if !open {
 		return n.problem(KindTaken, "see who holds it, by a connection to epmd, and end that: beamrun doctor",

@@ -14,7 +14,8 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// Nodes of all kinds that epmd does not know: each is found, registers itself, and has its name as long as it lives.
+// Nodes of all kinds that epmd does not know: each is found, registers itself, and has its name as
+// long as it lives.
 func TestFindAndRegister(t *testing.T) {
 	hostname, _ := os.Hostname()
 	hostname, _, _ = strings.Cut(hostname, ".")
@@ -74,7 +75,8 @@ func TestFindAndRegister(t *testing.T) {
 	}
 }
 
-// A node that epmd knows is not found, also not one that took its name later; nor one of another epmd as one of this.
+// A node that epmd knows is not found, also not one that took its name later; nor one of another
+// epmd as one of this.
 func TestFindsOnlyTheLost(t *testing.T) {
 	h := newHost(t)
 	addr := h.epmd()
@@ -102,8 +104,8 @@ func TestFindsOnlyTheLost(t *testing.T) {
 	}
 }
 
-// A node on a port that all nodes share has lost nothing, whatever way it was told; it is not even asked, but where its arguments do not
-// say its name.
+// A node on a port that all nodes share has lost nothing, whatever way it was told; it is not even
+// asked, but where its arguments do not say its name.
 func TestFindsNoNodeOfASharedPort(t *testing.T) {
 	hostname, _ := os.Hostname()
 	hostname, _, _ = strings.Cut(hostname, ".")
@@ -147,7 +149,8 @@ func TestFindsNoNodeOfASharedPort(t *testing.T) {
 	}
 }
 
-// What else a node listens on gets no byte and no connection: neither that of one with a name, nor of one without.
+// What else a node listens on gets no byte and no connection: neither that of one with a name, nor
+// of one without.
 func TestFindSendsNothingElsewhere(t *testing.T) {
 	h := newHost(t)
 	const servers = `Log=ets:new(log,[public,named_table,ordered_set]),Echo=fun(F,S)->case gen_tcp:recv(S,0) of {ok,B}->ets:insert(log,` +
@@ -180,7 +183,8 @@ func TestFindSendsNothingElsewhere(t *testing.T) {
 	}
 }
 
-// To ask leaves nothing behind: no line in the log, no other names, and of atoms those of our own names, a hundred at most.
+// To ask leaves nothing behind: no line in the log, no other names, and of atoms those of our own
+// names, a hundred at most.
 func TestAskingLeavesNothing(t *testing.T) {
 	h := newHost(t)
 	v := h.erl(nil, append([]string{"-sname", "asked"}, withoutEpmd...)...)

@@ -20,8 +20,9 @@ import (
 	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
-// This file is the client's side of the distribution handshake, chapter "Distribution Protocol" of the ERTS User's Guide,
-// section "Distribution Handshake". Each message has a length of 2 bytes before it:
+// This file is the client's side of the distribution handshake, chapter "Distribution Protocol" of
+// the ERTS User's Guide, section "Distribution Handshake". Each message has a length of 2 bytes
+// before it:
 //
 //	we    N flags:8 creation:4 length:2 name     our name (version 6, from OTP 23 on), or n version:2 flags:4 name (5)
 //	node  s ok                                   or why not
@@ -29,7 +30,8 @@ import (
 //	we    r challenge:4 digest:16                here the node learns whether we have its cookie
 //	node  a digest:16                            and here we, whether it has it
 //
-// So a node says its whole name before it asks for the cookie. One that is left then writes no line into its log.
+// So a node says its whole name before it asks for the cookie. One that is left then writes no line
+// into its log.
 
 // The flags that one side or the other has demanded since OTP 21, and those that make version 6.
 const (
@@ -72,8 +74,8 @@ type peer struct {
 // ourName is what we are called. The node makes an atom of it, which stays, so there are not many.
 func ourName() string { return fmt.Sprintf("beamrun-%d@localhost", os.Getpid()%100) }
 
-// meet connects to the node at addr and takes the handshake as far as it goes without a cookie. Errors: errNotANode, errTLS, a
-// refusal, the context's, or the connection's.
+// meet connects to the node at addr and takes the handshake as far as it goes without a cookie.
+// Errors: errNotANode, errTLS, a refusal, the context's, or the connection's.
 func meet(ctx context.Context, addr netip.AddrPort) (*peer, error) {
 	p, err := meetAs(ctx, addr, 6)
 	var again refusal
@@ -157,7 +159,8 @@ func (p *peer) readChallenge(m []byte) error {
 	return nil
 }
 
-// othersError is a connection whose other end is not this user's, or of which the kernel does not say so.
+// othersError is a connection whose other end is not this user's, or of which the kernel does not
+// say so.
 type othersError struct{ err error }
 
 func (e *othersError) Error() string {
@@ -165,11 +168,13 @@ func (e *othersError) Error() string {
 }
 func (e *othersError) Unwrap() error { return e.err }
 
-// prove takes the handshake to its end, with a cookie of this user's. Who gets a digest of a cookie for a challenge of their own choice can
-// be let in elsewhere. So it is given only over a connection whose other end is this user's: what was seen before the connection was made
-// may not be so any more, but the challenge has come over this one, and nobody can take its place.
+// prove takes the handshake to its end, with a cookie of this user's. Who gets a digest of a cookie
+// for a challenge of their own choice can be let in elsewhere. So it is given only over a
+// connection whose other end is this user's: what was seen before the connection was made may not
+// be so any more, but the challenge has come over this one, and nobody can take its place.
 //
-// A process of the same user in a container may take the port of a node that has just ended: so it has to be the process that was found, too.
+// A process of the same user in a container may take the port of a node that has just ended: so it
+// has to be the process that was found, too.
 func (p *peer) prove(cookie string, holds func(context.Context, owner.Peer) bool) error {
 	switch other, err := owner.PeerOf(p.conn); {
 	case err != nil:

@@ -21,7 +21,8 @@ import (
 	"github.com/beamrun/beamrun/ensure/epmdtest"
 )
 
-// How each that may listen is met: by which error, within the deadline, and over how many connections.
+// How each that may listen is met: by which error, within the deadline, and over how many
+// connections.
 func TestMeet(t *testing.T) {
 	v6 := string(message([]byte("sok")...)) + string(challenge6("a@h", ourFlags6|flagPublished))
 	v5 := string(message([]byte("sok")...)) + string(challenge5("old@h", ourFlags5))

@@ -24,8 +24,8 @@ import (
 	"github.com/beamrun/beamrun/internal/shell"
 )
 
-// registerByHelper has a helper register another user's node. What the helper says is that user's word; that the name is there, the epmd
-// says to this process too.
+// registerByHelper has a helper register another user's node. What the helper says is that user's
+// word; that the name is there, the epmd says to this process too.
 func (n Node) registerByHelper(ctx context.Context, addr netip.AddrPort, helper []string) *Error {
 	switch {
 	case len(helper) == 0 || os.Geteuid() != 0:
@@ -50,9 +50,10 @@ func (n Node) registerByHelper(ctx context.Context, addr netip.AddrPort, helper 
 	return n.problem(said.Kind, "", "%s", clip(said.Text)) // its words, on one line; what to do, it does not tell root
 }
 
-// talk starts a helper, tells it what to do, and returns what it says. It has no descriptor but its pipes, an empty environment, and can
-// gain no rights by what it may start; it ends with this process. The context's end is not the helper's: one that waits for a file system
-// of its user's (FUSE) can't even be killed.
+// talk starts a helper, tells it what to do, and returns what it says. It has no descriptor but its
+// pipes, an empty environment, and can gain no rights by what it may start; it ends with this
+// process. The context's end is not the helper's: one that waits for a file system of its user's
+// (FUSE) can't even be killed.
 func talk(ctx context.Context, helper []string, text []byte) (reply, error) {
 	type result struct {
 		said reply
@@ -60,8 +61,9 @@ func talk(ctx context.Context, helper []string, text []byte) (reply, error) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		// The thread is never unlocked, so it ends with this goroutine: what is set here is inherited by the helper, and by nothing else.
-		// It has to last as long as the helper, which Pdeathsig would else end.
+		// The thread is never unlocked, so it ends with this goroutine: what is set here is
+		// inherited by the helper, and by nothing else. It has to last as long as the helper, which
+		// Pdeathsig would else end.
 		runtime.LockOSThread()
 		said, err := talkHere(ctx, helper, text)
 		done <- result{said, err}
@@ -104,9 +106,10 @@ func clip(s string) string {
 	return shell.Line(s[:min(len(s), most)])
 }
 
-// Helper is the helper of [Node.RegisterItself]: it reads what to do from in, becomes the node's user for good, has the node register itself
-// with that user's cookie, and says to out how that went. It is for a process that has done nothing yet and ends afterwards; only root may
-// run it, and it is of use to nobody but RegisterItself.
+// Helper is the helper of [Node.RegisterItself]: it reads what to do from in, becomes the node's
+// user for good, has the node register itself with that user's cookie, and says to out how that
+// went. It is for a process that has done nothing yet and ends afterwards; only root may run it,
+// and it is of use to nobody but RegisterItself.
 func Helper(in io.Reader, out io.Writer) error {
 	var r request
 	if err := readJSON(in, &r); err != nil {
@@ -128,8 +131,9 @@ func Helper(in io.Reader, out io.Writer) error {
 	return json.NewEncoder(out).Encode(said)
 }
 
-// become gives this process the root directory, the groups and the user of the node's process, and takes all rights from it. There is no
-// way back: what follows is done by that user, and can read what that user can read there.
+// become gives this process the root directory, the groups and the user of the node's process, and
+// takes all rights from it. There is no way back: what follows is done by that user, and can read
+// what that user can read there.
 func (n *Node) become() error {
 	if os.Geteuid() != 0 {
 		return errors.New("only root can")
@@ -198,8 +202,8 @@ func hasNoRights(uid int) error {
 	return nil
 }
 
-// closeInherited closes what this process has got from others: a shell's descriptor of a file that only root may read, for one. The
-// runtime's own are none of that kind.
+// closeInherited closes what this process has got from others: a shell's descriptor of a file that
+// only root may read, for one. The runtime's own are none of that kind.
 func closeInherited() error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

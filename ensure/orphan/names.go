@@ -16,19 +16,23 @@ import (
 type Name struct {
 	epmd.Node
 
-	// Known says that the operating system told whether anybody listens; on Linux it does, of an epmd of this host.
+	// Known says that the operating system told whether anybody listens; on Linux it does, of an
+	// epmd of this host.
 	Known bool
 
-	// Alive says that somebody does. Else the name is stale: nobody can connect to the node, if there still is one.
+	// Alive says that somebody does. Else the name is stale: nobody can connect to the node, if
+	// there still is one.
 	Alive bool
 
-	// PID is that of the process that listens, and Program what ps calls it ("beam.smp"), both as set by [Holders].
+	// PID is that of the process that listens, and Program what ps calls it ("beam.smp"), both as
+	// set by [Holders].
 	PID     int
 	Program string
 }
 
-// Names returns the names that the epmd at addr has, in its own order, and which of them are alive: one question to the epmd and
-// one to the operating system. No node is connected to, for many write a line into their log about one who says nothing.
+// Names returns the names that the epmd at addr has, in its own order, and which of them are alive:
+// one question to the epmd and one to the operating system. No node is connected to, for many write
+// a line into their log about one who says nothing.
 //
 // Errors: those of [epmd.List]; [epmd.ErrNotEpmd] also where it says that it has another port.
 func Names(ctx context.Context, addr netip.AddrPort, timeout time.Duration) ([]Name, error) {
@@ -52,8 +56,8 @@ func Names(ctx context.Context, addr netip.AddrPort, timeout time.Duration) ([]N
 	return names, nil
 }
 
-// Holders finds the processes that listen on the ports of those names that are alive, which takes a look into every process
-// of the host. Another user's process stays unknown, but to root.
+// Holders finds the processes that listen on the ports of those names that are alive, which takes a
+// look into every process of the host. Another user's process stays unknown, but to root.
 func Holders(ctx context.Context, names []Name) {
 	wanted := map[uint16]bool{}
 	for _, n := range names {

@@ -1,9 +1,11 @@
-// Package orphan finds the nodes of this host that run and that epmd does not know, and gives them their names back.
+// Package orphan finds the nodes of this host that run and that epmd does not know, and gives them
+// their names back.
 //
-// A node has its name in epmd for as long as its connection to epmd lasts. When epmd dies, OTP before 23.3 never registers
-// again, nor does any OTP a node that was started without an epmd (-erl_epmd_port 0): such a node runs, keeps the connections that it
-// has, and nobody finds it any more. One that does without epmd altogether, by files (package epmdless) or by a port that all nodes share
-// (-erl_epmd_port N), has lost nothing.
+// A node has its name in epmd for as long as its connection to epmd lasts. When epmd dies, OTP
+// before 23.3 never registers again, nor does any OTP a node that was started without an epmd
+// (-erl_epmd_port 0): such a node runs, keeps the connections that it has, and nobody finds it any
+// more. One that does without epmd altogether, by files (package epmdless) or by a port that all
+// nodes share (-erl_epmd_port N), has lost nothing.
 //
 //	nodes, _, err := orphan.Find(ctx, epmdAddress)
 //	for _, n := range nodes {
@@ -14,18 +16,21 @@
 //
 // # Other users
 //
-// Any process can look like a node, and who answers its challenge with a cookie gives it what opens a node with that cookie. So this
-// process answers only over a connection whose other end the kernel says is this user's own, looked up between the challenge and the
-// answer. For a node of another user root starts a helper, which becomes that user, in that process's root directory, before it reads
-// a cookie: see [Node.RegisterItself] and [Helper]. Where the system does not say to whom a connection belongs, which is everywhere but on
-// Linux, no node is registered.
+// Any process can look like a node, and who answers its challenge with a cookie gives it what opens
+// a node with that cookie. So this process answers only over a connection whose other end the
+// kernel says is this user's own, looked up between the challenge and the answer. For a node of
+// another user root starts a helper, which becomes that user, in that process's root directory,
+// before it reads a cookie: see [Node.RegisterItself] and [Helper]. Where the system does not say
+// to whom a connection belongs, which is everywhere but on Linux, no node is registered.
 //
-// [Find] looks into the processes of this host and, where these don't say it, asks for a node's name by the first messages of the
-// distribution handshake, which need no cookie and leave no line in the node's log. [Node.Register] has the node itself
-// register, by a call of its own erl_epmd:register_node/2; so the name lives as long as the node, and nobody holds it for it.
+// [Find] looks into the processes of this host and, where these don't say it, asks for a node's
+// name by the first messages of the distribution handshake, which need no cookie and leave no line
+// in the node's log. [Node.Register] has the node itself register, by a call of its own
+// erl_epmd:register_node/2; so the name lives as long as the node, and nobody holds it for it.
 //
-// Processes are looked into by /proc on Linux, lsof(8) and ps(1) on macOS and BSD, netstat and tasklist on Windows. The latter
-// two were only built, and what these programs print was read from their manuals and from an lsof on Linux.
+// Processes are looked into by /proc on Linux, lsof(8) and ps(1) on macOS and BSD, netstat and
+// tasklist on Windows. The latter two were only built, and what these programs print was read from
+// their manuals and from an lsof on Linux.
 package orphan
 
 import (
@@ -44,7 +49,8 @@ const Timeout = 5 * time.Second
 
 // Node is a node that runs on this host and that epmd does not know, or knows at another port.
 type Node struct {
-	// Name is the node's full name, "alice@host"; where it could not be asked, as much as its arguments say.
+	// Name is the node's full name, "alice@host"; where it could not be asked, as much as its
+	// arguments say.
 	Name string
 
 	// Addr is where it accepts connections; not valid where nobody tells.
@@ -56,7 +62,8 @@ type Node struct {
 	// Hidden says that it is a hidden node (-hidden). OTP registers one as any other.
 	Hidden bool
 
-	// ByChoice says that it was started to boot without epmd (-erl_epmd_port), so it may never have been registered.
+	// ByChoice says that it was started to boot without epmd (-erl_epmd_port), so it may never have
+	// been registered.
 	ByChoice bool
 
 	// Problem says why it can't be registered; nil: it can, if the cookie is right.
@@ -75,8 +82,8 @@ func (n Node) Is(name string) bool {
 	return name == n.Name || name == n.Short() || short(name) == n.Name // a name from its arguments may have no host
 }
 
-// TakesGivenCookie reports whether a cookie of this user's may be proven to the node: it is this user's, and sees the same files, so it
-// is in no container.
+// TakesGivenCookie reports whether a cookie of this user's may be proven to the node: it is this
+// user's, and sees the same files, so it is in no container.
 func (n Node) TakesGivenCookie() bool { return n.isOurs() && !n.vm.Apart }
 
 // Err is the Problem as an error, nil if there is none.
@@ -107,7 +114,8 @@ func (n Node) String() string {
 	return fmt.Sprintf("%s (pid %d, port %d)", s, n.PID, n.Addr.Port())
 }
 
-// Kind says why a node has no name; it is what a caller switches on, and what `beamrun --json` prints.
+// Kind says why a node has no name; it is what a caller switches on, and what `beamrun --json`
+// prints.
 type Kind string
 
 const (
@@ -132,8 +140,8 @@ const (
 	// KindEpmd: it uses another epmd (ERL_EPMD_PORT).
 	KindEpmd Kind = "other-epmd"
 
-	// KindEpmdless: it does without epmd: by files (package epmdless), by a port that all nodes share, or by a module of its own in
-	// place of OTP's client of epmd (-epmd_module).
+	// KindEpmdless: it does without epmd: by files (package epmdless), by a port that all nodes
+	// share, or by a module of its own in place of OTP's client of epmd (-epmd_module).
 	KindEpmdless Kind = "epmdless"
 
 	// KindSilent: it does not answer.
@@ -171,10 +179,11 @@ func (n Node) problem(kind Kind, hint, format string, args ...any) *Error {
 	return &Error{Kind: kind, Node: n.Name, Err: fmt.Errorf(format, args...), Hint: hint}
 }
 
-// Ask returns the full name of the node that listens at addr, and whether it is a hidden one. It needs no cookie: the
-// connection ends before the node asks for it.
+// Ask returns the full name of the node that listens at addr, and whether it is a hidden one. It
+// needs no cookie: the connection ends before the node asks for it.
 //
-// Errors: that what listens is no node, or speaks TLS; the node's refusal; the context's; the connection's.
+// Errors: that what listens is no node, or speaks TLS; the node's refusal; the context's; the
+// connection's.
 func Ask(ctx context.Context, addr netip.AddrPort) (name string, hidden bool, err error) {
 	ctx, cancel := withTimeout(ctx)
 	defer cancel()

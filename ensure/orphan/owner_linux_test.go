@@ -13,8 +13,9 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// The challenge of a connection whose other end is another user's by the time it is answered gets no answer, and nor does one of a user
-// without a number. (The socket changes hands here as no socket does; what the kernel says of it is what counts.)
+// The challenge of a connection whose other end is another user's by the time it is answered gets
+// no answer, and nor does one of a user without a number. (The socket changes hands here as no
+// socket does; what the kernel says of it is what counts.)
 func TestNoAnswerToOthers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		testenv.Skip(t, "only root can give a socket away")

@@ -11,11 +11,13 @@ import (
 	"github.com/beamrun/beamrun/internal/owner"
 )
 
-// Register has a node of this user's register itself with the epmd at addr, and returns when that epmd has its name. That the node is
-// registered by then (from OTP 23.3 on it tries by itself, every 2 s) is no error. The cookie is this user's: it is proven to none but this
-// user's nodes, see the package comment.
+// Register has a node of this user's register itself with the epmd at addr, and returns when that
+// epmd has its name. That the node is registered by then (from OTP 23.3 on it tries by itself,
+// every 2 s) is no error. The cookie is this user's: it is proven to none but this user's nodes,
+// see the package comment.
 //
-// A wrong cookie leaves a line in the node's log: "Connection attempt … rejected". The error is an *[Error].
+// A wrong cookie leaves a line in the node's log: "Connection attempt … rejected". The error is an
+// *[Error].
 func (n Node) Register(ctx context.Context, addr netip.AddrPort, cookie string) error {
 	ctx, cancel := withTimeout(ctx)
 	defer cancel()
@@ -25,9 +27,10 @@ func (n Node) Register(ctx context.Context, addr netip.AddrPort, cookie string) 
 	return nil
 }
 
-// RegisterItself is Register with the node's own cookie, and without one: this process never has it where the node is another user's. For
-// such a node root starts the helper, a command line of a program that calls [Helper] before anything else. Without a helper another user's
-// node is an error of [KindUser].
+// RegisterItself is Register with the node's own cookie, and without one: this process never has it
+// where the node is another user's. For such a node root starts the helper, a command line of a
+// program that calls [Helper] before anything else. Without a helper another user's node is an
+// error of [KindUser].
 func (n Node) RegisterItself(ctx context.Context, addr netip.AddrPort, helper ...string) error {
 	ctx, cancel := withTimeout(ctx)
 	defer cancel()
@@ -99,7 +102,8 @@ func (n Node) register(ctx context.Context, addr netip.AddrPort, cookie string) 
 	}
 }
 
-// outcome says what a call of erl_epmd:register_node/2 has come to, and whether it may come to something else a moment later: see takenFor.
+// outcome says what a call of erl_epmd:register_node/2 has come to, and whether it may come to
+// something else a moment later: see takenFor.
 func (n Node) outcome(ctx context.Context, addr netip.AddrPort, result any) (verdict *Error, again bool) {
 	registered := n.registered(ctx, addr)
 	if registered == nil || !errors.Is(registered, epmd.ErrNotRegistered) {

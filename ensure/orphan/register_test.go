@@ -26,7 +26,8 @@ func needPeer(t *testing.T) {
 	}
 }
 
-// What becomes of a registration, for each that the node may do: the error's kind and text, and what epmd has.
+// What becomes of a registration, for each that the node may do: the error's kind and text, and
+// what epmd has.
 func TestRegisterWithFakes(t *testing.T) {
 	needPeer(t)
 	reply := func(result any) func(list) []byte { return func(list) []byte { return fromRex(result) } }

@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// call has the node evaluate module:function(args...), by its server rex and in the form that OTP's own erl_call uses, and
-// returns the result: what the function returned, or {badrpc, Reason}.
+// call has the node evaluate module:function(args...), by its server rex and in the form that OTP's
+// own erl_call uses, and returns the result: what the function returned, or {badrpc, Reason}.
 func (p *peer) call(module, function string, args ...any) (any, error) {
 	const (
 		passThrough = 112 // what stands before the two terms of a message

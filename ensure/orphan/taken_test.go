@@ -9,8 +9,9 @@ import (
 	"github.com/beamrun/beamrun/ensure/epmdtest"
 )
 
-// A node that restarts within milliseconds finds its old name taken, until epmd hears of the old one's end (otp#11083): that is no reason
-// to give up, neither before the node is told to register nor when it has been told.
+// A node that restarts within milliseconds finds its old name taken, until epmd hears of the old
+// one's end (otp#11083): that is no reason to give up, neither before the node is told to register
+// nor when it has been told.
 func TestTakenForAMoment(t *testing.T) {
 	needPeer(t)
 	server := epmdtest.New(t)
@@ -42,8 +43,8 @@ func TestTakenForAMoment(t *testing.T) {
 	}
 }
 
-// Another user's process that bears a node's name does not keep this user's node from it. Of two nodes of others it cannot be known whose
-// the name is, and of two of one user neither.
+// Another user's process that bears a node's name does not keep this user's node from it. Of two
+// nodes of others it cannot be known whose the name is, and of two of one user neither.
 func TestTwinsOfSeveralUsers(t *testing.T) {
 	addr := netip.MustParseAddrPort(epmdtest.New(t).Addr())
 	me := os.Geteuid()

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// maxTalk bounds what root and a helper say to each other. Once the helper is the node's user, that user decides what it says.
+// maxTalk bounds what root and a helper say to each other. Once the helper is the node's user, that
+// user decides what it says.
 const maxTalk = 8 << 10
 
 // request is what a helper is told: which process, as who, and what it was seen to be.

@@ -12,7 +12,8 @@ import (
 	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
-// This file is as much of the External Term Format (ERTS User's Guide) as one call and its reply take.
+// This file is as much of the External Term Format (ERTS User's Guide) as one call and its reply
+// take.
 
 // Tags of the format.
 const (
@@ -33,7 +34,8 @@ const (
 	tagSmallUTF8  = 119
 )
 
-// atom is an Erlang atom. The other terms are: int for integers, string for strings, []any for tuples and lists.
+// atom is an Erlang atom. The other terms are: int for integers, string for strings, []any for
+// tuples and lists.
 type atom string
 
 // pid is ours, on the wire.
@@ -42,8 +44,8 @@ type pid struct {
 	creation uint32
 }
 
-// appendTerm appends the external form of a term, which has to be one of an atom, an int32, a string of less than 64 KiB, a
-// pid, a tuple ([]any of less than 256) or a list.
+// appendTerm appends the external form of a term, which has to be one of an atom, an int32, a
+// string of less than 64 KiB, a pid, a tuple ([]any of less than 256) or a list.
 func appendTerm(b []byte, term any) []byte {
 	switch t := term.(type) {
 	case atom:
@@ -162,7 +164,8 @@ func readNested(b []byte, depth int) (term any, rest []byte, err error) {
 	return term, b, nil
 }
 
-// show is a term as Erlang writes it, near enough. An atom may hold anything: what is not printable is escaped.
+// show is a term as Erlang writes it, near enough. An atom may hold anything: what is not printable
+// is escaped.
 func show(term any) string {
 	join := func(all []any) string {
 		parts := make([]string, len(all))

@@ -15,18 +15,19 @@ import (
 )
 
 const (
-	// maxKnown is how many names a nameBook remembers, and maxOfPort how many of them have one port: other users can register any
-	// number of names, also at ports of ours.
+	// maxKnown is how many names a nameBook remembers, and maxOfPort how many of them have one
+	// port: other users can register any number of names, also at ports of ours.
 	maxKnown  = 4096
 	maxOfPort = 16
 
-	// listenPatience is for all connections together by which it is found out who listens, where the system does not say; and
-	// listenAtOnce is how many are made at the same time.
+	// listenPatience is for all connections together by which it is found out who listens, where
+	// the system does not say; and listenAtOnce is how many are made at the same time.
 	listenPatience = 250 * time.Millisecond
 	listenAtOnce   = 64
 )
 
-// nameBook remembers which nodes were registered: those of this user, where the system tells who listens on their ports.
+// nameBook remembers which nodes were registered: those of this user, where the system tells who
+// listens on their ports.
 type nameBook struct {
 	known   map[string]knownName
 	asked   time.Time // when update was called last
@@ -49,8 +50,9 @@ func (b *nameBook) restart() {
 
 func (b *nameBook) due() bool { return b.missing || time.Since(b.asked) >= namesEvery }
 
-// update takes what is registered now and returns the nodes that run and will not come back by themselves. They stay known as busy
-// until repaired is called. With wait there are none: the last ones are not repaired yet.
+// update takes what is registered now and returns the nodes that run and will not come back by
+// themselves. They stay known as busy until repaired is called. With wait there are none: the last
+// ones are not repaired yet.
 func (b *nameBook) update(nodes []epmd.Node, ports listeners, wait bool) (lost []epmd.Node) {
 	now := time.Now()
 	b.asked, b.missing = now, false
@@ -101,7 +103,8 @@ func (b *nameBook) update(nodes []epmd.Node, ports listeners, wait bool) (lost [
 	return lost
 }
 
-// repaired is called with what became of the busy ones. One that has no name now is forgotten, so that it is told of once.
+// repaired is called with what became of the busy ones. One that has no name now is forgotten, so
+// that it is told of once.
 func (b *nameBook) repaired(r repair) {
 	for _, n := range r.asked {
 		switch k, isKnown := b.known[n.Name]; {
@@ -141,8 +144,9 @@ const (
 	closed
 )
 
-// states returns whether somebody, of this user where the system says, listens on the ports of the nodes. No port is connected to where
-// the system says: another user can have any number of them on which a connection takes for ever.
+// states returns whether somebody, of this user where the system says, listens on the ports of the
+// nodes. No port is connected to where the system says: another user can have any number of them on
+// which a connection takes for ever.
 func (l listeners) states(nodes []epmd.Node) []portState {
 	states := make([]portState, len(nodes))
 	if l.known {

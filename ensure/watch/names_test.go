@@ -75,7 +75,8 @@ func TestNameBookIsBounded(t *testing.T) {
 	}
 }
 
-// Only what is known to have ended is forgotten, and all is asked at once where the system does not say.
+// Only what is known to have ended is forgotten, and all is asked at once where the system does not
+// say.
 func TestStates(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -19,25 +19,28 @@ import (
 )
 
 const (
-	// lookEvery is how often a watch looks whether epmd lives, and lookPatience how long it waits for a reply before it looks
-	// closer: together below a second. Where the system tells its end (see owner.Follow), a look costs a fifth of asking epmd.
+	// lookEvery is how often a watch looks whether epmd lives, and lookPatience how long it waits
+	// for a reply before it looks closer: together below a second. Where the system tells its end
+	// (see owner.Follow), a look costs a fifth of asking epmd.
 	lookEvery    = 800 * time.Millisecond
 	lookPatience = 100 * time.Millisecond
 
-	// lookBlind is lookEvery where the system does not tell its end, and gonePatience how long a probe waits for one that is known to
-	// be gone: with lookPatience they stay below a second, in which it is back, or it is told who has its port.
+	// lookBlind is lookEvery where the system does not tell its end, and gonePatience how long a
+	// probe waits for one that is known to be gone: with lookPatience they stay below a second, in
+	// which it is back, or it is told who has its port.
 	lookBlind    = 400 * time.Millisecond
 	gonePatience = 400 * time.Millisecond
 
-	// lookAgain is when it looks at one that was just started: somebody may have all of its connections by then.
+	// lookAgain is when it looks at one that was just started: somebody may have all of its
+	// connections by then.
 	lookAgain = 200 * time.Millisecond
 
-	// namesEvery is how often it asks for the names. That costs epmd a packet for each: on a host where every node has a
-	// watch, the cost grows with the square of their number.
+	// namesEvery is how often it asks for the names. That costs epmd a packet for each: on a host
+	// where every node has a watch, the cost grows with the square of their number.
 	namesEvery = 5 * time.Second
 
-	// comeBack is how long a node may take to register again by itself: from 23.3 on, OTP tries every 2 s, and may be in vain
-	// the first time.
+	// comeBack is how long a node may take to register again by itself: from 23.3 on, OTP tries
+	// every 2 s, and may be in vain the first time.
 	comeBack = 5 * time.Second
 
 	// repairTimeout bounds the time in which the lost nodes are told to register.
@@ -64,17 +67,18 @@ type Event struct {
 	// Started tells whether this process started it.
 	Result ensure.Result
 
-	// Err is why there is no working epmd, of KindFailed: the error of [ensure.Epmd], also if the list
-	// of names is not as epmd writes it. The next attempt follows, and the next error of another kind
-	// is told of too.
+	// Err is why there is no working epmd, of KindFailed: the error of [ensure.Epmd], also if the
+	// list of names is not as epmd writes it. The next attempt follows, and the next error of
+	// another kind is told of too.
 	Err error
 
 	// Lost are nodes of this user, of KindLost. They run (something listens where they did), were
-	// registered before, and have not registered again by themselves within 5 s. Before 23.3 OTP never
-	// registers a node again. Each was told to, see package orphan, and is told of once.
+	// registered before, and have not registered again by themselves within 5 s. Before 23.3 OTP
+	// never registers a node again. Each was told to, see package orphan, and is told of once.
 	//
-	// On Linux, names whose port is another user's are not remembered, whoever this user is; elsewhere
-	// no system tells the owner of a port. At most 4,096 names are remembered, and 16 of one port.
+	// On Linux, names whose port is another user's are not remembered, whoever this user is;
+	// elsewhere no system tells the owner of a port. At most 4,096 names are remembered, and 16 of
+	// one port.
 	Lost []LostNode
 }
 
@@ -84,16 +88,17 @@ type LostNode struct {
 	Err error // why it could not be registered again, an *[orphan.Error] most often; nil: it has its name again
 }
 
-// Run keeps the epmd alive until the context ends. When it is gone Run calls [ensure.Epmd]: at once on Linux where it is this user's
-// or this user is root, else within a second. There, too, one that is stopped (SIGSTOP) is woken within a second. No other
-// epmd is touched: one that hangs for another reason is an error, as for [ensure.Epmd], seen within seven seconds, and Run waits for
-// its end or its answer. If another program takes the port of one that has ended, or all of the connections of the next one,
-// that is an error within a second.
+// Run keeps the epmd alive until the context ends. When it is gone Run calls [ensure.Epmd]: at once
+// on Linux where it is this user's or this user is root, else within a second. There, too, one that
+// is stopped (SIGSTOP) is woken within a second. No other epmd is touched: one that hangs for
+// another reason is an error, as for [ensure.Epmd], seen within seven seconds, and Run waits for
+// its end or its answer. If another program takes the port of one that has ended, or all of the
+// connections of the next one, that is an error within a second.
 //
 // Lost nodes are repaired beside that, and their repair ends when epmd does.
 //
-// Notify gets one Event after the other, and should not take long: nothing is watched meanwhile. Nil:
-// nobody is told.
+// Notify gets one Event after the other, and should not take long: nothing is watched meanwhile.
+// Nil: nobody is told.
 func Run(ctx context.Context, c ensure.Config, notify func(Event)) {
 	s := state{config: c, tell: notify, names: nameBook{known: map[string]knownName{}}, repairs: make(chan repair, 1), stopRepair: func() {}}
 	defer s.forget()
@@ -171,7 +176,8 @@ type state struct {
 	repairs    chan repair        // has the one that ran
 }
 
-// follow finds out which process it is. On a host with many processes that takes a while, and nothing waits for the rest of it.
+// follow finds out which process it is. On a host with many processes that takes a while, and
+// nothing waits for the rest of it.
 func (s *state) follow(ctx context.Context) {
 	s.following = make(chan *owner.Followed, 1)
 	go func(found chan<- *owner.Followed, port uint16) { found <- owner.Follow(port) }(s.following, s.addr.Port())
@@ -212,7 +218,8 @@ func (s *state) notify(e Event) {
 	}
 }
 
-// look says whether the epmd is well. From time to time, and while a name is missing, it looks at the names.
+// look says whether the epmd is well. From time to time, and while a name is missing, it looks at
+// the names.
 func (s *state) look(ctx context.Context) bool {
 	if !s.addr.IsValid() {
 		return false
@@ -244,7 +251,8 @@ func (s *state) look(ctx context.Context) bool {
 	return s.epmd != nil || epmd.Alive(ctx, s.addr, lookPatience) == nil
 }
 
-// garbled tells of a list of names that no epmd sends, and looks at it again as late as at any other: [ensure.Epmd] would take it for up.
+// garbled tells of a list of names that no epmd sends, and looks at it again as late as at any
+// other: [ensure.Epmd] would take it for up.
 func (s *state) garbled(err error) bool {
 	s.names.asked, s.names.missing = time.Now(), false
 	v := &ensure.Error{Kind: ensure.KindForeign, Endpoint: s.result.Endpoint, Address: s.addr,
@@ -289,8 +297,8 @@ func (s *state) repaired(r repair) {
 	}
 }
 
-// repairNodes gives the nodes their names back, each with its own cookie. What a port's node calls itself counts, not the name that epmd
-// had for it: anybody can register a name for any port.
+// repairNodes gives the nodes their names back, each with its own cookie. What a port's node calls
+// itself counts, not the name that epmd had for it: anybody can register a name for any port.
 func repairNodes(ctx context.Context, addr netip.AddrPort, nodes, registered []epmd.Node) []LostNode {
 	found, _, err := orphan.Find(ctx, addr)
 	if err == nil {

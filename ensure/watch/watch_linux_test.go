@@ -146,7 +146,8 @@ func TestWatchForeign(t *testing.T) {
 	}
 }
 
-// A node that runs and has lost its name is told of once; one that has ended, or comes back, is not.
+// A node that runs and has lost its name is told of once; one that has ended, or comes back, is
+// not.
 func TestWatchNames(t *testing.T) {
 	server := epmdtest.New(t)
 	listen := func() (net.Listener, int) {

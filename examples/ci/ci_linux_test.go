@@ -20,7 +20,8 @@ import (
 
 func TestMain(m *testing.M) { exampletest.Main(m) }
 
-// newHost is a CI machine without epmd and beamrun, and the project on it. `go install` takes beamrun from this source.
+// newHost is a CI machine without epmd and beamrun, and the project on it. `go install` takes
+// beamrun from this source.
 func newHost(t *testing.T) (h *exampletest.Host, project string) {
 	t.Helper()
 	h = exampletest.New(t)

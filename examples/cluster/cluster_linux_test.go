@@ -1,4 +1,5 @@
-// Package cluster tests the example: three hosts with beamrun on each, and Erlang's own distribution between them.
+// Package cluster tests the example: three hosts with beamrun on each, and Erlang's own
+// distribution between them.
 package cluster
 
 import (
@@ -25,7 +26,8 @@ func TestMain(m *testing.M) { exampletest.Main(m) }
 // The secrets have 32 bytes, as `openssl rand -hex 16` makes them.
 const secret, otherSecret = "a3f1c09be5724d6a8c0f2e917b45d836", "0d84b7e2619f43ca95e83a7d52cf1b60"
 
-// Three hosts come up, one is cut off and comes back, a node is killed and comes back, and a node with another secret stays out.
+// Three hosts come up, one is cut off and comes back, a node is killed and comes back, and a node
+// with another secret stays out.
 func TestCluster(t *testing.T) {
 	testenv.Need(t, "ip", "nsenter", "erlc", "pgrep")
 	if os.Getuid() != 0 {
@@ -33,7 +35,8 @@ func TestCluster(t *testing.T) {
 	}
 	perHost, batch, limit, flags := 2, 2, exampletest.Deadline, "-kernel net_ticktime 4"
 	if os.Getenv("BEAMRUN_ALL") != "" {
-		// Without global, each of whose locks asks all nodes: see README.md. A try may take long where all processors are busy.
+		// Without global, each of whose locks asks all nodes: see README.md. A try may take long
+		// where all processors are busy.
 		perHost, batch, limit, flags = 100, 10, 15*time.Minute, "-connect_all false -kernel net_ticktime 60 net_setuptime 30"
 	}
 	c := newCluster(t, limit, flags)
@@ -194,7 +197,8 @@ func (c *cluster) start(h *host, name, secret string) *node {
 	cmd := h.Command("/", "nsenter", h.enter("beamrun", slices.Concat(args, []string{"-name", name, "-pa", c.ebin}, c.flags)...)...)
 	cmd.Env = append(cmd.Env, "BEAMRUN_SECRET="+secret, "PEERS="+strings.Join(c.peers, " "))
 	cmd.Stdout, cmd.Stderr = out, out
-	// The test's end kills the host, not nsenter: that is the node's parent, and has to wait for it, else the host does not end.
+	// The test's end kills the host, not nsenter: that is the node's parent, and has to wait for
+	// it, else the host does not end.
 	cmd.Cancel, cmd.WaitDelay = func() error { return nil }, 0
 	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)

@@ -9,7 +9,8 @@ import (
 	"github.com/beamrun/beamrun/examples/internal/exampletest"
 )
 
-// The same with containers: the image is built, three of it find each other, and one that was killed comes back.
+// The same with containers: the image is built, three of it find each other, and one that was
+// killed comes back.
 func TestCompose(t *testing.T) {
 	text := exampletest.Compose(t, secret)
 	_, after, _ := strings.Cut(text, "== processes\n")

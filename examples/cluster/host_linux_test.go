@@ -15,8 +15,8 @@ import (
 	"github.com/beamrun/beamrun/examples/internal/exampletest"
 )
 
-// network is a switch, and hosts that are plugged into it. Each host has namespaces of its own (network, processes, mounts,
-// name), so an epmd on the ordinary port, and a home.
+// network is a switch, and hosts that are plugged into it. Each host has namespaces of its own
+// (network, processes, mounts, name), so an epmd on the ordinary port, and a home.
 type network struct {
 	t     *testing.T
 	pid   int // of a process in the switch's namespace
@@ -110,7 +110,8 @@ func (h *host) run(program string, args ...string) string {
 	return h.Run("/", "nsenter", h.enter(program, args...)...)
 }
 
-// sockets counts the ends of connections between nodes that the host's kernel knows: all but those of epmd's.
+// sockets counts the ends of connections between nodes that the host's kernel knows: all but those
+// of epmd's.
 func (h *host) sockets() (n int) {
 	h.T.Helper()
 	for _, table := range []string{"tcp", "tcp6"} {

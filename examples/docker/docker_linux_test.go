@@ -10,8 +10,8 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// The image is built, and two containers of it find each other and stop in order. The base images are stand-ins: this
-// machine's own Go, Erlang and Elixir.
+// The image is built, and two containers of it find each other and stop in order. The base images
+// are stand-ins: this machine's own Go, Erlang and Elixir.
 func TestCompose(t *testing.T) {
 	testenv.Need(t, "elixir")
 	const secret = "a secret that all nodes have"

@@ -15,7 +15,8 @@ import (
 
 func TestMain(m *testing.M) { exampletest.Main(m) }
 
-// build makes the release in a copy of the project, with other text in some of its files. It returns its folder.
+// build makes the release in a copy of the project, with other text in some of its files. It
+// returns its folder.
 func build(h *exampletest.Host, files map[string]string) string {
 	h.T.Helper()
 	testenv.Need(h.T, "elixir", "mix")
@@ -36,7 +37,8 @@ func build(h *exampletest.Host, files map[string]string) string {
 
 var noHook = map[string]string{"rel/env.sh.eex": ""}
 
-// All commands, in both ways to have epmd and both to have none, on a host that has no epmd but the release's.
+// All commands, in both ways to have epmd and both to have none, on a host that has no epmd but the
+// release's.
 func TestCommands(t *testing.T) {
 	for name, way := range map[string]struct {
 		files  map[string]string
@@ -53,7 +55,8 @@ func TestCommands(t *testing.T) {
 			h := exampletest.New(t)
 			exampletest.Release{
 				Host: h, Root: build(h, way.files), Before: way.before, NoEpmd: way.noEpmd,
-				// on one port a node takes itself for a visitor that has gone, and says so: "Cannot get connection id"
+				// on one port a node takes itself for a visitor that has gone, and says so: "Cannot
+				// get connection id"
 				Quiet:  name != "one port",
 				Start:  "start",
 				RPC:    []string{"rpc", "IO.puts MyApp.next()"},
@@ -72,7 +75,8 @@ func TestCookies(t *testing.T) {
 	}{
 		{"RELEASE_COOKIE", "of_the_environment", "", nil},
 		{"releases/COOKIE", "", "", func(root, _ string) string { return root + "/releases/COOKIE" }},
-		// the script passes releases/COOKIE too, and of two -setcookie Erlang takes neither, but the user's file
+		// the script passes releases/COOKIE too, and of two -setcookie Erlang takes neither, but
+		// the user's file
 		{"vm.args", "", "-setcookie of_vm_args\n", func(_, home string) string { return home + "/.erlang.cookie" }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -58,7 +58,8 @@ func noHookNorEpmd(name, text string) string {
 	return text
 }
 
-// All commands, in both ways to have epmd and both to have none, on a host that has no epmd but the release's.
+// All commands, in both ways to have epmd and both to have none, on a host that has no epmd but the
+// release's.
 func TestCommands(t *testing.T) {
 	for name, way := range map[string]struct {
 		edit   func(name, text string) string

@@ -12,7 +12,8 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// A second call adds hosts to the same authority, and replaces nothing. Keys are for their user alone.
+// A second call adds hosts to the same authority, and replaces nothing. Keys are for their user
+// alone.
 func TestCerts(t *testing.T) {
 	testenv.Need(t, "openssl")
 	dir := filepath.Join(t.TempDir(), "made", "tls")

@@ -1,4 +1,5 @@
-// Package tls tests the example: nodes that speak TLS with certificates of certs.sh, with epmd and without one.
+// Package tls tests the example: nodes that speak TLS with certificates of certs.sh, with epmd and
+// without one.
 package tls
 
 import (
@@ -75,7 +76,8 @@ func staticPort(h *exampletest.Host) *cluster {
 func localhost(string) string { return "localhost" }
 func none(string) string      { return "" }
 
-// Nodes over TLS find each other and take remote shells, of Erlang and of Elixir; no other node gets in, and they join none.
+// Nodes over TLS find each other and take remote shells, of Erlang and of Elixir; no other node
+// gets in, and they join none.
 func TestNodes(t *testing.T) {
 	for name, way := range map[string]func(*exampletest.Host) *cluster{
 		"epmd": withEpmd, "dynamic port": dynamicPort, "static port": staticPort,
@@ -184,8 +186,8 @@ func (c *cluster) ping(shell *exampletest.Terminal, node, reply string) {
 	shell.Expect(reply)
 }
 
-// checkWire looks at what listens: it speaks TLS, has the host's certificate, and talks inside to who has one of the same
-// authority, and to nobody else.
+// checkWire looks at what listens: it speaks TLS, has the host's certificate, and talks inside to
+// who has one of the same authority, and to nobody else.
 func (c *cluster) checkWire(ca, host string, port int) {
 	c.T.Helper()
 	pem, err := os.ReadFile(filepath.Join(ca, "ca.pem"))
@@ -208,7 +210,8 @@ func (c *cluster) checkWire(ca, host string, port int) {
 	}
 }
 
-// sayHello begins the handshake of Erlang's distribution inside TLS, and returns the node's first word, after its length.
+// sayHello begins the handshake of Erlang's distribution inside TLS, and returns the node's first
+// word, after its length.
 func sayHello(config *tls.Config, addr string) (string, error) {
 	conn, err := tls.Dial("tcp", addr, config)
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package fair does work that users of the host ask for, or that their processes can slow down, so that no user keeps another waiting.
+// Package fair does work that users of the host ask for, or that their processes can slow down, so
+// that no user keeps another waiting.
 package fair
 
 import (
@@ -6,11 +7,12 @@ import (
 	"sync"
 )
 
-// Limits are how many pieces of work are done at once: of one user, and of all others than the one who has it done together.
+// Limits are how many pieces of work are done at once: of one user, and of all others than the one
+// who has it done together.
 type Limits struct{ Each, All int }
 
-// Do calls do for each i from 0 to n-1, several at a time but few for each user, and returns when all have returned. do has to end by a
-// deadline of its own.
+// Do calls do for each i from 0 to n-1, several at a time but few for each user, and returns when
+// all have returned. do has to end by a deadline of its own.
 func (l Limits) Do(n int, user func(i int) int, do func(i int)) {
 	work := map[int][]int{}
 	for i := range n {

@@ -15,12 +15,13 @@ import (
 	"github.com/beamrun/beamrun/internal/spawn"
 )
 
-// askErl returns the directory that an erl has its epmd in. It is for an erl that is no link into its installation, but a script of the
-// user's or a shim of a manager that isShims does not know. It runs a whole VM, and a shim that may do anything, so all other places come
-// first.
+// askErl returns the directory that an erl has its epmd in. It is for an erl that is no link into
+// its installation, but a script of the user's or a shim of a manager that isShims does not know.
+// It runs a whole VM, and a shim that may do anything, so all other places come first.
 //
-// It runs in /, for erl looks for its modules in the current directory first, inet_config already while it boots: code of whoever can write
-// there. Nor does it get any variable that names code or options for erl.
+// It runs in /, for erl looks for its modules in the current directory first, inet_config already
+// while it boots: code of whoever can write there. Nor does it get any variable that names code or
+// options for erl.
 func askErl(ctx context.Context, erl string) (dir string, err error) {
 	cmd := exec.CommandContext(ctx, erl, "-noinput", "-boot", "no_dot_erlang", "+fnu", "-eval",
 		`io:setopts([{encoding,unicode}]),io:put_chars(os:getenv("BINDIR")),halt().`)
@@ -46,7 +47,8 @@ func askErl(ctx context.Context, erl string) (dir string, err error) {
 	return dir, nil
 }
 
-// withoutErl returns env without what names code or options for erl: ERL_LIBS, ERL_INETRC, ERL_COMPILER_OPTIONS, and ERL_FLAGS, for with a
+// withoutErl returns env without what names code or options for erl: ERL_LIBS, ERL_INETRC,
+// ERL_COMPILER_OPTIONS, and ERL_FLAGS, for with a
 // -sname in it, it would start an epmd itself; and without the secret of cookies, which is for beamrun alone.
 func withoutErl(env []string) []string {
 	return slices.DeleteFunc(env, func(v string) bool {

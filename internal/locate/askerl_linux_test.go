@@ -114,8 +114,8 @@ func TestAskErl(t *testing.T) {
 	}
 }
 
-// Attack H3: to ask an erl for its root ran inet_config.beam out of the current directory, as root. Neither that nor a variable makes it run
-// code of somebody else's.
+// Attack H3: to ask an erl for its root ran inet_config.beam out of the current directory, as root.
+// Neither that nor a variable makes it run code of somebody else's.
 func TestAskErlRunsNothingElse(t *testing.T) {
 	testenv.Need(t, "erl", "erlc")
 	erl, err := exec.LookPath("erl")

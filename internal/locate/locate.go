@@ -28,8 +28,8 @@ func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
 // Epmd returns the epmd to start, an absolute path: the program of that name or path, or, if it is
-// empty, the first in the places that may have one. releaseRoot is the directory of a release, whose
-// own epmd comes before others; empty: RELEASE_ROOT. The error is an *[Error].
+// empty, the first in the places that may have one. releaseRoot is the directory of a release,
+// whose own epmd comes before others; empty: RELEASE_ROOT. The error is an *[Error].
 //
 // As root it is one that root alone can change, with every directory and link on the way, unless
 // program names it.
@@ -94,8 +94,8 @@ type refusals struct {
 	failed error             // the last one that could not be looked at, for the system has too little left
 }
 
-// mayRun reports whether this user may run what path leads to. Root runs only what root alone can change: a program of another user's would
-// be that user's way to become root.
+// mayRun reports whether this user may run what path leads to. Root runs only what root alone can
+// change: a program of another user's would be that user's way to become root.
 func (r *refusals) mayRun(path string) bool {
 	if os.Geteuid() != 0 {
 		return true
@@ -149,7 +149,8 @@ func named(program string) (string, error) {
 	return "", &Error{Err: err, Hint: cmp.Or(spawn.Hint(program, err), "--epmd takes the path of an epmd program")}
 }
 
-// ofRelease are the calling release's own: erl and the start scripts of releases set these variables.
+// ofRelease are the calling release's own: erl and the start scripts of releases set these
+// variables.
 func ofRelease(root string) []string {
 	dirs := absolute(os.Getenv("BINDIR"))
 	dirs = append(dirs, ertsDirs(os.Getenv("ROOTDIR"))...)
@@ -183,8 +184,8 @@ func installed() (dirs []string) {
 	return dirs
 }
 
-// absolute is the folder, or those that it stands for, unless it is a relative one: that would mean a program of whoever made
-// the current folder.
+// absolute is the folder, or those that it stands for, unless it is a relative one: that would mean
+// a program of whoever made the current folder.
 func absolute(dir string) []string {
 	switch {
 	case !filepath.IsAbs(dir):
@@ -203,8 +204,8 @@ func ertsDirs(root string) []string {
 	return glob(filepath.Join(root, "erts-*", "bin"))
 }
 
-// glob is [filepath.Glob]. Root lists no directory that another user can change: there it returns the pattern itself, which leads to
-// nothing, and the search then tells why.
+// glob is [filepath.Glob]. Root lists no directory that another user can change: there it returns
+// the pattern itself, which leads to nothing, and the search then tells why.
 func glob(pattern string) []string {
 	if os.Geteuid() != 0 {
 		found, _ := filepath.Glob(pattern)

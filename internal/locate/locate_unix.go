@@ -36,7 +36,8 @@ func installDirs() []string {
 	return dirs
 }
 
-// isScarcity reports whether the error is of a system that has too little left, and tells nothing about a path.
+// isScarcity reports whether the error is of a system that has too little left, and tells nothing
+// about a path.
 func isScarcity(err error) bool {
 	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// Attack M5: root executed the epmd of another user's HOME, BINDIR, ROOTDIR, RELEASE_ROOT or PATH. It is passed over, and where there is
-// no other the error names what was, and why.
+// Attack M5: root executed the epmd of another user's HOME, BINDIR, ROOTDIR, RELEASE_ROOT or PATH.
+// It is passed over, and where there is no other the error names what was, and why.
 func TestFindAsRoot(t *testing.T) {
 	dir := testenv.Hers(t, "!bin/epmd", "!bin/erl", "!otp/erts-13.1/bin/epmd", "!.asdf/installs/erlang/27.1/erts-15.1/bin/epmd",
 		"!.local/share/mise/installs/erlang/27.1/erts-15.1/bin/epmd", "!.kerl/builds/x/release_x/erts-15.1/bin/epmd", "!.asdf/shims/epmd")

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// However many sockets other users have, all together are bounded, and those of who has few are kept, and this user's own.
+// However many sockets other users have, all together are bounded, and those of who has few are
+// kept, and this user's own.
 func TestBoundedSockets(t *testing.T) {
 	me := os.Geteuid()
 	counts := map[int]int{me: 5000, me + 1: 3}

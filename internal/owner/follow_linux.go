@@ -24,7 +24,8 @@ func follow(port uint16) *Followed {
 	}
 	gone := make(chan struct{})
 	go func() {
-		// a pidfd is ready to be read once the process has ended; until then the runtime's poller waits
+		// a pidfd is ready to be read once the process has ended; until then the runtime's poller
+		// waits
 		err := conn.Read(func(fd uintptr) bool {
 			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
 			return n == 1 && err == nil

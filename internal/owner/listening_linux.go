@@ -15,8 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxSockets is how many sockets of one user are kept at most: one user can listen on very many addresses, and nodes listen on one.
-// maxOfOthers is how many of all other users together. Where there are more, those lose who have most of them.
+// maxSockets is how many sockets of one user are kept at most: one user can listen on very many
+// addresses, and nodes listen on one. maxOfOthers is how many of all other users together. Where
+// there are more, those lose who have most of them.
 const (
 	maxSockets  = 1 << 14
 	maxOfOthers = 1 << 16
@@ -35,7 +36,8 @@ func connected(port uint16) []Socket {
 	return sockets
 }
 
-// ports returns those that somebody listens on: listening(0) in half the time, which counts where there are a thousand.
+// ports returns those that somebody listens on: listening(0) in half the time, which counts where
+// there are a thousand.
 func ports() map[uint16]bool {
 	found := map[uint16]bool{}
 	if diagnose(query{states: stateListen}, func(m message) { found[m.port()] = true }) != nil {
@@ -46,7 +48,8 @@ func ports() map[uint16]bool {
 	return found
 }
 
-// query is what the kernel is asked for: sockets in those states, with those ports if they are not 0.
+// query is what the kernel is asked for: sockets in those states, with those ports if they are not
+// 0.
 type query struct {
 	states     uint32
 	source, to uint16
@@ -65,7 +68,8 @@ func diagnosed(q query) ([]Socket, error) {
 	})
 }
 
-// bounded returns as many of the sockets as are kept. It walks over them again where that leaves some out, to have as many of each user.
+// bounded returns as many of the sockets as are kept. It walks over them again where that leaves
+// some out, to have as many of each user.
 func bounded(walk func(each func(Socket)) error) (sockets []Socket, err error) {
 	me, most := os.Geteuid(), maxSockets
 	for {
@@ -115,8 +119,8 @@ func (m message) addr() netip.Addr {
 	return addr
 }
 
-// diagnose asks the kernel, see sock_diag(7). It takes a tenth of a millisecond; the kernel's tables take several, for all
-// their empty places are looked at.
+// diagnose asks the kernel, see sock_diag(7). It takes a tenth of a millisecond; the kernel's
+// tables take several, for all their empty places are looked at.
 func diagnose(q query, each func(message)) error {
 	fd, err := diagSocket()
 	if err != nil {
@@ -202,7 +206,8 @@ func tabled(port uint16) []Socket {
 				continue
 			}
 			for lines := bufio.NewScanner(io.LimitReader(file, maxTable)); lines.Scan(); {
-				// sl local_address rem_address st … uid timeout inode; an address is HEX:PORT, state 0A is LISTEN
+				// sl local_address rem_address st … uid timeout inode; an address is HEX:PORT,
+				// state 0A is LISTEN
 				f := strings.Fields(lines.Text())
 				if len(f) <= 9 || f[3] != "0A" {
 					continue

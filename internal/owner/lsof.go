@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// parseLsof reads what `lsof -nP -iTCP -sTCP:LISTEN -F pcun` prints, where there is no /proc: a field a line, by its first letter
-// the process's number, its name, its user's number, and for each socket its descriptor (f) and what it listens on (n).
+// parseLsof reads what `lsof -nP -iTCP -sTCP:LISTEN -F pcun` prints, where there is no /proc: a
+// field a line, by its first letter the process's number, its name, its user's number, and for each
+// socket its descriptor (f) and what it listens on (n).
 func parseLsof(text string) (all []Program) {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
@@ -36,7 +37,8 @@ func parseLsof(text string) (all []Program) {
 	return all
 }
 
-// parseListening reads an address in the form of lsof and netstat: *:4369, 127.0.0.1:4369, [::]:4369.
+// parseListening reads an address in the form of lsof and netstat: *:4369, 127.0.0.1:4369,
+// [::]:4369.
 func parseListening(s string) (netip.AddrPort, bool) {
 	if port, is := strings.CutPrefix(s, "*:"); is {
 		s = "0.0.0.0:" + port

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// parseNetstat reads what Windows' `netstat -ano -p TCP` prints: TCP, the address, the peer's, the state and the process. The words
-// are of the user's language, so a socket that listens is told by a peer with port 0.
+// parseNetstat reads what Windows' `netstat -ano -p TCP` prints: TCP, the address, the peer's, the
+// state and the process. The words are of the user's language, so a socket that listens is told by
+// a peer with port 0.
 func parseNetstat(text string) map[int][]Socket {
 	of := map[int][]Socket{}
 	for line := range strings.Lines(text) {

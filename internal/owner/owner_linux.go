@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lookFor bounds a look into every process of the host that has no context: some milliseconds are enough for a thousand of them.
+// lookFor bounds a look into every process of the host that has no context: some milliseconds are
+// enough for a thousand of them.
 const lookFor = 250 * time.Millisecond
 
 func ofPort(port uint16) (Process, bool) {
@@ -51,7 +52,8 @@ func ofLock(path string) (Process, bool) {
 	defer locks.Close()
 	lines := bufio.NewScanner(io.LimitReader(locks, maxTable))
 	for lines.Scan() {
-		// 1: FLOCK ADVISORY WRITE pid major:minor:inode start end; "1: -> FLOCK …" is one that waits
+		// 1: FLOCK ADVISORY WRITE pid major:minor:inode start end; "1: -> FLOCK …" is one that
+		// waits
 		f := strings.Fields(lines.Text())
 		if len(f) == 8 && f[1] == "FLOCK" && strings.HasSuffix(f[5], inode) {
 			if pid, err := strconv.Atoi(f[4]); err == nil && pid > 0 {

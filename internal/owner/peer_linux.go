@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// overflowUser is what the kernel says of a user who has no number in this user namespace (proc_sys_kernel(5), overflowuid).
+// overflowUser is what the kernel says of a user who has no number in this user namespace
+// (proc_sys_kernel(5), overflowuid).
 const overflowUser = 65534
 
 var errNotAccepted = errors.New("no process of this host has accepted the connection")
@@ -43,7 +44,8 @@ const stateOfEstablished = 1 // TCP_ESTABLISHED
 
 func (m message) state() byte { return m[1] }
 
-// diagnoseOne asks for the one socket with these two addresses. Where there is none it may be one that listens, else the error is ENOENT.
+// diagnoseOne asks for the one socket with these two addresses. Where there is none it may be one
+// that listens, else the error is ENOENT.
 func diagnoseOne(source, to netip.AddrPort) (message, error) {
 	source, to = netip.AddrPortFrom(source.Addr().Unmap(), source.Port()), netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
 	family := byte(unix.AF_INET)

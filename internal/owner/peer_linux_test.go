@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// The kernel says to whom the other end of a connection belongs once a process has accepted it, and until it is closed; else nothing does,
-// and least of all that it is root's.
+// The kernel says to whom the other end of a connection belongs once a process has accepted it, and
+// until it is closed; else nothing does, and least of all that it is root's.
 func TestPeerOf(t *testing.T) {
 	for _, hosts := range [][2]string{{"127.0.0.1", "127.0.0.1"}, {"::1", "::1"}, {"::", "127.0.0.1"}, {"::", "::1"}, {"127.0.0.5", "127.0.0.5"}} {
 		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.ParseIP(hosts[0])})

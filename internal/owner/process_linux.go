@@ -25,7 +25,8 @@ const (
 	maxTable  = 32 << 20 // of the kernel's own tables, which are read line by line
 )
 
-// read returns the beginning of a file of /proc/PID, at most that long. It is empty where it cannot be read.
+// read returns the beginning of a file of /proc/PID, at most that long. It is empty where it cannot
+// be read.
 func read(pid int, name string, most int) []byte {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/%s", pid, name))
 	if err != nil {
@@ -50,7 +51,8 @@ func readAll(f *os.File, most int) []byte {
 	return text
 }
 
-// ids are the users and groups of a process, from /proc/PID/status: real, effective, saved and file system's.
+// ids are the users and groups of a process, from /proc/PID/status: real, effective, saved and file
+// system's.
 type ids struct {
 	uid, gid [4]int
 	groups   []int
@@ -61,7 +63,8 @@ func (i ids) isOne() bool {
 	return i.uid[0] == i.uid[1] && i.uid[1] == i.uid[2] && i.uid[2] == i.uid[3]
 }
 
-// parseIDs reads the text of a status file. Its first line holds the process's own name, in which the kernel escapes a line end.
+// parseIDs reads the text of a status file. Its first line holds the process's own name, in which
+// the kernel escapes a line end.
 func parseIDs(text string) (i ids, ok bool) {
 	four := func(f []string, to *[4]int) bool {
 		for n := range to {
@@ -96,7 +99,8 @@ func parseIDs(text string) (i ids, ok bool) {
 	return i, uids && gids && groups
 }
 
-// stat returns the fields of /proc/PID/stat from the state on, which is number 3 there, see proc_pid_stat(5).
+// stat returns the fields of /proc/PID/stat from the state on, which is number 3 there, see
+// proc_pid_stat(5).
 func stat(pid int) []string {
 	text := read(pid, "stat", maxStat)
 	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // before it is the name, with whatever in it

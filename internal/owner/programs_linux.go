@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// budget is how much of other processes is read and kept at most. Each user has one, so that one cannot use up that of another; and
-// there is one for all of them together.
+// budget is how much of other processes is read and kept at most. Each user has one, so that one
+// cannot use up that of another; and there is one for all of them together.
 type budget struct {
 	programs    int
 	bytes       int // of arguments
@@ -31,7 +31,8 @@ var (
 	ofAll  = budget{programs: 4096, bytes: 16 << 20, words: 1 << 18, descriptors: 4 * maxDescriptors, sockets: 1 << 16}
 )
 
-// budgets are what is left for each user, and for all. This user's own are not left out for the sake of others'.
+// budgets are what is left for each user, and for all. This user's own are not left out for the
+// sake of others'.
 type budgets struct {
 	of  map[int]*budget
 	all budget
@@ -75,7 +76,8 @@ func sizeOf(args []string) (b budget) {
 	return b
 }
 
-// maxDescriptors is how many of a process, or of a user's programs, are looked at: a node with as many connections takes 0.3 s.
+// maxDescriptors is how many of a process, or of a user's programs, are looked at: a node with as
+// many connections takes 0.3 s.
 const maxDescriptors = 1 << 19
 
 func programs(ctx context.Context, match func(name string) bool) (found []Program, unseen int) {
@@ -123,7 +125,8 @@ func programs(ctx context.Context, match func(name string) bool) (found []Progra
 	return found, unseen
 }
 
-// withSockets adds to the programs what they listen on. One with more than may be looked at is closed.
+// withSockets adds to the programs what they listen on. One with more than may be looked at is
+// closed.
 func withSockets(ctx context.Context, found []Program, budgets *budgets) {
 	var sockets map[uint32]Socket // when it is needed
 	me := os.Geteuid()
@@ -178,8 +181,8 @@ func namespacesOf(pid int) (n namespaces) {
 	return n
 }
 
-// isOurRoot reports whether the process has our root directory. Its own may be in a file system that never answers (FUSE), so nothing is
-// asked of that: what the kernel knows is enough.
+// isOurRoot reports whether the process has our root directory. Its own may be in a file system
+// that never answers (FUSE), so nothing is asked of that: what the kernel knows is enough.
 func isOurRoot(pid int) bool {
 	var ours, theirs unix.Statx_t
 	err := unix.Statx(unix.AT_FDCWD, "/", unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &ours)
@@ -210,8 +213,8 @@ func byInode(sockets []Socket) map[uint32]Socket {
 	return m
 }
 
-// ofSockets looks into the processes of the sockets' own users first: others may have very many descriptors. It looks into all for a
-// socket that its maker passed on, as systemd does.
+// ofSockets looks into the processes of the sockets' own users first: others may have very many
+// descriptors. It looks into all for a socket that its maker passed on, as systemd does.
 func ofSockets(ctx context.Context, sockets []Socket) map[uint16]Process {
 	wanted, found := byInode(sockets), map[uint16]Process{}
 	makers := map[int]bool{}
@@ -240,7 +243,8 @@ func ofSockets(ctx context.Context, sockets []Socket) map[uint16]Process {
 			p := named(pid)
 			for _, inode := range held {
 				port := wanted[inode].Addr.Port()
-				// a systemd that holds a socket for a service is not the one that answers, once that service runs
+				// a systemd that holds a socket for a service is not the one that answers, once
+				// that service runs
 				if p.Name == "systemd" {
 					found[port] = cmp.Or(found[port], p)
 					continue
@@ -259,7 +263,8 @@ func userOf(pid int) (uid int, ok bool) {
 	return int(st.Uid), err == nil
 }
 
-// pids are those of all processes, the oldest first, or nearly so: of those that share a socket, it has made it. It ends with the context.
+// pids are those of all processes, the oldest first, or nearly so: of those that share a socket, it
+// has made it. It ends with the context.
 func pids(ctx context.Context) func(yield func(int) bool) {
 	return func(yield func(int) bool) {
 		eachName("/proc", func(dir *os.File, name string) bool {
@@ -269,7 +274,8 @@ func pids(ctx context.Context) func(yield func(int) bool) {
 	}
 }
 
-// eachName calls f for each entry of a directory, some hundreds at a time, until f returns false, and reports whether it got to the end.
+// eachName calls f for each entry of a directory, some hundreds at a time, until f returns false,
+// and reports whether it got to the end.
 func eachName(path string, f func(dir *os.File, name string) bool) (whole bool) {
 	dir, err := os.Open(path)
 	if err != nil {
@@ -294,8 +300,9 @@ func eachNameIn(dir *os.File, f func(dir *os.File, name string) bool) (whole boo
 	}
 }
 
-// eachSocket calls f for each socket of the process, by its inode, until f returns false, but looks at no more descriptors than that. It
-// returns how many it looked at, and whether they were all; another user's process shows none, which are all.
+// eachSocket calls f for each socket of the process, by its inode, until f returns false, but looks
+// at no more descriptors than that. It returns how many it looked at, and whether they were all;
+// another user's process shows none, which are all.
 func eachSocket(ctx context.Context, pid, most int, f func(inode uint32) bool) (looked int, whole bool) {
 	dir, err := os.Open("/proc/" + strconv.Itoa(pid) + "/fd")
 	if err != nil {

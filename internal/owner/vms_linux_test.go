@@ -23,7 +23,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// vmWith starts a VM with those descriptors, as a user who is made of two where wanted, and returns what is seen of it.
+// vmWith starts a VM with those descriptors, as a user who is made of two where wanted, and returns
+// what is seen of it.
 func vmWith(t *testing.T, wrap []string, files ...*os.File) (p Program, unseen int) {
 	t.Helper()
 	self, err := os.Executable()
@@ -68,7 +69,8 @@ func vmWith(t *testing.T, wrap []string, files ...*os.File) (p Program, unseen i
 	return p, 0
 }
 
-// A socket that another user made is not for a VM to be asked at, though the VM holds it: who made it may take what is sent to it.
+// A socket that another user made is not for a VM to be asked at, though the VM holds it: who made
+// it may take what is sent to it.
 func TestInheritedSocket(t *testing.T) {
 	for _, uid := range []int{os.Geteuid(), 54329} {
 		if uid != os.Geteuid() && os.Geteuid() != 0 {
@@ -123,7 +125,8 @@ func TestSeveralUsers(t *testing.T) {
 	}
 }
 
-// Each user has a budget, and what is beyond it is counted and not left out in silence; this user's own are not left out for others'.
+// Each user has a budget, and what is beyond it is counted and not left out in silence; this user's
+// own are not left out for others'.
 func TestBudgets(t *testing.T) {
 	b := newBudgets()
 	for range ofEach.programs {

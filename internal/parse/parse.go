@@ -17,8 +17,8 @@ func Port(s string) (uint16, error) {
 	return uint16(port), nil
 }
 
-// Addresses reads IP addresses in the form of epmd's own -address and ERL_EPMD_ADDRESS: separated by
-// commas or spaces, no host names.
+// Addresses reads IP addresses in the form of epmd's own -address and ERL_EPMD_ADDRESS: separated
+// by commas or spaces, no host names.
 func Addresses(list string) ([]netip.Addr, error) {
 	if list == "" {
 		return nil, nil

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// Found is what a path leads to: its last element after all links. Here it is known by its path, not by a
-// descriptor.
+// Found is what a path leads to: its last element after all links. Here it is known by its path,
+// not by a descriptor.
 type Found struct {
 	Name   string // the last part of its path
 	Shared bool   // other users may make entries in its directory, as in /tmp
@@ -20,8 +20,9 @@ type Found struct {
 	info fs.FileInfo
 }
 
-// Find follows path. With strict it returns an *[Error] where another user than root and uid can change what path
-// leads to. Where only the last element is missing there is no error but Found.Err. root has to be nil.
+// Find follows path. With strict it returns an *[Error] where another user than root and uid can
+// change what path leads to. Where only the last element is missing there is no error but
+// Found.Err. root has to be nil.
 func Find(root *os.File, path string, uid int, strict bool) (*Found, error) {
 	if root != nil {
 		return nil, errors.ErrUnsupported
@@ -86,8 +87,8 @@ func (f *Found) Create(name string, mode fs.FileMode) (*os.File, error) {
 // Replace renames a file of that directory to what was found, or was missing.
 func (f *Found) Replace(name string) error { return os.Rename(f.beside(name), f.path) }
 
-// Link gives a file of that directory a second name, the one that was missing. It fails where somebody was
-// faster, with [fs.ErrExist].
+// Link gives a file of that directory a second name, the one that was missing. It fails where
+// somebody was faster, with [fs.ErrExist].
 func (f *Found) Link(name string) error { return os.Link(f.beside(name), f.path) }
 
 // Remove removes a file of that directory.

@@ -10,9 +10,9 @@ import (
 // SystemPath is where root looks for a program that no safe directory of PATH has.
 const SystemPath = "/usr/bin:/bin:/usr/sbin:/sbin"
 
-// LookPath returns the path of the program of that name, a word without a slash. For uid 0 it is the first on PATH
-// that root alone can change; where no directory of PATH is safe, [SystemPath] is searched. The error may be
-// an *[Error]. For everyone else it is that of [exec.LookPath].
+// LookPath returns the path of the program of that name, a word without a slash. For uid 0 it is
+// the first on PATH that root alone can change; where no directory of PATH is safe, [SystemPath] is
+// searched. The error may be an *[Error]. For everyone else it is that of [exec.LookPath].
 func LookPath(name string, uid int) (string, error) {
 	if uid != 0 {
 		return exec.LookPath(name)
@@ -40,8 +40,8 @@ func LookPath(name string, uid int) (string, error) {
 	return "", refused
 }
 
-// Trusted returns the directories of a list such as PATH that nobody but root and uid can change; of an empty
-// PATH nothing is left.
+// Trusted returns the directories of a list such as PATH that nobody but root and uid can change;
+// of an empty PATH nothing is left.
 func Trusted(list string, uid int) string {
 	var kept []string
 	for _, dir := range filepath.SplitList(list) {

@@ -1,11 +1,12 @@
-// Package safepath opens files, and judges paths, that another user of the host may try to change under
-// us.
+// Package safepath opens files, and judges paths, that another user of the host may try to change
+// under us.
 //
-// A path is safe for a user when nobody else can change what it leads to: every directory on the way
-// belongs to that user or to root, and is not writable by group or others unless it is sticky, as /tmp is,
-// where only an entry's owner can remove it. The same holds for every link that is followed, and for what
-// stands at the end. In a sticky directory only a directory is safe: anyone may have moved, or linked, a file of
-// root's there. For root, safe means: nobody but root can change it.
+// A path is safe for a user when nobody else can change what it leads to: every directory on the
+// way belongs to that user or to root, and is not writable by group or others unless it is sticky,
+// as /tmp is, where only an entry's owner can remove it. The same holds for every link that is
+// followed, and for what stands at the end. In a sticky directory only a directory is safe: anyone
+// may have moved, or linked, a file of root's there. For root, safe means: nobody but root can
+// change it.
 //
 // Once a path is safe it stays so: root and that user are the only ones who can change that.
 package safepath

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxLinks is how many links are followed, as by the kernel; maxPath bounds what a link may add, and maxSteps what a
-// path of many ".." costs.
+// maxLinks is how many links are followed, as by the kernel; maxPath bounds what a link may add,
+// and maxSteps what a path of many ".." costs.
 const (
 	maxLinks = 40
 	maxPath  = 4096
@@ -38,8 +38,8 @@ func (f *Found) Close() error { return f.Dir.Close() }
 // Path returns the path of what was found, without links.
 func (f *Found) Path() string { return filepath.Join(f.Dir.Name(), f.Name) }
 
-// Open opens what was found, if it still is that file, with the flags of open(2). With O_NONBLOCK it
-// never waits.
+// Open opens what was found, if it still is that file, with the flags of open(2). With O_NONBLOCK
+// it never waits.
 func (f *Found) Open(flags int) (*os.File, error) {
 	if f.Err != nil {
 		return nil, f.Err
@@ -92,8 +92,8 @@ func (f *Found) Replace(name string) error {
 	return f.failed("rename", unix.Renameat(dir, name, dir, f.Name))
 }
 
-// Link gives a file of that directory a second name, the one that was missing. It fails where somebody
-// was faster, with [fs.ErrExist].
+// Link gives a file of that directory a second name, the one that was missing. It fails where
+// somebody was faster, with [fs.ErrExist].
 func (f *Found) Link(name string) error {
 	dir := int(f.Dir.Fd())
 	return f.failed("link", unix.Linkat(dir, name, dir, f.Name, 0))
@@ -122,8 +122,8 @@ func openat(dir int, name string, flags int, mode uint32) (fd int, err error) {
 }
 
 // MakePrivate makes the directory dir with mode 0700, or makes sure that what stands there is a
-// directory, and no link, of uid alone. The one above it has to be there, and nobody but root and uid may be
-// able to change what leads to it.
+// directory, and no link, of uid alone. The one above it has to be there, and nobody but root and
+// uid may be able to change what leads to it.
 func MakePrivate(dir string, uid int) error {
 	st, err := makeDir(dir, uid, 0o700)
 	if err == nil && (int(st.Uid) != uid || st.Mode&(unix.S_IFMT|0o777) != unix.S_IFDIR|0o700) {
@@ -132,7 +132,8 @@ func MakePrivate(dir string, uid int) error {
 	return err
 }
 
-// MakeShared is [MakePrivate] for a directory that all may read, and uid alone may change: mode 0755, whatever the umask is.
+// MakeShared is [MakePrivate] for a directory that all may read, and uid alone may change: mode
+// 0755, whatever the umask is.
 func MakeShared(dir string, uid int) error {
 	st, err := makeDir(dir, uid, 0o755)
 	if err == nil && (int(st.Uid) != uid || st.Mode&(unix.S_IFMT|0o777) != unix.S_IFDIR|0o755) {
@@ -159,7 +160,8 @@ func makeDir(dir string, uid int, mode uint32) (st unix.Stat_t, _ error) {
 		return st, &fs.PathError{Op: "mkdir", Path: dir, Err: err}
 	}
 	made := err == nil
-	// also where it was made: in a directory that others can write to, any of them may have been faster to remove it
+	// also where it was made: in a directory that others can write to, any of them may have been
+	// faster to remove it
 	if err := unix.Fstatat(int(in.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return st, &fs.PathError{Op: "stat", Path: dir, Err: err}
 	}
@@ -180,12 +182,13 @@ func makeDir(dir string, uid int, mode uint32) (st unix.Stat_t, _ error) {
 }
 
 // Find walks path, element by element, from descriptors. With strict it returns an *[Error] where
-// another user than root and uid can change what path leads to, and looks no further; uid 0 is root alone.
-// Where only the last element is missing there is no error but Found.Err. A link of /proc is followed by its
-// text, as any other: where that names no file (a pipe, a file of another mount namespace) there is nothing.
+// another user than root and uid can change what path leads to, and looks no further; uid 0 is root
+// alone. Where only the last element is missing there is no error but Found.Err. A link of /proc is
+// followed by its text, as any other: where that names no file (a pipe, a file of another mount
+// namespace) there is nothing.
 //
-// A root that is not nil is what "/" and ".." end at: the root directory of another process, [os.OpenFile]
-// of /proc/PID/root with O_PATH. A relative path is then one of that directory.
+// A root that is not nil is what "/" and ".." end at: the root directory of another process,
+// [os.OpenFile] of /proc/PID/root with O_PATH. A relative path is then one of that directory.
 func Find(root *os.File, path string, uid int, strict bool) (*Found, error) {
 	if path == "" {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: unix.ENOENT}
@@ -205,7 +208,8 @@ func Find(root *os.File, path string, uid int, strict bool) (*Found, error) {
 	return w.walk(elements(path))
 }
 
-// Check returns an *[Error] if another user than root and uid can change what path leads to, or another error if path leads nowhere.
+// Check returns an *[Error] if another user than root and uid can change what path leads to, or
+// another error if path leads nowhere.
 func Check(path string, uid int) error {
 	f, err := Find(nil, path, uid, true)
 	if err != nil {
@@ -224,7 +228,8 @@ func elements(path string) (all []string) {
 	return all
 }
 
-// walker is where a walk is. It holds two directories open at most, so that it works where few descriptors are left.
+// walker is where a walk is. It holds two directories open at most, so that it works where few
+// descriptors are left.
 type walker struct {
 	path   string
 	uid    int
@@ -266,8 +271,8 @@ func (w *walker) restart() {
 // isShared reports whether other users may make entries in the directory.
 func isShared(fd int, st *unix.Stat_t) bool { return st.Mode&0o022 != 0 && !isReadOnly(fd) }
 
-// isReadOnly reports whether nobody can make an entry in the directory, as in a volume of Kubernetes secrets, which
-// is sticky and for everyone by its mode.
+// isReadOnly reports whether nobody can make an entry in the directory, as in a volume of
+// Kubernetes secrets, which is sticky and for everyone by its mode.
 func isReadOnly(fd int) bool {
 	var st unix.Statfs_t
 	return unix.Fstatfs(fd, &st) == nil && st.Flags&unix.ST_RDONLY != 0
@@ -296,8 +301,9 @@ func (w *walker) begin(root *os.File) error {
 	return w.judge(&st, nil, false)
 }
 
-// look is fstat(2) from what the kernel has cached, for a FUSE file system may never answer; and the mount that it is in, 0 if that is not
-// known. What such a file system says of owners and modes is its user's claim, see servedBy.
+// look is fstat(2) from what the kernel has cached, for a FUSE file system may never answer; and
+// the mount that it is in, 0 if that is not known. What such a file system says of owners and modes
+// is its user's claim, see servedBy.
 func look(fd int, st *unix.Stat_t) (mount uint64, err error) {
 	var x unix.Statx_t
 	err = unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_BASIC_STATS|unix.STATX_MNT_ID, &x)
@@ -311,8 +317,8 @@ func look(fd int, st *unix.Stat_t) (mount uint64, err error) {
 	return mount, err
 }
 
-// servedBy returns the user whose program is the file system of a mount (FUSE), and 0 for a file system of the kernel's or of root's: see
-// proc_pid_mountinfo(5).
+// servedBy returns the user whose program is the file system of a mount (FUSE), and 0 for a file
+// system of the kernel's or of root's: see proc_pid_mountinfo(5).
 func servedBy(mount uint64) int {
 	const most = 32 << 20 // bytes of that table
 	f, err := os.Open("/proc/self/mountinfo")
@@ -356,8 +362,8 @@ func (w *walker) walk(rest []string) (*Found, error) {
 		name := rest[0]
 		rest = rest[1:]
 		if name == ".." {
-			// from the root again, by what is known: the kernel's .. of a directory that is moved meanwhile may
-			// lead out of the root
+			// from the root again, by what is known: the kernel's .. of a directory that is moved
+			// meanwhile may lead out of the root
 			up := w.names[:max(0, len(w.names)-1)]
 			rest = append(up[:len(up):len(up)], rest...)
 			w.restart()
@@ -435,8 +441,9 @@ func (w *walker) failed(op string, err error) error {
 	return &fs.PathError{Op: op, Path: w.path, Err: err}
 }
 
-// judgeMount returns an error if what stands there is in a file system that another user serves: its owners and modes are what that user
-// likes. A mount that was judged last is not looked up again.
+// judgeMount returns an error if what stands there is in a file system that another user serves:
+// its owners and modes are what that user likes. A mount that was judged last is not looked up
+// again.
 func (w *walker) judgeMount(mount uint64, names []string) error {
 	if !w.strict || mount == w.mount {
 		return nil
@@ -448,8 +455,8 @@ func (w *walker) judgeMount(mount uint64, names []string) error {
 	return nil
 }
 
-// judge returns an error if another user can change what stands there. names are those from the root down;
-// inShared: in a directory where other users may make entries.
+// judge returns an error if another user can change what stands there. names are those from the
+// root down; inShared: in a directory where other users may make entries.
 func (w *walker) judge(st *unix.Stat_t, names []string, inShared bool) error {
 	if !w.strict {
 		return nil
@@ -463,7 +470,8 @@ func (w *walker) judge(st *unix.Stat_t, names []string, inShared bool) error {
 	case owner != 0 && owner != w.uid && !(isSystem(names) && isUnmapped(owner)):
 		return refuse("belongs to uid %d", owner)
 	case inShared && !isDir:
-		// Sticky or not, anyone may have moved root's file there out of a directory of theirs, or linked it.
+		// Sticky or not, anyone may have moved root's file there out of a directory of theirs, or
+		// linked it.
 		return refuse("is in a directory where every user can make files")
 	case kind == unix.S_IFLNK: // its mode says nothing
 	case isDir && st.Mode&unix.S_ISVTX != 0: // only an entry's owner can change it
@@ -473,15 +481,16 @@ func (w *walker) judge(st *unix.Stat_t, names []string, inShared bool) error {
 	return nil
 }
 
-// isSystem reports whether root alone makes what has these names: / and what is in it, all of /usr, and what is
-// in /var and /run.
+// isSystem reports whether root alone makes what has these names: / and what is in it, all of /usr,
+// and what is in /var and /run.
 func isSystem(names []string) bool {
 	return len(names) <= 1 || names[0] == "usr" ||
 		len(names) == 2 && (names[0] == "var" || names[0] == "run")
 }
 
-// isUnmapped reports whether the owner has no number in this user namespace. That is so of root's directories
-// in a container without root, and of any other user's: so it is taken for root only where isSystem.
+// isUnmapped reports whether the owner has no number in this user namespace. That is so of root's
+// directories in a container without root, and of any other user's: so it is taken for root only
+// where isSystem.
 func isUnmapped(owner int) bool {
 	overflow, err := os.ReadFile("/proc/sys/kernel/overflowuid")
 	if err != nil || strings.TrimSpace(string(overflow)) != fmt.Sprint(owner) {

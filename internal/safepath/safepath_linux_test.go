@@ -262,7 +262,8 @@ func TestFindInRoot(t *testing.T) {
 	}
 }
 
-// What is made, linked, replaced and removed is in the directory that was looked at, whatever its path means by then.
+// What is made, linked, replaced and removed is in the directory that was looked at, whatever its
+// path means by then.
 func TestFoundIsHeld(t *testing.T) {
 	tr := newTree(t)
 	tr.mkdir("d", 0, 0o755)
@@ -294,7 +295,8 @@ func TestFoundIsHeld(t *testing.T) {
 	}
 }
 
-// A private directory is made only where nobody else can change what leads to it, and never through a link.
+// A private directory is made only where nobody else can change what leads to it, and never through
+// a link.
 func TestMakePrivate(t *testing.T) {
 	tr := grown(t)
 	tr.mkdir("mine/private", 0, 0o700)
@@ -341,7 +343,8 @@ func TestLookPath(t *testing.T) {
 	}
 }
 
-// swap makes, as mallory, what her directory holds into a directory, a link, a file and nothing, again and again.
+// swap makes, as mallory, what her directory holds into a directory, a link, a file and nothing,
+// again and again.
 func swap(dir string) {
 	name, real, out := dir+"/dir", dir+"/real", dir+"/out"
 	os.Mkdir(real, 0o755)
@@ -354,8 +357,8 @@ func swap(dir string) {
 	}
 }
 
-// While mallory swaps a directory of hers and a link to root's secrets, no strict walk gets past her directory, and one from a descriptor
-// of hers, as her root, never opens a file outside.
+// While mallory swaps a directory of hers and a link to root's secrets, no strict walk gets past
+// her directory, and one from a descriptor of hers, as her root, never opens a file outside.
 func TestRace(t *testing.T) {
 	tr := newTree(t)
 	tr.mkdir("secrets", 0, 0o755)
@@ -409,7 +412,8 @@ func TestRace(t *testing.T) {
 	t.Logf("a plain open read the secret %d times, ours a file of hers %d times", secrets, hers)
 }
 
-// A shared directory has its mode whatever the umask is, and one that others can change, or that is a link, is none.
+// A shared directory has its mode whatever the umask is, and one that others can change, or that is
+// a link, is none.
 func TestMakeShared(t *testing.T) {
 	tr := newTree(t)
 	uid := os.Geteuid()

@@ -10,8 +10,9 @@ import (
 	"syscall"
 )
 
-// Check returns an *[Error] if another user than root and uid can change what path leads to, or another error if
-// path leads nowhere. Here it looks at one path after the other, without descriptors.
+// Check returns an *[Error] if another user than root and uid can change what path leads to, or
+// another error if path leads nowhere. Here it looks at one path after the other, without
+// descriptors.
 func Check(path string, uid int) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -59,8 +60,8 @@ func writable(info fs.FileInfo, uid int) string {
 // Owner returns the uid of what was found.
 func (f *Found) Owner() int { return int(f.info.Sys().(*syscall.Stat_t).Uid) }
 
-// MakePrivate makes the directory dir with mode 0700, or makes sure that what stands there is a directory, and no
-// link, of uid alone, where nobody but root and uid can change what leads to it.
+// MakePrivate makes the directory dir with mode 0700, or makes sure that what stands there is a
+// directory, and no link, of uid alone, where nobody but root and uid can change what leads to it.
 func MakePrivate(dir string, uid int) error {
 	if err := Check(filepath.Dir(dir), uid); err != nil {
 		return err

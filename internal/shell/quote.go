@@ -24,8 +24,8 @@ func quotePOSIX(s string) string {
 		return s
 	}
 	if utf8.ValidString(s) && strings.IndexFunc(s, notPrint) < 0 {
-		// Each of these ends the quotation around it, so that inside there is nothing that any shell
-		// acts on: fish takes \' for a quote, and csh a ! for an old command.
+		// Each of these ends the quotation around it, so that inside there is nothing that any
+		// shell acts on: fish takes \' for a quote, and csh a ! for an old command.
 		return "'" + strings.NewReplacer(`'`, `'\''`, `\`, `'\\'`, `!`, `'\!'`).Replace(s) + "'"
 	}
 	var b strings.Builder

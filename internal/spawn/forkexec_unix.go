@@ -11,13 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Go marks each descriptor that it opens close-on-exec. What this process inherited (a shell's `exec 9>lock`, a CI
-// runner's pipe) bears no mark and would go on into the daemon, which would hold it open for good. It must not be
-// closed or marked here: the program that is launched afterwards may want it (sd_listen_fds(3)), and another goroutine
-// may use its number for something else at any moment. So it is closed in the child, between fork and exec.
+// Go marks each descriptor that it opens close-on-exec. What this process inherited (a shell's
+// `exec 9>lock`, a CI runner's pipe) bears no mark and would go on into the daemon, which would
+// hold it open for good. It must not be closed or marked here: the program that is launched
+// afterwards may want it (sd_listen_fds(3)), and another goroutine may use its number for something
+// else at any moment. So it is closed in the child, between fork and exec.
 
-// forkExec is syscall.ForkExec with a child that gets attr.Files and no other descriptor. (What C code in this process
-// opens unmarked, in that very moment, would go on.)
+// forkExec is syscall.ForkExec with a child that gets attr.Files and no other descriptor. (What C
+// code in this process opens unmarked, in that very moment, would go on.)
 func forkExec(path string, args []string, attr *syscall.ProcAttr) (pid int, err error) {
 	const closed = ^uintptr(0) // for syscall.ForkExec
 	own := *attr
@@ -32,7 +33,8 @@ func forkExec(path string, args []string, attr *syscall.ProcAttr) (pid int, err 
 	return syscall.ForkExec(path, args, &own)
 }
 
-// lastInherited returns the highest descriptor that a child would get, 2 if it gets only the standard ones.
+// lastInherited returns the highest descriptor that a child would get, 2 if it gets only the
+// standard ones.
 func lastInherited() int {
 	last := 2
 	look := func(fd int) {

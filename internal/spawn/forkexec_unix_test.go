@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The child gets its three descriptors and no other, and this process keeps what it has, marked as before.
+// The child gets its three descriptors and no other, and this process keeps what it has, marked as
+// before.
 func TestForkExec(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {

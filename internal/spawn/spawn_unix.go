@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// Start starts a program that shall outlive us: in a session of its own, so that no signal of our terminal or process
-// group reaches it; in the root directory, so that it keeps no file system busy; with none of our descriptors, so that
-// whoever waits for the end of our pipes (CI, ssh) does not wait for the daemon's.
+// Start starts a program that shall outlive us: in a session of its own, so that no signal of our
+// terminal or process group reaches it; in the root directory, so that it keeps no file system
+// busy; with none of our descriptors, so that whoever waits for the end of our pipes (CI, ssh) does
+// not wait for the daemon's.
 func Start(path string, args, env []string, stderr *os.File) (*Process, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -32,7 +33,8 @@ func Start(path string, args, env []string, stderr *os.File) (*Process, error) {
 	return p, nil
 }
 
-// wait reaps the daemon. (Not os.Process: it would keep a descriptor, the pidfd, open for as long as epmd runs.)
+// wait reaps the daemon. (Not os.Process: it would keep a descriptor, the pidfd, open for as long
+// as epmd runs.)
 func (p *Process) wait() {
 	var status syscall.WaitStatus
 	_, err := syscall.Wait4(p.PID, &status, 0, nil)

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Start starts a program that shall outlive us, without a console and deaf to the Ctrl-C of ours. Go hands down only
-// the three standard handles.
+// Start starts a program that shall outlive us, without a console and deaf to the Ctrl-C of ours.
+// Go hands down only the three standard handles.
 func Start(path string, args, env []string, stderr *os.File) (*Process, error) {
 	start := func(flags uint32) (*exec.Cmd, error) {
 		cmd := &exec.Cmd{
@@ -23,8 +23,8 @@ func Start(path string, args, env []string, stderr *os.File) (*Process, error) {
 		}
 		return cmd, cmd.Start()
 	}
-	// A launcher's job, which a CI runner or a service makes, would end the daemon with it, and keep epmd.exe from being
-	// replaced. Not every job lets a process leave it.
+	// A launcher's job, which a CI runner or a service makes, would end the daemon with it, and
+	// keep epmd.exe from being replaced. Not every job lets a process leave it.
 	cmd, err := start(windows.CREATE_BREAKAWAY_FROM_JOB)
 	if errors.Is(err, windows.ERROR_ACCESS_DENIED) {
 		cmd, err = start(0)

@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// A daemon leaves a job that lets it, so the job's end is not the daemon's; in one that does not, it is started all the same.
+// A daemon leaves a job that lets it, so the job's end is not the daemon's; in one that does not,
+// it is started all the same.
 func TestJob(t *testing.T) {
 	switch os.Getenv("SPAWN_TEST_JOB") {
 	case "launcher":

@@ -13,8 +13,9 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// Attack M3: the lock, the log and the module of root's nodes were in a directory of root's below one of testenv.Mallory's, who put her own in its
-// place. No such place is taken, by nobody, and the next is, with a warning.
+// Attack M3: the lock, the log and the module of root's nodes were in a directory of root's below
+// one of testenv.Mallory's, who put her own in its place. No such place is taken, by nobody, and
+// the next is, with a warning.
 func TestStateDirNotBelowOthers(t *testing.T) {
 	dir := testenv.Hers(t, "run", "home", "tmp")
 	mine := filepath.Join(t.TempDir(), "mine")

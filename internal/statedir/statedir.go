@@ -13,15 +13,15 @@ import (
 )
 
 // Dir returns the directory for the lock and the daemon's log, and what else is kept for this user
-// on this host until the last logout: beamrun in $XDG_RUNTIME_DIR, else that of [Cache]. It makes it
-// if it is missing, mode 0700, and takes none that others can enter.
+// on this host until the last logout: beamrun in $XDG_RUNTIME_DIR, else that of [Cache]. It makes
+// it if it is missing, mode 0700, and takes none that others can enter.
 //
 // Nobody else can change what is in it, or what its path leads to: every directory above it is this
 // user's or root's, and not writable by others unless it is sticky, as /tmp is. A place where that
 // is not so is passed over. So is a parent that is another user's, for that user could not use what
 // root leaves there (sudo keeps HOME and XDG_RUNTIME_DIR). Where another user can change all that
-// the environment names, it is beamrun-UID in /tmp; for root it is /run/beamrun (/var/run/beamrun on
-// other systems than Linux), where only root can make one.
+// the environment names, it is beamrun-UID in /tmp; for root it is /run/beamrun (/var/run/beamrun
+// on other systems than Linux), where only root can make one.
 //
 // Unsafe are the errors of places that were passed over because another user can change them.
 func Dir() (dir string, unsafe []error, _ error) {
@@ -39,10 +39,10 @@ func Dir() (dir string, unsafe []error, _ error) {
 	return dir, s.unsafe(), nil
 }
 
-// Cache returns a directory, of that name, for what outlives a login and is the same in every session
-// and service of this user that has the same HOME: in the directory beamrun of the user's cache
-// directory, else in one of the temp directory, else in the last one of [Dir]. Each is made and taken
-// as Dir does.
+// Cache returns a directory, of that name, for what outlives a login and is the same in every
+// session and service of this user that has the same HOME: in the directory beamrun of the user's
+// cache directory, else in one of the temp directory, else in the last one of [Dir]. Each is made
+// and taken as Dir does.
 func Cache(name string) (string, error) {
 	var s search
 	dir, found := s.cache()
@@ -90,7 +90,8 @@ func (s *search) cache() (dir string, found bool) {
 	return s.try("/tmp", inTemp, false)
 }
 
-// try makes a private directory in another, or takes the one that is there. isOurs: the other has to be this user's.
+// try makes a private directory in another, or takes the one that is there. isOurs: the other has
+// to be this user's.
 func (s *search) try(in, name string, isOurs bool) (dir string, found bool) {
 	dir, uid := filepath.Join(in, name), os.Geteuid()
 	above, err := safepath.Find(nil, in, uid, true)

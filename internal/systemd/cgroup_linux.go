@@ -13,7 +13,8 @@ type Service struct {
 	User string // the number of the user whose own manager runs it; empty: the system's does
 }
 
-// IsEpmds says whether the service has no purpose but an epmd: the distribution's (epmd@.service in Fedora and openSUSE), or ours.
+// IsEpmds says whether the service has no purpose but an epmd: the distribution's (epmd@.service in
+// Fedora and openSUSE), or ours.
 func (s Service) IsEpmds() bool {
 	return s.Name == "epmd.service" || strings.HasPrefix(s.Name, "epmd@") || strings.HasPrefix(s.Name, "beamrun-epmd-")
 }
@@ -45,15 +46,16 @@ func cgroupOf(pid int) string {
 	return string(text)
 }
 
-// serviceOf returns the service that a process is in, by the text of its /proc/PID/cgroup. It has no name in a login
-// session or a container.
+// serviceOf returns the service that a process is in, by the text of its /proc/PID/cgroup. It has
+// no name in a login session or a container.
 //
 //	0::/system.slice/app.service
 //	0::/user.slice/user-1000.slice/user@1000.service/app.slice/app.service
 //	0::/user.slice/user-1000.slice/session-2.scope
 //	0::/user.slice/user-1000.slice/user@1000.service/app.slice/terminal.scope
 //
-// The line 0:: is that of cgroup v2, name=systemd that of v1. A host with both has systemd's tree in either.
+// The line 0:: is that of cgroup v2, name=systemd that of v1. A host with both has systemd's tree
+// in either.
 func serviceOf(cgroup string) Service {
 	// The innermost unit. A service may have made more directories below its own (Delegate=yes), of
 	// any name: one that is no unit's name is passed over.
@@ -80,7 +82,8 @@ func path(cgroup string) (path string) {
 	return path
 }
 
-// managerOf returns the user whose manager has the units below those folders, "" if it is the system's.
+// managerOf returns the user whose manager has the units below those folders, "" if it is the
+// system's.
 func managerOf(groups []string) string {
 	for _, g := range groups {
 		id, isUsers := strings.CutPrefix(g, "user@")

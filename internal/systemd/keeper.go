@@ -1,4 +1,5 @@
-// Package systemd asks systemd about units and processes, and has it do something, by its own programs.
+// Package systemd asks systemd about units and processes, and has it do something, by its own
+// programs.
 package systemd
 
 import (
@@ -11,9 +12,11 @@ import (
 	"github.com/beamrun/beamrun/internal/shell"
 )
 
-// Keeper is the manager of services that keeps an epmd: it would start another in the place of one that somebody else ends.
+// Keeper is the manager of services that keeps an epmd: it would start another in the place of one
+// that somebody else ends.
 type Keeper struct {
-	// Units are those of systemd to stop, all of them, for the epmd to end and stay so: epmd.socket and epmd.service.
+	// Units are those of systemd to stop, all of them, for the epmd to end and stay so: epmd.socket
+	// and epmd.service.
 	Units []string
 
 	// User is the number of the user whose own manager has the units; empty: the system's does.

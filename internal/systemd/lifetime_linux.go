@@ -10,8 +10,8 @@ import (
 
 // This file says what becomes of an epmd that was started in a service, or by a user's manager.
 
-// KillMode returns the service's KillMode=, and whether systemd ends whatever the service has started. Of a user's it takes
-// that for granted.
+// KillMode returns the service's KillMode=, and whether systemd ends whatever the service has
+// started. Of a user's it takes that for granted.
 func KillMode(ctx context.Context, in Service) (mode string, endsAll bool) {
 	if in.User != "" {
 		return "", true
@@ -29,7 +29,8 @@ func Remedy(service string, port uint16) string {
 	return "add ExecStartPre=+beamrun ensure to " + service // "+": as root
 }
 
-// EndsAtLogout says whether the user's manager, and all that it runs, ends at the user's last logout.
+// EndsAtLogout says whether the user's manager, and all that it runs, ends at the user's last
+// logout.
 func EndsAtLogout(ctx context.Context, uid string) bool {
 	out, err := Run(ctx, "", "loginctl", "show-user", "--property=Linger", "--value", uid)
 	return err == nil && string(bytes.TrimSpace(out)) == "no"

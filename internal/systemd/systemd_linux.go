@@ -15,13 +15,14 @@ import (
 	"github.com/beamrun/beamrun/internal/safepath"
 )
 
-// Here returns the service that this process is in; it has no name if it is in none. The error says why systemd can't
-// help here.
+// Here returns the service that this process is in; it has no name if it is in none. The error says
+// why systemd can't help here.
 func Here() (in Service, err error) {
 	if _, err := os.Stat("/run/systemd/system"); err != nil { // sd_booted(3)
 		return in, fmt.Errorf("systemd did not boot this host: %w", err)
 	}
-	// A unit would be in the host's network. Only root is told which that is; a user's own service is in it anyway.
+	// A unit would be in the host's network. Only root is told which that is; a user's own service
+	// is in it anyway.
 	theirs, err := os.Readlink("/proc/1/ns/net")
 	ours, _ := os.Readlink("/proc/self/ns/net")
 	if err == nil && theirs != ours {
@@ -30,7 +31,8 @@ func Here() (in Service, err error) {
 	return Of(os.Getpid()), nil
 }
 
-// UserManager returns the folder by which the user's own manager is reached. In a service with User= nothing says it.
+// UserManager returns the folder by which the user's own manager is reached. In a service with
+// User= nothing says it.
 func UserManager() (dir string, err error) {
 	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), fmt.Sprintf("/run/user/%d", os.Getuid())} {
 		if dir == "" {
@@ -44,10 +46,10 @@ func UserManager() (dir string, err error) {
 	return "", fmt.Errorf("only root may start its units, and this user has no manager that runs: %w", err)
 }
 
-// Run runs a program of systemd's, for the user's manager if there is a runtimeDir. The error holds what it
-// said. It gets a third of the time that is left, for there are other ways than a manager that hangs. As root it
-// is a program that root alone can change, and asks no other user's manager: what is in that user's runtimeDir
-// is theirs to replace.
+// Run runs a program of systemd's, for the user's manager if there is a runtimeDir. The error holds
+// what it said. It gets a third of the time that is left, for there are other ways than a manager
+// that hangs. As root it is a program that root alone can change, and asks no other user's manager:
+// what is in that user's runtimeDir is theirs to replace.
 func Run(ctx context.Context, runtimeDir string, command ...string) (out []byte, err error) {
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc

@@ -22,12 +22,13 @@ const firstPort, ports = 20000, 12000
 
 var next atomic.Int64
 
-// Port returns a port on which nothing listens, and which no other test gets from it meanwhile, of this process or of
-// another one. When the test ends, the epmd that listens there is ended too, by its pid; a port that is still taken then
-// fails the test.
+// Port returns a port on which nothing listens, and which no other test gets from it meanwhile, of
+// this process or of another one. When the test ends, the epmd that listens there is ended too, by
+// its pid; a port that is still taken then fails the test.
 //
-// Where the environment has no BEAMRUN_DETACH, Port sets it to "session", for the test and the programs that it starts: else
-// systemd would run the epmd of a test in a service, such as a CI runner, and start it again when the test ends it.
+// Where the environment has no BEAMRUN_DETACH, Port sets it to "session", for the test and the
+// programs that it starts: else systemd would run the epmd of a test in a service, such as a CI
+// runner, and start it again when the test ends it.
 func Port(t testing.TB) uint16 {
 	t.Helper()
 	if os.Getenv("BEAMRUN_DETACH") == "" {
@@ -35,8 +36,9 @@ func Port(t testing.TB) uint16 {
 	}
 	for range ports {
 		port := uint16(firstPort + (int64(os.Getpid())*131+next.Add(1))%ports)
-		// A name that one process at a time can have, without a file, see unix(7). So two processes that test at once
-		// don't take each other's ports, which are free before the test's epmd starts.
+		// A name that one process at a time can have, without a file, see unix(7). So two processes
+		// that test at once don't take each other's ports, which are free before the test's epmd
+		// starts.
 		reserved, err := net.Listen("unix", fmt.Sprintf("@beamrun-test-port-%d", port))
 		if err != nil {
 			continue
@@ -54,8 +56,8 @@ func Port(t testing.TB) uint16 {
 	return 0
 }
 
-// Kill ends the program that listens on port, which has to be one that the test got from [Port], and waits until the
-// port is free.
+// Kill ends the program that listens on port, which has to be one that the test got from [Port],
+// and waits until the port is free.
 func Kill(t testing.TB, port uint16) {
 	t.Helper()
 	deadline := time.Now().Add(5 * time.Second)
@@ -80,8 +82,8 @@ func PID(port uint16) int {
 	return p.PID
 }
 
-// Counting makes a program that writes down each start of it and then becomes the epmd on PATH. It returns its path, and
-// the count so far.
+// Counting makes a program that writes down each start of it and then becomes the epmd on PATH. It
+// returns its path, and the count so far.
 func Counting(t testing.TB) (program string, starts func() int) {
 	t.Helper()
 	epmd, err := exec.LookPath("epmd")

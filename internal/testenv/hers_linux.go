@@ -12,7 +12,8 @@ import (
 // Mallory is a user that no system has.
 const Mallory = 54321
 
-// Hers makes a directory of Mallory's, with what stands in it, each an empty directory or, with "!" before it, a program of hers.
+// Hers makes a directory of Mallory's, with what stands in it, each an empty directory or, with "!"
+// before it, a program of hers.
 func Hers(t *testing.T, entries ...string) string {
 	t.Helper()
 	if os.Geteuid() != 0 {

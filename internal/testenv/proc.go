@@ -6,8 +6,9 @@ import (
 	"os"
 )
 
-// ReadStart returns the beginning of a file of another process in /proc, and nothing where it cannot be read: any process of the host, that of
-// another test too, may show arguments of many gigabytes.
+// ReadStart returns the beginning of a file of another process in /proc, and nothing where it
+// cannot be read: any process of the host, that of another test too, may show arguments of many
+// gigabytes.
 func ReadStart(path string) []byte {
 	f, err := os.Open(path)
 	if err != nil {

@@ -15,7 +15,8 @@ func Stat(pid int) []string {
 	return strings.Fields(after)
 }
 
-// Signal sends a signal to a daemon that the test started. (0, the PID of none, would mean the test and who started it.)
+// Signal sends a signal to a daemon that the test started. (0, the PID of none, would mean the test
+// and who started it.)
 func Signal(t *testing.T, pid int, sig syscall.Signal) {
 	t.Helper()
 	if pid <= 0 {

@@ -34,7 +34,8 @@ func Measure(t *testing.T) Resources {
 	return Resources{runtime.NumGoroutine(), len(fds), kb, int(mem.HeapAlloc / 1024)}
 }
 
-// Settled measures once what ends by itself has ended: when there is no more than before, or after 2 s.
+// Settled measures once what ends by itself has ended: when there is no more than before, or after
+// 2 s.
 func Settled(t *testing.T, before Resources) (now Resources) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(time.Millisecond) {

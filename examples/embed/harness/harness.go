@@ -1,4 +1,5 @@
-// Package harness starts Erlang nodes for Go tests: connected to each other, and apart from all others of the host.
+// Package harness starts Erlang nodes for Go tests: connected to each other, and apart from all
+// others of the host.
 package harness
 
 import (
@@ -14,13 +15,14 @@ import (
 	"github.com/beamrun/beamrun/launcher"
 )
 
-// connect returns when the node is connected to all. Each of them has the new cookie some milliseconds after others
-// can find it, and refuses who comes earlier; so it asks until it is let in.
+// connect returns when the node is connected to all. Each of them has the new cookie some
+// milliseconds after others can find it, and refuses who comes earlier; so it asks until it is let
+// in.
 const connect = `Ask = fun Ask(N) -> net_adm:ping(N) =:= pong orelse begin timer:sleep(10), Ask(N) end end,
 	[Ask(list_to_atom(N)) || N <- string:lexemes(os:getenv("NODES"), " ")], io:format("~nconnected~n")`
 
-// Start starts an epmd on that port and nodes of those names at localhost, with a new cookie, and returns when each is
-// connected to all others. They end with the test, and so does epmd.
+// Start starts an epmd on that port and nodes of those names at localhost, with a new cookie, and
+// returns when each is connected to all others. They end with the test, and so does epmd.
 func Start(t testing.TB, port uint16, names ...string) {
 	t.Helper()
 	epmd, err := ensure.Epmd(t.Context(), ensure.Config{Port: port, Local: true})

@@ -12,8 +12,8 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// Compose runs the example's testdata/up.sh, which brings it up with podman-compose, and returns what that prints. The base images
-// are stand-ins: this machine's own programs.
+// Compose runs the example's testdata/up.sh, which brings it up with podman-compose, and returns
+// what that prints. The base images are stand-ins: this machine's own programs.
 func Compose(t *testing.T, secret string) string {
 	t.Helper()
 	testenv.Need(t, "podman", "podman-compose", "crun", "ip", "unshare")

@@ -1,5 +1,5 @@
-// Package exampletest runs the examples as their users would: with beamrun on PATH, but in a home folder and on an epmd
-// port of their own.
+// Package exampletest runs the examples as their users would: with beamrun on PATH, but in a home
+// folder and on an epmd port of their own.
 package exampletest
 
 import (
@@ -35,7 +35,8 @@ type Host struct {
 	Limit time.Duration // of a program's life; 0: a minute
 }
 
-// New returns a host without epmd. What runs on it when the test ends, other than an epmd, fails the test and is killed.
+// New returns a host without epmd. What runs on it when the test ends, other than an epmd, fails
+// the test and is killed.
 func New(t *testing.T) *Host {
 	t.Helper()
 	testenv.Need(t, "epmd", "erl")

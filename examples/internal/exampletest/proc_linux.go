@@ -46,8 +46,9 @@ func (h *Host) Empty() {
 	}
 }
 
-// Epmd returns the pid of the host's epmd, which has to be one that beamrun started (Erlang's own have -daemon), with a
-// session of its own, a child of none of the host's programs, and the program that is wanted. "" means that none may run.
+// Epmd returns the pid of the host's epmd, which has to be one that beamrun started (Erlang's own
+// have -daemon), with a session of its own, a child of none of the host's programs, and the program
+// that is wanted. "" means that none may run.
 func (h *Host) Epmd(program string) int {
 	h.T.Helper()
 	pid := testenv.PID(h.Port)

@@ -45,7 +45,8 @@ func (r Release) app(args ...string) string {
 	return r.Run(r.Root, args[0], args[1:]...)
 }
 
-// Commands runs all commands, from no epmd. One has to be started, the release's own, that outlives the node; or none.
+// Commands runs all commands, from no epmd. One has to be started, the release's own, that outlives
+// the node; or none.
 func (r Release) Commands() {
 	t, program := r.T, r.OwnEpmd()
 	if r.NoEpmd {
