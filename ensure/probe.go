@@ -41,7 +41,7 @@ func probe(ctx context.Context, e *Endpoint, timeout time.Duration) (netip.AddrP
 		}
 	}
 	if down != nil {
-		return netip.AddrPort{}, &Error{Kind: KindDown, Endpoint: *e, Err: down, Hint: "start it: beamrun ensure"}
+		return netip.AddrPort{}, &Error{Kind: KindDown, Endpoint: *e, Err: down}
 	}
 	return netip.AddrPort{}, &Error{Kind: KindUnreachable, Endpoint: *e, Err: absent,
 		Hint: "this host has no such address; is its loopback interface up? (ip link set lo up)"}
@@ -95,7 +95,7 @@ func ping(ctx context.Context, target netip.AddrPort, timeout time.Duration) (ui
 // only that the time was up: even a healthy epmd may need some milliseconds on a busy machine.
 const patience = 250 * time.Millisecond
 
-const foreignHint = "end that program, or use another port for Erlang: --port N or ERL_EPMD_PORT=N; nodes can also do without epmd: --epmdless"
+const foreignHint = "end that program, or use another port for Erlang: ERL_EPMD_PORT=N"
 
 // verdict says what it means that the target did not answer as an epmd does: it failed with err,
 // after that wait.

@@ -120,7 +120,7 @@ func describe(err error) (report, int) {
 		if ensured.Kind == ensure.KindConfig {
 			code = exitUsage
 		}
-		return report{string(ensured.Kind), ensured.Message(), ensured.Hint}, code
+		return report{string(ensured.Kind), ensured.Message(), epmdHint(ensured)}, code
 	case errors.As(err, &file):
 		return report{"cookie", file.Message(), file.Hint}, exitFailed
 	case errors.As(err, &source):
@@ -136,6 +136,19 @@ func describe(err error) (report, int) {
 		return report{"not-registered", err.Error(), "beamrun names lists the nodes that are"}, exitFailed
 	}
 	return report{"failed", joined(err), ""}, exitFailed
+}
+
+// epmdHint adds what beamrun's own flags and commands can do to what package ensure advises.
+func epmdHint(e *ensure.Error) string {
+	switch e.Kind {
+	case ensure.KindDown:
+		return "start it: beamrun ensure"
+	case ensure.KindForeign:
+		return e.Hint + " or --port N; nodes can also do without epmd: --epmdless"
+	case ensure.KindNotFound:
+		return e.Hint + " (--epmd PATH)"
+	}
+	return e.Hint
 }
 
 // fail shows an error and returns the exit code.

@@ -60,7 +60,7 @@ func findIn(ctx context.Context, places []func() []string) (string, error) {
 	if err := refused.failed; err != nil {
 		return "", &Error{Err: err, Hint: spawn.ScarcityHint(err)}
 	}
-	hint := "or name an epmd with --epmd PATH"
+	hint := "or name an epmd program by its path"
 	erl, err := safepath.LookPath("erl", os.Geteuid())
 	refused.add(err)
 	if len(refused.unsafe) > 0 {
@@ -144,9 +144,9 @@ func named(program string) (string, error) {
 	}
 	err = fmt.Errorf("%s: %w", program, err)
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-		return "", &Error{Missing: true, Err: err, Hint: "leave --epmd out to have one looked for; to install one: " + installHint}
+		return "", &Error{Missing: true, Err: err, Hint: "to install one: " + installHint + "; without a program named, one is looked for"}
 	}
-	return "", &Error{Err: err, Hint: cmp.Or(spawn.Hint(program, err), "--epmd takes the path of an epmd program")}
+	return "", &Error{Err: err, Hint: cmp.Or(spawn.Hint(program, err), "it has to be an epmd program")}
 }
 
 // ofRelease are the calling release's own: erl and the start scripts of releases set these

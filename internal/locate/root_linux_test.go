@@ -55,7 +55,7 @@ func TestFindAsRoot(t *testing.T) {
 			t.Errorf("%v, want %s", ferr.Error(), want)
 		}
 	}
-	if !ferr.Missing || !strings.Contains(ferr.Hint, "--epmd PATH") {
+	if !ferr.Missing || !strings.Contains(ferr.Hint, "by its path") {
 		t.Errorf("%s, %s", ferr, ferr.Hint)
 	}
 	// who names one means it
