@@ -52,12 +52,14 @@ func TestNames(t *testing.T) {
 	}
 	// epmd knows names without a host, so it would answer for this host's alice
 	for _, other := range []string{"192.0.2.7", "other.invalid"} {
-		cmd := h.command("beamrun", "names", "alice@"+other)
-		cmd.Stdout, cmd.Stderr = nil, nil
-		out, err := cmd.CombinedOutput()
-		want := "beamrun: node alice@" + other + ": " + other + " is not this host ("
-		if cmd.ProcessState.ExitCode() != exitFailed || !strings.HasPrefix(string(out), want) {
-			t.Errorf("%s: %v: %s", other, err, out)
+		for _, command := range []string{"names", "repair"} {
+			cmd := h.command("beamrun", command, "alice@"+other)
+			cmd.Stdout, cmd.Stderr = nil, nil
+			out, err := cmd.CombinedOutput()
+			want := "beamrun: node alice@" + other + ": " + other + " is not this host ("
+			if cmd.ProcessState.ExitCode() != exitFailed || !strings.HasPrefix(string(out), want) {
+				t.Errorf("%s %s: %v: %s", command, other, err, out)
+			}
 		}
 	}
 	t.Log("\n" + out)

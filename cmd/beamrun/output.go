@@ -127,7 +127,7 @@ func describe(err error) (report, int) {
 		return report{"cookie", source.Message(), source.Hint}, exitFailed
 	case errors.As(err, &other):
 		return report{"other-host", other.Error(),
-			"run beamrun names there; without the @ and what follows it, the name is one of this host"}, exitFailed
+			"run beamrun there; without the @ and what follows it, the name is one of this host"}, exitFailed
 	case errors.As(err, &lost):
 		return report{string(lost.Kind), lost.Message(), lost.Hint}, exitFailed
 	case errors.As(err, &refused):

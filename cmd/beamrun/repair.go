@@ -36,6 +36,11 @@ func (a *app) repair(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	for _, arg := range args {
+		if err := a.refuseOtherHost(ctx, arg); err != nil && !runsHere(ctx, arg, found, addr) {
+			return err
+		}
+	}
 	attempts := chosen(ctx, found, args, addr)
 	if a.source != (cookie.Source{}) {
 		refuseStrangers(attempts)
@@ -78,6 +83,23 @@ func (a *app) findLost(ctx context.Context) (found []orphan.Node, unseen int, ad
 	}
 	found, unseen, err = orphan.Find(ctx, res.Address)
 	return found, unseen, res.Address, err
+}
+
+// runsHere reports whether that is the full name of a node of this host, whatever the host is called
+// in it. It asks the node that is registered by the part before the @.
+func runsHere(ctx context.Context, node string, found []orphan.Node, addr netip.AddrPort) bool {
+	if slices.ContainsFunc(found, func(n orphan.Node) bool { return n.Name == node }) {
+		return true
+	}
+	short, _, _ := strings.Cut(node, "@")
+	info, err := epmd.Lookup(ctx, addr.String(), short)
+	if err != nil {
+		return false
+	}
+	soon, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	full, _, err := orphan.Ask(soon, netip.AddrPortFrom(addr.Addr(), info.Port))
+	return err == nil && full == node
 }
 
 // attempt is what became of a node.

@@ -233,9 +233,9 @@ hint: if it is stopped, wake it: kill -CONT N
 		h.mustRepair(h.name)
 		return r
 	}},
-	{"no such node", `beamrun: node alice@nowhere: not-found: no such node runs here, by all that user U can see
+	{"no such node", `beamrun: node alice@localhost: not-found: no such node runs here, by all that user U can see
 hint: beamrun doctor lists the nodes that have lost their names; those of other users are seen by root
-`, 1, "not-found", func(h *repairHost) result { return h.repair(h.name + "@nowhere") }},
+`, 1, "not-found", func(h *repairHost) result { return h.repair(h.name + "@localhost") }},
 	{"--cookie fresh", `beamrun: --cookie fresh: no node can have that one
 hint: beamrun help repair
 `, 2, "", func(h *repairHost) result {
