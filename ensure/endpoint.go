@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/internal/hostaddr"
 	"github.com/beamrun/beamrun/internal/parse"
 )
 
@@ -60,7 +61,7 @@ func (c *Config) resolve(e *Endpoint) *Error {
 	case c.Local && len(c.Addresses) > 0:
 		return configError("addresses", errors.New("local means 127.0.0.1, so there must be none"), "")
 	case c.Local:
-		e.Addresses = []netip.Addr{loopback4()} // epmd adds [::1] itself
+		e.Addresses = []netip.Addr{hostaddr.Loopback4()} // epmd adds [::1] itself
 	case len(c.Addresses) > 0:
 		e.Addresses = c.Addresses
 	case v != "":
@@ -103,24 +104,15 @@ func (e Endpoint) Env() []string {
 // String names the endpoint in messages: the address that is probed first, and the port.
 func (e Endpoint) String() string { return e.targets()[0].String() }
 
-// targets are where the probe connects to, in order. One can listen on 0.0.0.0 and ::, but only
-// connect to an address.
+// targets are where the probe connects to, in order.
 func (e Endpoint) targets() []netip.AddrPort {
 	addrs := e.Addresses
 	if len(addrs) == 0 {
-		addrs = []netip.Addr{loopback4(), netip.IPv6Loopback()}
+		addrs = []netip.Addr{hostaddr.Loopback4(), netip.IPv6Loopback()}
 	}
 	t := make([]netip.AddrPort, len(addrs))
 	for i, a := range addrs {
-		switch a {
-		case netip.IPv4Unspecified():
-			a = loopback4()
-		case netip.IPv6Unspecified():
-			a = netip.IPv6Loopback()
-		}
-		t[i] = netip.AddrPortFrom(a, e.Port)
+		t[i] = netip.AddrPortFrom(hostaddr.Dialable(a), e.Port)
 	}
 	return t
 }
-
-func loopback4() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/internal/hostaddr"
 	"github.com/beamrun/beamrun/internal/neterr"
 	"github.com/beamrun/beamrun/internal/owner"
 	"github.com/beamrun/beamrun/internal/spawn"
@@ -173,17 +174,15 @@ func isCutOff(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) || ne
 // warnIfExposed looks whether something listens at the endpoint's port on an address that other
 // hosts can reach.
 func (r *Result) warnIfExposed(ctx context.Context) {
-	addrs, err := net.InterfaceAddrs()
+	addrs, err := hostaddr.All()
 	if err != nil {
-		r.warn("nobody can tell whether other hosts reach this epmd: %v", err)
+		r.warn("cannot determine whether other hosts reach this epmd: %v", err)
 	}
-	for _, a := range addrs {
-		prefix, err := netip.ParsePrefix(a.String())
-		addr := prefix.Addr()
-		if err != nil || addr.IsLoopback() || addr.IsLinkLocalUnicast() { // the latter need a zone, and have a sibling
+	for _, addr := range addrs {
+		if addr.IsLoopback() || addr.IsLinkLocalUnicast() { // the latter need a zone, and have a sibling
 			continue
 		}
-		target := netip.AddrPortFrom(addr, uint16(r.Endpoint.Port))
+		target := netip.AddrPortFrom(addr, r.Endpoint.Port)
 		if _, err := ping(ctx, target, 100*time.Millisecond); err == nil {
 			r.warn("this epmd was not started as local: it listens on %s too, where other hosts may reach it", target)
 			return

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/beamrun/beamrun/internal/hostaddr"
 )
 
 // otherHostError is a node of another host, of which the epmd that is asked knows nothing: it takes
@@ -39,18 +41,9 @@ func (a *app) refuseOtherHost(ctx context.Context, node string) error {
 	leads, _ := net.DefaultResolver.LookupNetIP(ctx, "ip", host) // an address is its own
 	asked, _ := a.epmd().Resolve()
 	if slices.ContainsFunc(leads, func(at netip.Addr) bool {
-		at = at.Unmap().WithZone("")
-		return at.IsLoopback() || isOwnAddress(at) || slices.Contains(asked.Addresses, at)
+		return hostaddr.IsOwn(at) || slices.Contains(asked.Addresses, at.Unmap().WithZone(""))
 	}) {
 		return nil
 	}
 	return &otherHostError{node, host, here}
-}
-
-func isOwnAddress(at netip.Addr) bool {
-	all, _ := net.InterfaceAddrs()
-	return slices.ContainsFunc(all, func(a net.Addr) bool {
-		prefix, err := netip.ParsePrefix(a.String())
-		return err == nil && prefix.Addr() == at
-	})
 }

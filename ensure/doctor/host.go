@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/beamrun/beamrun/internal/hostaddr"
 	"github.com/beamrun/beamrun/internal/safepath"
 	"github.com/beamrun/beamrun/internal/shell"
 )
@@ -80,15 +81,7 @@ func leadsHere(ctx context.Context, name string) (netip.Addr, error) {
 	if err != nil {
 		return at, err
 	}
-	ours, err := net.InterfaceAddrs()
-	if err != nil {
-		return at, err
-	}
-	isOurs := func(a net.Addr) bool {
-		prefix, err := netip.ParsePrefix(a.String())
-		return err == nil && prefix.Addr() == at
-	}
-	if at.IsLoopback() || slices.ContainsFunc(ours, isOurs) {
+	if hostaddr.IsOwn(at) {
 		return at, nil
 	}
 	return at, fmt.Errorf("%s leads to %s, which is no address of this host", name, at)

@@ -1,11 +1,12 @@
 package doctor
 
 import (
-	"net"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/beamrun/beamrun/internal/hostaddr"
 )
 
 // withoutIPv6 returns what is wrong with an epmd of that version on a host without [::1]: one that
@@ -27,11 +28,8 @@ func (p *patient) withoutIPv6(path, version string) Check {
 }
 
 func hasIPv6Loopback() bool {
-	all, err := net.InterfaceAddrs()
-	return err != nil || slices.ContainsFunc(all, func(a net.Addr) bool {
-		prefix, err := netip.ParsePrefix(a.String())
-		return err == nil && prefix.Addr() == netip.IPv6Loopback()
-	})
+	all, err := hostaddr.All()
+	return err != nil || slices.Contains(all, netip.IPv6Loopback())
 }
 
 // endsWithoutIPv6 reports whether an epmd of that version of ERTS ends then, or may. The first fix

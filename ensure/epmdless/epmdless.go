@@ -48,6 +48,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/beamrun/beamrun/internal/hostaddr"
 	"github.com/beamrun/beamrun/internal/neterr"
 	"github.com/beamrun/beamrun/internal/owner"
 	"github.com/beamrun/beamrun/internal/safepath"
@@ -219,7 +220,7 @@ func ask(ctx context.Context, files []*file) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
-	here, _ := net.InterfaceAddrs()
+	here, _ := hostaddr.All()
 	slots := make(chan bool, atOnce)
 	var wg sync.WaitGroup
 	for _, f := range files {
@@ -275,21 +276,12 @@ func (n Node) state() verdict {
 
 // listens reports whether the node may listen: its address is one of this host, whose interfaces
 // have the addresses of here, and its port does not refuse a connection.
-func (n Node) listens(ctx context.Context, here []net.Addr) bool {
+func (n Node) listens(ctx context.Context, here []netip.Addr) bool {
 	if ctx.Err() != nil {
 		return true // it was not asked
 	}
-	addr := n.Addr.Addr().Unmap()
-	switch addr {
-	case netip.IPv4Unspecified():
-		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	case netip.IPv6Unspecified():
-		addr = netip.IPv6Loopback()
-	}
-	if !addr.IsLoopback() && !slices.ContainsFunc(here, func(a net.Addr) bool {
-		p, err := netip.ParsePrefix(a.String())
-		return err == nil && p.Addr().WithZone("") == addr
-	}) {
+	addr := hostaddr.Dialable(n.Addr.Addr())
+	if !addr.IsLoopback() && !slices.Contains(here, addr) {
 		return false
 	}
 	dialer := net.Dialer{Timeout: patience}

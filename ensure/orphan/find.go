@@ -14,6 +14,7 @@ import (
 
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/internal/fair"
+	"github.com/beamrun/beamrun/internal/hostaddr"
 	"github.com/beamrun/beamrun/internal/owner"
 	"github.com/beamrun/beamrun/internal/shell"
 	"github.com/beamrun/beamrun/internal/vmargs"
@@ -387,13 +388,7 @@ func (n Node) taken(port uint16, open bool, has map[uint16]owner.Process) *Error
 
 // dialable is an address to connect to, for one to listen at.
 func dialable(a netip.AddrPort) netip.AddrPort {
-	switch a.Addr() {
-	case netip.IPv4Unspecified():
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), a.Port())
-	case netip.IPv6Unspecified():
-		return netip.AddrPortFrom(netip.IPv6Loopback(), a.Port())
-	}
-	return a
+	return netip.AddrPortFrom(hostaddr.Dialable(a.Addr()), a.Port())
 }
 
 // somaxconn is the kernel's limit of any backlog.

@@ -3,12 +3,12 @@ package orphan
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/internal/hostaddr"
 	"github.com/beamrun/beamrun/internal/owner"
 )
 
@@ -44,7 +44,7 @@ func Names(ctx context.Context, addr netip.AddrPort, timeout time.Duration) ([]N
 	if port != addr.Port() {
 		return nil, fmt.Errorf("epmd: %s: %w: it says that its port is %d", addr, epmd.ErrNotEpmd, port)
 	}
-	known := open[port] && isLocal(addr.Addr())
+	known := open[port] && hostaddr.IsOwn(addr.Addr())
 	if known && slices.ContainsFunc(nodes, func(n epmd.Node) bool { return !open[n.Port] }) {
 		open = owner.Ports() // it may have begun to listen just then
 		known = open[port]   // else the system did not say, this time
@@ -74,16 +74,4 @@ func Holders(ctx context.Context, names []Name) {
 			names[i].PID, names[i].Program = p.PID, p.Name
 		}
 	}
-}
-
-// isLocal says whether it is an address of this host.
-func isLocal(addr netip.Addr) bool {
-	if addr.IsLoopback() {
-		return true
-	}
-	all, _ := net.InterfaceAddrs()
-	return slices.ContainsFunc(all, func(a net.Addr) bool {
-		p, err := netip.ParsePrefix(a.String())
-		return err == nil && p.Addr() == addr
-	})
 }
