@@ -301,7 +301,7 @@ func (h *faultHost) cells(o outcome) (kind, code, said string) {
 	return kind, strconv.Itoa(o.code), said
 }
 
-var update = flag.Bool("update", false, "write the table of ensure/README.md anew, from what the tests see")
+var update = flag.Bool("update", false, "write anew what the tests keep: the table of ensure/README.md, docs/api.txt")
 
 const tableFile = "../../ensure/README.md"
 
