@@ -46,11 +46,15 @@ func (c Config) withEpmdless(env []string) ([]string, error) {
 		return nil, fmt.Errorf("launcher: %w", err)
 	}
 	c.warnIfElsewhere(folder)
-	flags := "-pa " + escape(module) + " -epmd_module "
+	flags := "-pa " + escape(module) + " "
+	moduleFlag, portFlag := "-epmd_module", "-erl_epmd_port"
 	if c.hasKernelParameters() {
-		flags = "-pa " + escape(module) + " -kernel epmd_module "
+		moduleFlag, portFlag = "-kernel epmd_module", "-kernel erl_epmd_node_listen_port"
 	}
-	flags += vmargs.EpmdlessModule + " " + vmargs.NodesFlag + " " + escape(folder)
+	if port := rabbitMQPort(c.Program, env); port != 0 {
+		flags += fmt.Sprintf("%s %d ", portFlag, port)
+	}
+	flags += moduleFlag + " " + vmargs.EpmdlessModule + " " + vmargs.NodesFlag + " " + escape(folder)
 	if uid := os.Geteuid(); uid >= 0 { // Windows has none
 		flags += " " + strconv.Itoa(uid)
 	}

@@ -237,7 +237,7 @@ see() { echo "== $1"; shift; "$@" || echo "exit $?"; }
 
 see none beamrun -q --epmdless doctor
 node() { beamrun --epmdless "$@" </dev/null & }
-node erl -noinput -sname a
+node erl -noinput -sname a -rsh /usr/bin/ssh
 node erl -noinput -sname killed; killed=$!
 node erl -noinput -eval '{ok, _} = net_kernel:start([later, shortnames]).'
 node --dist-port 9100 erl -noinput -sname s
@@ -272,7 +272,8 @@ func TestDoctorEpmdless(t *testing.T) {
 	out := seededHost(t, withEpmdless, beamrun)
 	for _, want := range []string{
 		"== none\n== without\n",
-		`== without\nok    epmdless nodes a, later: each registered by its file in /root/\.cache/beamrun/nodes-vm-\d+; s \(pid \d+\) on port 9100, as all of its peers\nok    host name `,
+		`== without\nok    epmdless nodes a, later: each registered by its file in /root/\.cache/beamrun/nodes-vm-\d+; s \(pid \d+\) on port 9100, as all of its peers; ` +
+			`nodes that a \(pid \d+\) starts on other hosts \(-rsh\) get no environment, so look for an epmd: docs/peers.md has the way that works\nok    host name `,
 		`== theirs\nok    epmdless nodes theirs: each registered by its file in /root/other/\.cache/beamrun/nodes-vm-\d+\nok    host name `,
 		"== with\n== lost\n",
 		"ok    lost nodes     none: epmd knows every node of this host that could be seen, but for those that do without it\nok    epmdless nodes a, later: ",

@@ -189,6 +189,29 @@ ERL_ZFLAGS="$ERL_ZFLAGS -extra x" says
 	}
 }
 
+// RabbitMQ's server asks OTP's client of epmd for its port. With the flag for that, no name that is
+// gone is taken to be at the node's own port: the node would connect to itself, and then global would
+// not let others in again.
+func TestEpmdlessRabbitMQ(t *testing.T) {
+	t.Parallel()
+	h := newEpmdlessHost(t)
+	port := strconv.Itoa(int(testenv.Port(t)))
+	server := filepath.Join(t.TempDir(), "rabbitmq-server")
+	if err := os.WriteFile(server, []byte("#!/bin/sh\nexec erl \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const ask = `{ok, [[P]]} = init:get_argument(port), N = list_to_integer(P),
+		{port, N, _} = erl_epmd:port_please("server", "localhost"),
+		Gone = fun(H) -> case beamrun_epmd:port_please("gone", H) of {port, N, _} -> its; None -> None end end,
+		io:format("~p ~p", [lists:map(Gone, ["localhost", {127,0,0,1}, {192,0,2,1}]), net_adm:ping(gone@localhost)]),
+		halt().`
+	out := h.run("env", "RABBITMQ_DIST_PORT="+port, "beamrun", "--epmdless", server, "-noinput",
+		"-sname", "server@localhost", "-port", port, "-eval", ask)
+	if out != "[noport,noport,its] pang" {
+		t.Errorf("%q", out)
+	}
+}
+
 // A node that another one starts by ssh has nothing of its environment. It is found if beamrun starts it there, too.
 func TestEpmdlessWithoutEnvironment(t *testing.T) {
 	t.Parallel()

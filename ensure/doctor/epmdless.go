@@ -43,7 +43,7 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 	if err != nil {
 		return found(Fail, "%v", err)
 	}
-	var well, apart, missing []string
+	var well, apart, missing, remote []string
 	var wake shell.Command
 	stopped := 0
 	for _, n := range nodes {
@@ -58,6 +58,10 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 			theirs = folder // by the module's own search
 		}
 		who := fmt.Sprintf("%s (pid %d)", name, vm.PID)
+		by := filepath.Base(vmargs.RemoteShell(vm.Args))
+		if theirs != "" && (by == "ssh" || by == "rsh") {
+			remote = append(remote, who)
+		}
 		isIts := func(n epmdless.Node) bool { return n.PID == vm.PID || n.Name == name }
 		switch {
 		case name == "": // it may have none, or one that it took later
@@ -71,6 +75,10 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 		case port != 0 && slices.ContainsFunc(vm.Sockets, func(s owner.Socket) bool { return s.Addr.Port() == port }):
 			well = append(well, fmt.Sprintf("%s on port %d, as all of its peers", who, port))
 		}
+	}
+	if len(remote) > 0 {
+		well = append(well, fmt.Sprintf("nodes that %s starts on other hosts (-rsh) get no environment, "+
+			"so look for an epmd: docs/peers.md has the way that works", strings.Join(remote, ", ")))
 	}
 	var problems []Check
 	if len(strange) > 0 {

@@ -57,10 +57,18 @@ port_please(Name, Host, Timeout) -> port_at(Name, Host, Timeout, address(Host)).
 
 port_at(Name, Host, Timeout, {ok, Ip}) ->
     case lookup(Name, Host, Ip) of
-        noport -> erl_epmd:port_please(Name, Ip, Timeout);
+        noport -> elsewhere(erl_epmd:listen_port_please(Name, Host), Name, Ip, Timeout);
         Port -> {port, Port, ?HANDSHAKE}
     end;
 port_at(_, _, _, _) -> noport.
+
+%% What is found nowhere is asked of the epmd of its host. But with the flag for RabbitMQ's server (package launcher) OTP's client
+%% asks none, and takes every node to be on this node's own port: RabbitMQ's on other hosts are, but on this host that is this node.
+elsewhere({ok, 0}, Name, Ip, Timeout) -> erl_epmd:port_please(Name, Ip, Timeout);
+elsewhere(_, Name, Ip, Timeout) -> on_same_port(is_local(Ip), Name, Ip, Timeout).
+
+on_same_port(true, _, _, _) -> noport;
+on_same_port(false, Name, Ip, Timeout) -> erl_epmd:port_please(Name, Ip, Timeout).
 
 names() ->
     {ok, Host} = inet:gethostname(),

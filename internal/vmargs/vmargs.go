@@ -198,6 +198,10 @@ func Evaluates(args []string, text string) bool {
 	return false
 }
 
+// RemoteShell returns the program by which the node starts nodes on other hosts (-rsh of slave(3)),
+// or "".
+func RemoteShell(args []string) string { return Value(args, "-rsh") }
+
 // OnlyVisits reports whether the node listens for no other, and so has no registration
 // (-dist_listen false).
 func OnlyVisits(args []string) bool { return Value(args, "-dist_listen") == "false" }
