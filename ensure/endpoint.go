@@ -78,7 +78,7 @@ func (c *Config) resolve(e *Endpoint) *Error {
 func checkAddresses(addrs []netip.Addr) *Error {
 	for _, a := range addrs {
 		if !a.IsValid() || a.Zone() != "" {
-			return configError("addresses", fmt.Errorf("%v is no IP address that epmd takes", a), "")
+			return configError("addresses", fmt.Errorf("%v is not an address that epmd takes", a), "an IPv4 or IPv6 address, without a zone")
 		}
 	}
 	return nil

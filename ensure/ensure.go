@@ -20,7 +20,7 @@
 // In a service of systemd that is not enough, and systemd runs the daemon: see [Detach].
 //
 // Else it is a child of this process. While this process lives, one goroutine waits for the
-// daemon's end, so that no zombie stays (a leak checker has to allow for (*spawn.Process).wait);
+// daemon's end, so that no zombie stays (a leak checker has to allow for that goroutine);
 // when this process ends, init takes the daemon over. A process that is about to turn into another
 // program (execve) should have a short-lived child start the daemon instead, as `beamrun PROGRAM`
 // does with `beamrun ensure`: few programs wait for children that they do not know.
@@ -61,8 +61,7 @@ type Config struct {
 
 	// Addresses are the IP addresses that the epmd listens on, as in epmd(1) -address; the probe
 	// asks them in this order. None: ERL_EPMD_ADDRESS, else every address of the host, and the
-	// probe asks
-	// 127.0.0.1, then [::1].
+	// probe asks 127.0.0.1, then [::1].
 	Addresses []netip.Addr
 
 	// Local limits the epmd to the loopback interface; there must be no Addresses then, and
@@ -112,10 +111,6 @@ type Result struct {
 
 	// Program is the epmd that this call started, else empty.
 	Program string
-
-	// ReleaseRoot is the directory of the release that is about to start: its epmd comes before
-	// those on PATH. Empty: RELEASE_ROOT.
-	ReleaseRoot string
 
 	// Detach says how the daemon was set apart from this process: "session"; or systemd runs it:
 	// "socket" (the distribution's epmd.socket), "system" (a unit of the system), "user" (one of

@@ -13,8 +13,8 @@ import (
 type Kind string
 
 const (
-	// KindConfig: a field of Config, or ERL_EPMD_PORT or ERL_EPMD_ADDRESS, holds no value of its
-	// type.
+	// KindConfig: ERL_EPMD_PORT, ERL_EPMD_ADDRESS or BEAMRUN_DETACH holds no value of its type; or
+	// a Config has an address that epmd does not take, Addresses beside Local, or an unknown Detach.
 	KindConfig Kind = "config"
 
 	// KindDown: nothing listens. Only [Probe] returns it; [Epmd] mends it.

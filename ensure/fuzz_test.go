@@ -50,3 +50,21 @@ func FuzzEnvironment(f *testing.F) {
 		}
 	})
 }
+
+// A variable may hold anything, of any length: the error shows its beginning, quoted.
+func TestDetachOfAnything(t *testing.T) {
+	for _, s := range []string{strings.Repeat("x", 1<<20), strings.Repeat("\x1b", 200), "a\n"} {
+		t.Setenv("BEAMRUN_DETACH", s)
+		_, err := ensure.Epmd(t.Context(), ensure.Config{Port: 1, Program: "/no/such/epmd"})
+		var e *ensure.Error
+		if !errors.As(err, &e) || e.Kind != ensure.KindConfig || len(e.Error()) > 1000 {
+			t.Fatalf("%.20q: %.300v", s, err)
+		}
+		for _, r := range e.Error() {
+			if !strconv.IsPrint(r) {
+				t.Errorf("%.20q: %.300q", s, e.Error())
+				break
+			}
+		}
+	}
+}

@@ -44,8 +44,8 @@ type Config struct {
 
 	// Local makes the program's nodes accept connections on the loopback interface only (kernel's
 	// inet_dist_use_interface): on [::1] when the arguments or the environment ask for distribution
-	// over IPv6, else on
-	// 127.0.0.1. Where they set that parameter themselves, theirs stays. For an epmd on loopback only, see ensure.Config.
+	// over IPv6, else on 127.0.0.1. Where they set that parameter themselves, theirs stays. For an
+	// epmd on loopback only, see ensure.Config.
 	//
 	// Other nodes find such a node only by a name whose host is 127.0.0.1 to them: NAME@localhost.
 	Local bool
@@ -109,8 +109,8 @@ type Config struct {
 	Forward bool
 
 	// While runs beside the program, in [Run]; its context ends with the program. Run waits at most
-	// 50 ms for its end, so it may still run when Run has returned. Nil: nothing does. With
-	// [github.com/beamrun/beamrun/ensure/watch.Run] in it, an epmd is kept alive meanwhile.
+	// 50 ms for its end, so it may still run when Run has returned. If nil, nothing runs
+	// beside it. With [github.com/beamrun/beamrun/ensure/watch.Run] in it, an epmd is kept alive.
 	While func(context.Context)
 
 	// Stdin, Stdout and Stderr are those of Command and Run. Nil: the caller's own.

@@ -66,7 +66,7 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 	c.Forward = true
 	if a.wantWatch {
 		runtime.GOMAXPROCS(1) // from here on it waits: a second processor would be woken in vain, each time
-		c.While = a.watch
+		c.While = func(ctx context.Context) { a.watch(ctx, path) }
 	}
 	if os.Getpid() == 1 {
 		go reapStrangers()

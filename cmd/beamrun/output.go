@@ -146,7 +146,7 @@ func epmdHint(e *ensure.Error) string {
 	case ensure.KindForeign:
 		return e.Hint + " or --port N; nodes can also do without epmd: --epmdless"
 	case ensure.KindNotFound:
-		return e.Hint + " (--epmd PATH)"
+		return e.Hint + "; --epmd PATH names one, without it one is looked for"
 	}
 	return e.Hint
 }

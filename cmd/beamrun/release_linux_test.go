@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/beamrun/beamrun/internal/testenv"
 )
@@ -53,5 +55,50 @@ func TestReleasesOwnEpmd(t *testing.T) {
 		if (exe == at("erts-1.0/bin/epmd")) != tt.own || filepath.Base(exe) != "epmd" {
 			t.Errorf("%s: the epmd is %q", tt.program, exe)
 		}
+	}
+}
+
+// With --watch each epmd of a release is its own one, also the next.
+func TestReleasesOwnEpmdWatched(t *testing.T) {
+	testenv.Need(t, "epmd")
+	real, err := exec.LookPath("epmd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(real)
+	root := t.TempDir()
+	at := func(name string) string { return filepath.Join(root, name) }
+	err = errors.Join(err, os.MkdirAll(at("bin"), 0o755), os.MkdirAll(at("erts-1.0/bin"), 0o755),
+		os.Mkdir(at("releases"), 0o755), os.WriteFile(at("erts-1.0/bin/epmd"), text, 0o755),
+		os.WriteFile(at("bin/my_app"), []byte("#!/bin/sh\nread line\n"), 0o755))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHost(t)
+	cmd := h.command("beamrun", "--watch", at("bin/my_app"))
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer stdin.Close()
+	last := 0
+	for range 2 {
+		deadline := time.Now().Add(10 * time.Second)
+		pid := testenv.PID(h.port)
+		for ; pid == 0 || pid == last; pid = testenv.PID(h.port) {
+			if time.Now().After(deadline) {
+				t.Fatalf("no epmd after that of pid %d", last)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); exe != at("erts-1.0/bin/epmd") {
+			t.Errorf("the epmd is %q", exe)
+		}
+		last = pid
+		testenv.Signal(t, pid, syscall.SIGKILL)
 	}
 }

@@ -36,12 +36,7 @@ func (a *app) repair(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	for _, arg := range args {
-		if err := a.refuseOtherHost(ctx, arg); err != nil && !runsHere(ctx, arg, found, addr) {
-			return err
-		}
-	}
-	attempts := chosen(ctx, found, args, addr)
+	attempts := a.chosen(ctx, found, args, addr)
 	if a.source != (cookie.Source{}) {
 		refuseStrangers(attempts)
 	}
@@ -85,13 +80,14 @@ func (a *app) findLost(ctx context.Context) (found []orphan.Node, unseen int, ad
 	return found, unseen, res.Address, err
 }
 
-// runsHere reports whether that is the full name of a node of this host, whatever the host is called
-// in it. It asks the node that is registered by the part before the @.
+// runsHere reports whether that may be the full name of a node of this host, whatever the host is
+// called in it. It asks the node that is registered by the part before the @.
 func runsHere(ctx context.Context, node string, found []orphan.Node, addr netip.AddrPort) bool {
-	if slices.ContainsFunc(found, func(n orphan.Node) bool { return n.Name == node }) {
+	short, _, _ := strings.Cut(node, "@")
+	isIt := func(n orphan.Node) bool { return n.Name == node || n.Name == short } // no host: not known
+	if slices.ContainsFunc(found, isIt) {
 		return true
 	}
-	short, _, _ := strings.Cut(node, "@")
 	info, err := epmd.Lookup(ctx, addr.String(), short)
 	if err != nil {
 		return false
@@ -99,7 +95,7 @@ func runsHere(ctx context.Context, node string, found []orphan.Node, addr netip.
 	soon, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	full, _, err := orphan.Ask(soon, netip.AddrPortFrom(addr.Addr(), info.Port))
-	return err == nil && full == node
+	return full == node || orphan.IsTLS(err) // that one is not asked
 }
 
 // attempt is what became of a node.
@@ -111,7 +107,7 @@ type attempt struct {
 }
 
 // chosen are the nodes that args name, or without args all that are lost.
-func chosen(ctx context.Context, found []orphan.Node, args []string, addr netip.AddrPort) (all []*attempt) {
+func (a *app) chosen(ctx context.Context, found []orphan.Node, args []string, addr netip.AddrPort) (all []*attempt) {
 	if len(args) == 0 {
 		for _, n := range found {
 			if n.Lost() {
@@ -122,6 +118,11 @@ func chosen(ctx context.Context, found []orphan.Node, args []string, addr netip.
 	}
 	byFile, _, _ := epmdless.Nodes(ctx) // where no folder can be had, nobody is registered in one
 	for _, arg := range args {
+		other := new(otherHostError)
+		if err := a.refuseOtherHost(ctx, arg); errors.As(err, &other) && !runsHere(ctx, arg, found, addr) {
+			all = append(all, &attempt{node: orphan.Node{Name: arg}, state: "unknown", err: other})
+			continue
+		}
 		var here, apart []*attempt
 		for _, n := range found {
 			switch o := (&attempt{node: n, state: "lost", err: n.Err()}); {

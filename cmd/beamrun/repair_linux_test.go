@@ -363,7 +363,7 @@ func TestRepairTakes(t *testing.T) {
 			took = append(took, time.Since(begin))
 			again := strings.Count(r.stdout, ": registered again, in ")
 			byItself := strings.Count(r.stdout, ": is registered, at port ") // on a slow machine, after 2 s
-			if r.code != 0 || again == 0 || again+byItself != n {
+			if r.code != 0 || 2*again < n || again+byItself != n {
 				t.Errorf("of %d nodes %d were registered again, %d by themselves: %+v", n, again, byItself, r)
 			}
 			for _, name := range names[:n] {

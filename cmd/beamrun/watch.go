@@ -6,10 +6,15 @@ import (
 	"strings"
 
 	"github.com/beamrun/beamrun/ensure/watch"
+	"github.com/beamrun/beamrun/launcher"
 )
 
-// watch is --watch: it keeps epmd alive while the program runs.
-func (a *app) watch(ctx context.Context) { watch.Run(ctx, a.epmd(), a.sayEvent) }
+// watch is --watch: it keeps epmd alive while the program runs, for a release with its own epmd.
+func (a *app) watch(ctx context.Context, program string) {
+	c := a.epmd()
+	c.ReleaseRoot = launcher.ReleaseRoot(program)
+	watch.Run(ctx, c, a.sayEvent)
+}
 
 func (a *app) sayEvent(e watch.Event) {
 	a.sayWarnings(e.Result.Warnings)

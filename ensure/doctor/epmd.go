@@ -14,15 +14,18 @@ import (
 	"github.com/beamrun/beamrun/internal/shell"
 )
 
+// namesOne is the advice where there is no epmd program that could be started.
+const namesOne = "%s; --epmd PATH names one, without it one is looked for"
+
 // program: which epmd would be started.
 func (p *patient) program(ctx context.Context) Check {
 	path, err := p.config.Find(ctx)
 	var e *ensure.Error
 	switch {
 	case errors.As(err, &e) && p.err == nil:
-		return found(Warn, "%v; the one that runs could not be started again", e.Err).advise("%s", e.Hint)
+		return found(Warn, "%v; the one that runs could not be started again", e.Err).advise(namesOne, e.Hint)
 	case errors.As(err, &e):
-		return found(Fail, "%v", e.Err).advise("%s", e.Hint)
+		return found(Fail, "%v", e.Err).advise(namesOne, e.Hint)
 	}
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -72,6 +75,9 @@ func (p *patient) answers(context.Context) Check {
 			advise("or start nodes that do without: beamrun --epmdless PROGRAM; then: beamrun --epmdless doctor")
 	case p.err.Kind == ensure.KindHung && known && o.Stopped():
 		return c.run(shell.New("kill", "-CONT").Int(o.PID))
+	}
+	if p.err.Kind == ensure.KindForeign {
+		return c.advise("%s or --port N; nodes can also do without epmd: --epmdless", p.err.Hint)
 	}
 	return c.advise("%s", p.err.Hint)
 }

@@ -78,7 +78,7 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 	}
 	if len(remote) > 0 {
 		well = append(well, fmt.Sprintf("nodes that %s starts on other hosts (-rsh) get no environment, "+
-			"so look for an epmd: docs/peers.md has the way that works", strings.Join(remote, ", ")))
+			"so look for an epmd: start them there by beamrun --epmdless too", strings.Join(remote, ", ")))
 	}
 	var problems []Check
 	if len(strange) > 0 {

@@ -81,7 +81,11 @@ func leadsHere(ctx context.Context, name string) (netip.Addr, error) {
 	if err != nil {
 		return at, err
 	}
-	if hostaddr.IsOwn(at) {
+	ours, err := hostaddr.All()
+	if err != nil {
+		return at, err
+	}
+	if at.IsLoopback() || slices.Contains(ours, at) {
 		return at, nil
 	}
 	return at, fmt.Errorf("%s leads to %s, which is no address of this host", name, at)

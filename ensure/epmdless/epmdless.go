@@ -74,11 +74,11 @@ type Node struct {
 	birth, boot, space string
 }
 
-// Folder returns the folder of the files of this user's nodes on this host, and makes it when it is
-// missing, mode 0700. It is below the user's cache folder, see statedir.Cache: whoever has the same
-// HOME has the same cookie and the same nodes. Hosts that share a HOME have a folder each, by their
-// host names, and so do network namespaces, on Linux. The module looks for it in the same way where
-// root started the node and another user runs it.
+// Folder returns the directory of the files of this user's nodes on this host, and makes it when it
+// is missing, mode 0700. It is below the user's cache directory: whoever has the same HOME has the
+// same cookie and the same nodes. Hosts that share a HOME have a directory each, by their host names,
+// and so do network namespaces, on Linux. The module looks for it in the same way where root started
+// the node and another user runs it.
 func Folder() (string, error) {
 	host, err := os.Hostname()
 	if err != nil {
@@ -127,7 +127,7 @@ func Nodes(ctx context.Context) (nodes []Node, strange []string, err error) {
 	for i, name := range names {
 		f := &files[i]
 		f.path = filepath.Join(dir, name)
-		if f.node, f.verdict = judge(f.path); f.verdict == unknowable {
+		if f.node, f.info, f.verdict = judge(f.path); f.verdict == unknowable {
 			unclear = append(unclear, f)
 		}
 	}
@@ -137,7 +137,7 @@ func Nodes(ctx context.Context) (nodes []Node, strange []string, err error) {
 		case alive:
 			nodes = append(nodes, f.node)
 		case dead:
-			os.Remove(f.path)
+			f.remove()
 		case alien:
 			strange = append(strange, f.path)
 		}
@@ -168,6 +168,7 @@ func entries(dir string) (names []string, more bool, err error) {
 // file is an entry of the directory.
 type file struct {
 	path    string
+	info    fs.FileInfo // of the dead, and those that may be
 	node    Node
 	verdict verdict
 }
@@ -183,34 +184,42 @@ const (
 	unknowable // but by a connection to its port
 )
 
+// remove removes the file that was judged, and no later one of that name.
+func (f *file) remove() {
+	now, err := os.Lstat(f.path)
+	if err == nil && os.SameFile(now, f.info) && now.ModTime().Equal(f.info.ModTime()) {
+		os.Remove(f.path)
+	}
+}
+
 // judge says what a file is. It is opened once, without following a link, and without waiting as
 // for a pipe: what is looked at is what is read.
-func judge(path string) (Node, verdict) {
+func judge(path string) (Node, fs.FileInfo, verdict) {
 	name, pid, ok := strings.Cut(filepath.Base(path), ".")
 	if !ok {
-		return Node{}, alien
+		return Node{}, nil, alien
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|safepath.OpenFlags, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Node{}, gone
+		return Node{}, nil, gone
 	} else if err != nil {
-		return Node{}, alien
+		return Node{}, nil, alien
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() || !safepath.IsOwn(info) {
-		return Node{}, alien
+		return Node{}, nil, alien
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxLine+1))
 	n, ok := parse(string(text))
 	if err != nil || !ok || n.Name != name || strconv.Itoa(n.PID) != pid {
 		if age := time.Since(info.ModTime()); age.Abs() < unfinished {
-			return Node{}, young
+			return Node{}, nil, young
 		}
-		return Node{}, dead
+		return Node{}, info, dead
 	}
 	n.File = path
-	return n, n.state()
+	return n, info, n.state()
 }
 
 // ask finds out by connections which of the nodes have ended.

@@ -217,3 +217,38 @@ func TestYoungFiles(t *testing.T) {
 		}
 	}
 }
+
+// What stood at a path when it was judged is removed, and no later file of that name.
+func TestRemoveWhatWasJudged(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.1")
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("a.1", "a 1")
+	f := file{path: path}
+	var err error
+	if f.info, err = os.Lstat(path); err != nil {
+		t.Fatal(err)
+	}
+	write("next", "a 1")
+	os.Chtimes(filepath.Join(dir, "next"), time.Time{}, time.Now().Add(time.Second))
+	if err := os.Rename(filepath.Join(dir, "next"), path); err != nil {
+		t.Fatal(err)
+	}
+	f.remove()
+	if f.info, err = os.Lstat(path); err != nil {
+		t.Fatalf("the next file was removed: %v", err)
+	}
+	if f.remove(); !isGone(path) {
+		t.Error("it is still there")
+	}
+}
+
+func isGone(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, os.ErrNotExist)
+}

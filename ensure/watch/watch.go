@@ -2,6 +2,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,8 +64,8 @@ const (
 type Event struct {
 	Kind Kind
 
-	// Result is that of the call of [ensure.Epmd] which made sure of the epmd again, of KindUp.
-	// Started tells whether this process started it.
+	// Result is that of the last call of [ensure.Epmd]. Of KindUp, Started tells whether this
+	// process started the epmd.
 	Result ensure.Result
 
 	// Err is why there is no working epmd, of KindFailed: the error of [ensure.Epmd], also if the
@@ -98,7 +99,7 @@ type LostNode struct {
 // Lost nodes are repaired beside that, and their repair ends when epmd does.
 //
 // Notify gets one Event after the other, and should not take long: nothing is watched meanwhile.
-// Nil: nobody is told.
+// If nil, events are dropped.
 func Run(ctx context.Context, c ensure.Config, notify func(Event)) {
 	s := state{config: c, tell: notify, names: nameBook{known: map[string]knownName{}}, repairs: make(chan repair, 1), stopRepair: func() {}}
 	defer s.forget()
@@ -332,7 +333,7 @@ func (s *state) ensure(ctx context.Context) bool {
 	wasAway := s.failed != "" || s.woken || s.hasEnded()
 	c := s.config
 	if s.hasEnded() || s.failed != "" || s.epmd == nil && s.addr.IsValid() || time.Since(s.started) < lookEvery {
-		c.ProbeTimeout = gonePatience // else it is there, and may only be slow
+		c.ProbeTimeout = min(cmp.Or(c.ProbeTimeout, gonePatience), gonePatience) // else it is there, and may only be slow
 	}
 	s.woken = false
 	if s.hasEnded() || s.epmd == nil || s.epmd.Name != "epmd" { // else it is the same one
@@ -346,7 +347,7 @@ func (s *state) ensure(ctx context.Context) bool {
 	if errors.As(err, &e) {
 		s.forget() // there may be another one, until it answers
 		if e.Kind != s.failed {
-			s.notify(Event{Kind: KindFailed, Err: err})
+			s.notify(Event{Kind: KindFailed, Result: res, Err: err})
 		}
 		s.addr, s.failed = netip.AddrPort{}, e.Kind
 		return false

@@ -77,7 +77,7 @@ func none(t *testing.T, events <-chan watch.Event, d time.Duration) {
 
 const (
 	second = time.Second     // the promise
-	busy   = 5 * time.Second // the same on a machine with much else to do
+	busy   = 3 * time.Second // the same on a machine with much else to do
 )
 
 func TestWatch(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/beamrun/beamrun/internal/safepath"
 	"github.com/beamrun/beamrun/internal/spawn"
@@ -71,7 +72,7 @@ func findIn(ctx context.Context, places []func() []string) (string, error) {
 		return "", &Error{Missing: true, Err: missing, Hint: "install Erlang (" + installHint + "), " + hint}
 	}
 	dir, err := askErl(ctx, erl)
-	if end := ctx.Err(); end != nil {
+	if end := ended(ctx); end != nil {
 		return "", &Error{Err: fmt.Errorf("%w; %s was asked where its own is: %w", missing, erl, end)}
 	}
 	if err == nil {
@@ -144,9 +145,9 @@ func named(program string) (string, error) {
 	}
 	err = fmt.Errorf("%s: %w", program, err)
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-		return "", &Error{Missing: true, Err: err, Hint: "to install one: " + installHint + "; without a program named, one is looked for"}
+		return "", &Error{Missing: true, Err: err, Hint: "to install one: " + installHint}
 	}
-	return "", &Error{Err: err, Hint: cmp.Or(spawn.Hint(program, err), "it has to be an epmd program")}
+	return "", &Error{Err: err, Hint: cmp.Or(spawn.Hint(program, err), "name a file that is an epmd program")}
 }
 
 // ofRelease are the calling release's own: erl and the start scripts of releases set these
@@ -234,4 +235,13 @@ func glob(pattern string) []string {
 		paths = next
 	}
 	return slices.DeleteFunc(paths, func(path string) bool { return errors.Is(safepath.Check(path, 0), fs.ErrNotExist) })
+}
+
+// ended returns the context's error, also in the moment after its deadline when the context does not
+// know yet.
+func ended(ctx context.Context) error {
+	if end, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(end) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// IsRefused reports whether nobody listens there.
+// IsRefused reports whether the connection was refused: nothing listens there.
 func IsRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
 // IsReset reports whether the peer ended the connection.

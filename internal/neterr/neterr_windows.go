@@ -9,7 +9,7 @@ import (
 
 // The names without WSA in package syscall are numbers of Go's own here, which no call returns.
 
-// IsRefused reports whether nobody listens there.
+// IsRefused reports whether the connection was refused: nothing listens there.
 func IsRefused(err error) bool { return errors.Is(err, windows.WSAECONNREFUSED) }
 
 // IsReset reports whether the peer ended the connection.

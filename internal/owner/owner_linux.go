@@ -20,7 +20,7 @@ const lookFor = 250 * time.Millisecond
 func ofPort(port uint16) (Process, bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookFor)
 	defer cancel()
-	p, ok := ofSockets(ctx, listening(port))[uint16(port)]
+	p, ok := ofSockets(ctx, listening(port))[port]
 	return p, ok
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 func keeper(ctx context.Context, port uint16) Keeper {
-	if _, err := Here(); err != nil || !owner.Ports()[uint16(port)] {
+	if _, err := Here(); err != nil || !owner.Ports()[port] {
 		return Keeper{}
 	}
 	p, known := owner.OfPort(port)

@@ -1,5 +1,5 @@
-// Package vmargs reads the arguments of an Erlang VM, as init(3) does. However an option was given,
-// also by ERL_FLAGS, a vm.args or an -args_file, it stands among the arguments of the process.
+// Package vmargs reads the arguments of an Erlang VM, as init(3) does. Every option is among the
+// arguments of the process, also one from ERL_FLAGS, a vm.args or an -args_file.
 package vmargs
 
 import (
