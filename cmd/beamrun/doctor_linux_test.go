@@ -273,7 +273,7 @@ func TestDoctorEpmdless(t *testing.T) {
 	for _, want := range []string{
 		"== none\n== without\n",
 		`== without\nok    epmdless nodes a, later: each registered by its file in /root/\.cache/beamrun/nodes-vm-\d+; s \(pid \d+\) on port 9100, as all of its peers; ` +
-			`nodes that a \(pid \d+\) starts on other hosts \(-rsh\) get no environment, so look for an epmd: docs/peers.md has the way that works\nok    host name `,
+			`nodes that a \(pid \d+\) starts on other hosts \(-rsh\) get no environment, so look for an epmd: start them there by beamrun --epmdless too\nok    host name `,
 		`== theirs\nok    epmdless nodes theirs: each registered by its file in /root/other/\.cache/beamrun/nodes-vm-\d+\nok    host name `,
 		"== with\n== lost\n",
 		"ok    lost nodes     none: epmd knows every node of this host that could be seen, but for those that do without it\nok    epmdless nodes a, later: ",
