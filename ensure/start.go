@@ -69,7 +69,9 @@ func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
 		}
 	}
 	d, err := c.spawnReady(ctx, program, dir, res)
-	if err != nil && d != nil && d.missed { // another user's epmd may have had the port, and have ended since
+	// Another user's epmd may have had the port, and have ended since; or a probe had it, whose socket
+	// met itself, as happens where the port is also an ephemeral one.
+	for tries := 0; tries < 3 && err != nil && d != nil && d.missed; tries++ {
 		d, err = c.spawnReady(ctx, program, dir, res)
 	}
 	if err != nil {
