@@ -13,7 +13,7 @@ import (
 // secret is in every file of the table: no message may hold any part of it.
 const secret = "Xq7Zp2Wv9K"
 
-// place is where a case puts its files: a folder that is a user's home, or should be.
+// place is where a case puts its files: a directory that is a user's home, or should be.
 type place struct {
 	t    *testing.T
 	home string

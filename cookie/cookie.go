@@ -44,7 +44,7 @@ func Derive(secret []byte, label string) (string, error) {
 	return hex.EncodeToString(mac.Sum(nil)), nil
 }
 
-// Check says whether Erlang takes c as a cookie: 1 to 255 printable ASCII characters, spaces
+// Check reports whether Erlang takes c as a cookie: 1 to 255 printable ASCII characters, spaces
 // included (kernel's auth.erl; the most that an atom holds).
 func Check(c string) error {
 	if err := check(c); err != nil {

@@ -38,7 +38,7 @@ func startEpmd(t *testing.T) string {
 	return ""
 }
 
-// looksInConfig says whether erl takes a cookie file of the configuration folder, as OTP 25 and
+// looksInConfig reports whether erl takes a cookie file of the configuration directory, as OTP 25 and
 // later do.
 func looksInConfig(t *testing.T, base, port string) bool {
 	t.Helper()

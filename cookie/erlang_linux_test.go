@@ -191,7 +191,7 @@ func TestAsErlang(t *testing.T) {
 	}
 }
 
-// tree is what is in a folder, without what the files hold.
+// tree is what is in a directory, without what the files hold.
 func tree(t *testing.T, dir string) (out []string) {
 	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -209,7 +209,7 @@ func tree(t *testing.T, dir string) (out []string) {
 	return out
 }
 
-// holdsPart says whether s has three characters of the secret on end.
+// holdsPart reports whether s has three characters of the secret on end.
 func holdsPart(s, secret string) bool {
 	for i := range len(secret) - 2 {
 		if strings.Contains(s, secret[i:i+3]) {

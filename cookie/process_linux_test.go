@@ -32,7 +32,7 @@ func become(cmd *exec.Cmd, uid int) {
 	}
 }
 
-// openDir is a new folder that every user may enter, unlike t.TempDir's.
+// openDir is a new directory that every user may enter, unlike t.TempDir's.
 func openDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "cookie")

@@ -17,7 +17,7 @@ type Detach string
 const (
 	// DetachAuto has systemd run the daemon where it must, and else is DetachSession. It must
 	// inside a service of systemd, which ends all that the service has started together with it,
-	// whatever its session: see systemd.kill(5). README.md of this folder says which ways there
+	// whatever its session: see systemd.kill(5). README.md of this directory says which ways there
 	// are. Where all of them fail, it is DetachSession, with a warning.
 	DetachAuto Detach = "auto"
 

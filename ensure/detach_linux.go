@@ -75,7 +75,7 @@ func (c Config) units(ctx context.Context, program string, e Endpoint) (units []
 	if c.Program == "" && isSocketFor(ctx, e) {
 		units = append(units, epmdSocket)
 	}
-	// Unprivileged, if such a user gets at the program: it may be in somebody's home folder, and
+	// Unprivileged, if such a user gets at the program: it may be in somebody's home directory, and
 	// the port below 1024.
 	return append(units, transient(program, e, "DynamicUser=yes"), transient(program, e)), nil
 }
@@ -160,7 +160,7 @@ func (u unit) failed(ctx context.Context, e Endpoint, err error) *Error {
 	return &Error{Kind: KindSpawn, Endpoint: e, Err: err}
 }
 
-// has says whether a process is the unit's.
+// has reports whether a process is the unit's.
 func (u unit) has(pid int) bool {
 	cgroup, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
 	return strings.Contains(string(cgroup), "/"+u.name)
@@ -195,7 +195,7 @@ func (u unit) state(ctx context.Context) string {
 	return string(bytes.TrimSpace(out))
 }
 
-// isSocketFor says whether the distribution has that unit, for the endpoint's port. Its addresses
+// isSocketFor reports whether the distribution has that unit, for the endpoint's port. Its addresses
 // are its own affair.
 func isSocketFor(ctx context.Context, e Endpoint) bool {
 	if len(e.Addresses) > 0 || !systemd.HasUnitFile(epmdSocket.name) {

@@ -13,7 +13,7 @@
 // It never starts an epmd beside something that has the port.
 //
 // The daemon is `epmd -port N` in the foreground mode of epmd(1) (with -daemon its messages, its
-// exit code and its pid would be lost), in a session of its own, in the root folder, with null as
+// exit code and its pid would be lost), in a session of its own, in the root directory, with null as
 // stdin and stdout, a log file as stderr, no other descriptor, and an environment of only what it
 // needs.
 //
@@ -29,7 +29,7 @@
 // run their lost names back, and package doctor reports what is wrong on a host.
 //
 // Every call ends by its deadline, with a result or an [Error] whose Kind, words and hint say what
-// is wrong and what mends it. README.md in this folder is the table of all faults that are known,
+// is wrong and what mends it. README.md in this directory is the table of all faults that are known,
 // kept by the tests.
 package ensure
 
@@ -71,7 +71,7 @@ type Config struct {
 
 	// Program is the epmd to start. Empty: the first of the release's own (BINDIR, ROOTDIR,
 	// ReleaseRoot), the one on PATH, the one beside the erl on PATH, and those in the usual install
-	// folders.
+	// directories.
 	Program string
 
 	// ReleaseRoot is the directory of the release that is about to start: its epmd comes before

@@ -26,7 +26,7 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// setup gives the test a home folder of its own and a private port.
+// setup gives the test a home directory of its own and a private port.
 func setup(t testing.TB) ensure.Config {
 	t.Helper()
 	return ensure.Config{Port: testenv.PrivateEpmd(t)}
@@ -475,7 +475,7 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// Without a folder for the lock and the log there is a warning, and an epmd all the same.
+// Without a directory for the lock and the log there is a warning, and an epmd all the same.
 func TestNoStateFolder(t *testing.T) {
 	testenv.Need(t, "epmd")
 	c := setup(t)
@@ -488,7 +488,7 @@ func TestNoStateFolder(t *testing.T) {
 	}
 }
 
-// A planted link, or a folder that others can enter, is not used.
+// A planted link, or a directory that others can enter, is not used.
 func TestStateFolderOfOthers(t *testing.T) {
 	testenv.Need(t, "epmd")
 	c := setup(t)

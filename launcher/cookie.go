@@ -35,7 +35,7 @@ func (c Config) withCookie(env []string) []string {
 	return withFlags(with(env, cookieVar+"="+c.Cookie), setCookie)
 }
 
-// GivesCookie says whether a program's arguments or environment already give it a cookie:
+// GivesCookie reports whether a program's arguments or environment already give it a cookie:
 // -setcookie of erl, --cookie of Elixir's programs, RELEASE_COOKIE of releases.
 func GivesCookie(args, env []string) bool {
 	inArg := func(arg string) bool { return arg == "--cookie" || hasSetCookie(arg) } // --erl "-setcookie X" is one argument

@@ -13,7 +13,7 @@ type Ports struct{ First, Last int }
 
 func (p Ports) last() int { return max(p.First, p.Last) }
 
-// IsOne says whether it is one port.
+// IsOne reports whether it is one port.
 func (p Ports) IsOne() bool { return p.First != 0 && p.First == p.last() }
 
 // ParsePorts reads "N" or "N-M", each from 1 to 65535. Its error does not repeat s, which may be a

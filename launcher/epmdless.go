@@ -133,7 +133,7 @@ func (c Config) withStaticPort(env []string) []string {
 	return withFlags(env, flags)
 }
 
-// hasKernelParameters says whether the program's Erlang is of OTP 27.2 (ERTS 15.2) or later, where two of kernel's parameters replace the
+// hasKernelParameters reports whether the program's Erlang is of OTP 27.2 (ERTS 15.2) or later, where two of kernel's parameters replace the
 // flags -erl_epmd_port and -epmd_module. Those are deprecated, and still work on OTP 29: so they are used where nobody can tell. Together,
 // OTP takes neither.
 func (c Config) hasKernelParameters() bool {

@@ -35,7 +35,7 @@ func program(t *testing.T, path, text string) {
 	}
 }
 
-// privateHome gives the test a cache folder of its own.
+// privateHome gives the test a cache directory of its own.
 func privateHome(t *testing.T) {
 	home := t.TempDir()
 	for _, key := range []string{"HOME", "LocalAppData", "XDG_CACHE_HOME"} {

@@ -7,7 +7,7 @@ package launcher
 
 import "errors"
 
-// CanExec says whether [Exec] works here.
+// CanExec reports whether [Exec] works here.
 const CanExec = false
 
 func execve(string, []string, []string) error { return errors.ErrUnsupported }

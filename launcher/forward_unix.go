@@ -23,7 +23,7 @@ var fromTerminal = []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGWINCH
 // process alone while its job has the terminal.
 func reachesChild(sig os.Signal) bool { return slices.Contains(fromTerminal, sig) && hasTerminal() }
 
-// hasTerminal says whether this process is of the job that has the terminal, see tcgetpgrp(3). The
+// hasTerminal reports whether this process is of the job that has the terminal, see tcgetpgrp(3). The
 // child is of the same.
 func hasTerminal() bool {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR|syscall.O_NOCTTY|syscall.O_NONBLOCK, 0)

@@ -91,9 +91,9 @@ type Config struct {
 	// -setcookie that only the node sees, as in a release's vm.args.
 	//
 	// A remote shell connects too soon for that. Where Args ask for one (-remsh, --remsh), the
-	// program is instead given another HOME: a folder that only this user can enter, with this
+	// program is instead given another HOME: a directory that only this user can enter, with this
 	// cookie's file and links to the settings in the real HOME, which is what os:getenv("HOME")
-	// still says in the node; init:get_argument(home) says the folder. Not on Windows, where Erlang
+	// still says in the node; init:get_argument(home) says the directory. Not on Windows, where Erlang
 	// does not read HOME.
 	Cookie string
 

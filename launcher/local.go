@@ -17,7 +17,7 @@ func (c Config) withLocal(env []string) []string {
 	return withFlags(env, "-kernel inet_dist_use_interface "+loopback)
 }
 
-// given says whether the arguments, or the flags in env, hold the word.
+// given reports whether the arguments, or the flags in env, hold the word.
 func (c Config) given(env []string, word string) bool {
 	has := func(s string) bool { return strings.Contains(s, word) }
 	return slices.ContainsFunc(c.Args, has) || slices.ContainsFunc(flagVars, func(key string) bool { return has(value(env, key)) })

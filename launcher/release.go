@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// ReleaseRoot returns the folder of the release whose start script program is (ROOT/bin/my_app, or
+// ReleaseRoot returns the directory of the release whose start script program is (ROOT/bin/my_app, or
 // a link to it), or "". Such a script's own epmd is in ROOT/erts-*/bin, and the script says where
 // only to what it starts itself.
 func ReleaseRoot(program string) string {
@@ -34,7 +34,7 @@ func rootOf(program string) string {
 // that runs.
 var visits = []string{"remote", "rpc", "pid", "stop", "restart", "remote_console", "ping", "status"}
 
-// isVisit says whether the program's nodes only connect to another one: a remote shell, or such a
+// isVisit reports whether the program's nodes only connect to another one: a remote shell, or such a
 // command of a release.
 func isVisit(program string, args []string) bool {
 	return asksForShell(args) || len(args) > 0 && slices.Contains(visits, args[0]) && ReleaseRoot(program) != ""

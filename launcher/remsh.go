@@ -15,7 +15,7 @@ import (
 
 const cookieFile = ".erlang.cookie"
 
-// asksForShell says whether the arguments ask for a shell in another node. It connects before any
+// asksForShell reports whether the arguments ask for a shell in another node. It connects before any
 // -eval has run on some versions of OTP, so it must have the cookie from its first moment.
 func asksForShell(args []string) bool {
 	return slices.ContainsFunc(options(args), func(arg string) bool { return arg == "-remsh" || arg == "--remsh" })

@@ -2,5 +2,5 @@
 
 package launcher
 
-// readsHome says whether Erlang reads its cookie from the folder that HOME names.
+// readsHome reports whether Erlang reads its cookie from the directory that HOME names.
 const readsHome = true

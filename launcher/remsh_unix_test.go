@@ -13,7 +13,7 @@ import (
 	"github.com/beamrun/beamrun/cookie"
 )
 
-// emptyHome is a home folder, and all that decides where the state folder is leads there.
+// emptyHome is a home directory, and all that decides where the state directory is leads there.
 func emptyHome(t *testing.T) string {
 	home := t.TempDir()
 	t.Setenv("HOME", home)
@@ -53,7 +53,7 @@ func TestRemoteShellEnvironment(t *testing.T) {
 	}
 }
 
-// Where there can be no such folder, the shell gets the cookie as other programs do, and somebody
+// Where there can be no such directory, the shell gets the cookie as other programs do, and somebody
 // is told.
 func TestRemoteShellWithoutFolder(t *testing.T) {
 	home := emptyHome(t)
@@ -76,7 +76,7 @@ func TestRemoteShellWithoutFolder(t *testing.T) {
 	}
 }
 
-// One folder for one home and cookie, of any number of launches at once; private, and whatever
+// One directory for one home and cookie, of any number of launches at once; private, and whatever
 // stood there before.
 func TestShellHome(t *testing.T) {
 	home := emptyHome(t)

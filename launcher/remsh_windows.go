@@ -1,4 +1,4 @@
 package launcher
 
-// There the home folder is the profile's, whatever HOME says.
+// There the home directory is the profile's, whatever HOME says.
 const readsHome = false

@@ -23,7 +23,7 @@ func erlangRoot() string {
 	return filepath.Dir(filepath.Dir(erl))
 }
 
-// erlangBin is the folder of its virtual machine (BINDIR).
+// erlangBin is the directory of its virtual machine (BINDIR).
 func erlangBin() string {
 	dirs, _ := filepath.Glob(erlangRoot() + "/erts-*/bin")
 	return append(dirs, "")[0]

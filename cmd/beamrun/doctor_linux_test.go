@@ -117,7 +117,7 @@ var allPlanted = []planted{
 		`warn /root/.cache/beamrun/epmd-4369.lock is no regular file`, ""},
 }
 
-// onSeededHost is the script around a planted problem. $0 is the test's folder.
+// onSeededHost is the script around a planted problem. $0 is the test's directory.
 const onSeededHost = `
 set -eu # until this /etc is not the machine's
 ip link set lo up
@@ -288,7 +288,7 @@ func TestDoctorEpmdless(t *testing.T) {
 	}
 }
 
-// newHostScript begins a script with a host on which nothing is: an empty /root, and names that lead to itself. $0 is the test's folder,
+// newHostScript begins a script with a host on which nothing is: an empty /root, and names that lead to itself. $0 is the test's directory,
 // $1 a beamrun that any user may run.
 const newHostScript = `
 set -eu

@@ -38,7 +38,7 @@ func TestErlangScript(t *testing.T) {
 	})
 }
 
-// host is an environment for programs of one test: a home folder and an epmd port of its own.
+// host is an environment for programs of one test: a home directory and an epmd port of its own.
 type host struct {
 	t    testing.TB
 	home string

@@ -43,7 +43,7 @@ func (h epmdlessHost) beamrun(flags string, args ...string) *vm {
 	return h.boot(append(append([]string{"beamrun"}, strings.Fields(flags)...), args...)...)
 }
 
-// folder is where the nodes' files are.
+// directory is where the nodes' files are.
 func (h epmdlessHost) folder() string {
 	h.t.Helper()
 	found, err := filepath.Glob(filepath.Join(h.home, ".cache/beamrun/nodes-*"))
@@ -53,7 +53,7 @@ func (h epmdlessHost) folder() string {
 	return found[0]
 }
 
-// registered are the names in the folder.
+// registered are the names in the directory.
 func (h epmdlessHost) registered() (all []string) {
 	h.t.Helper()
 	entries, err := os.ReadDir(h.folder())
@@ -391,7 +391,7 @@ func TestEpmdlessPeers(t *testing.T) {
 	}
 }
 
-// A node keeps its name when its file is removed, or the whole folder.
+// A node keeps its name when its file is removed, or the whole directory.
 func TestEpmdlessFileComesBack(t *testing.T) {
 	t.Parallel()
 	h := newEpmdlessHost(t)
@@ -459,7 +459,7 @@ func TestEpmdlessOtherUser(t *testing.T) {
 	if r := planted.result(cmd); r.code != 1 || !strings.Contains(r.stderr, "is not a directory of this user alone") || !strings.Contains(r.stderr, "hint: ") {
 		t.Errorf("another user's folder: %+v", r)
 	}
-	// and the module by itself, as when the folder is exchanged while the node runs
+	// and the module by itself, as when the directory is exchanged while the node runs
 	module, err := epmdless.Install()
 	if err != nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// faultHost is where one fault happens: a folder that every user can look into, a home in it, an
+// faultHost is where one fault happens: a directory that every user can look into, a home in it, an
 // epmd port.
 type faultHost struct {
 	*testing.T
@@ -63,7 +63,7 @@ func (h *faultHost) program(body string) {
 	h.args = append(h.args, "--epmd", h.file("epmd", "#!/bin/sh\n"+body+"\n", 0o755))
 }
 
-// file makes a file in the host's folder and returns its path.
+// file makes a file in the host's directory and returns its path.
 func (h *faultHost) file(name, text string, mode fs.FileMode) string {
 	h.Helper()
 	path := filepath.Join(h.dir, name)

@@ -510,8 +510,8 @@ func (h *faultHost) inTime(limit time.Duration, call func(args ...string) outcom
 	return o
 }
 
-// badLockFolder gives an ordinary user a folder for the lock that make made, in each place but the
-// temp folder; nothing may come into it.
+// badLockFolder gives an ordinary user a directory for the lock that make made, in each place but the
+// temp directory; nothing may come into it.
 func (h *faultHost) badLockFolder(make func(path string) error) outcome {
 	h.Helper()
 	testenv.Need(h, "epmd")
@@ -709,7 +709,7 @@ func procState(pid int) string {
 	return after[:min(1, len(after))]
 }
 
-// Pieces of shell: the only folder to write to is an empty /tmp; what follows is run by an ordinary
+// Pieces of shell: the only directory to write to is an empty /tmp; what follows is run by an ordinary
 // user; no file system can be written to.
 const (
 	onlyTmp = `ip link set lo up; mount -t tmpfs -o mode=755 none /mnt; cp "$1" /mnt/beamrun; mount -t tmpfs none /tmp

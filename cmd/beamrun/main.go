@@ -7,7 +7,7 @@
 // Command beamrun makes sure that epmd answers and then becomes the Erlang or Elixir program that
 // it is given.
 //
-// This folder only wires: the work is done by the packages ensure, launcher and cookie. One file
+// This directory only wires: the work is done by the packages ensure, launcher and cookie. One file
 // holds one command; flags.go the flags, output.go the words and exit codes, help.go the manual.
 package main
 

@@ -30,7 +30,7 @@ func (m tidyM) Run() int {
 // builtDir is made where something is built, see build_linux_test.go.
 var builtDir string
 
-// setupScript gives a script a home folder of its own and nothing of ours in its environment.
+// setupScript gives a script a home directory of its own and nothing of ours in its environment.
 func setupScript(env *testscript.Env) error {
 	home := filepath.Join(env.WorkDir, "home")
 	env.Setenv("HOME", home)

@@ -79,7 +79,7 @@ func playProgram() {
 	os.Exit(7)
 }
 
-// withoutExec is a home folder of its own, and beamrun with an epmd port.
+// withoutExec is a home directory of its own, and beamrun with an epmd port.
 type withoutExec struct {
 	t    *testing.T
 	self string
@@ -263,7 +263,7 @@ func TestWithoutExecEpmdFails(t *testing.T) {
 	}
 }
 
-// lives says whether a process that was found has not ended. Windows lets nobody ask, but anybody
+// lives reports whether a process that was found has not ended. Windows lets nobody ask, but anybody
 // wait.
 func lives(p *os.Process) bool {
 	if runtime.GOOS != "windows" {

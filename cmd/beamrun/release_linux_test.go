@@ -14,22 +14,13 @@ import (
 )
 
 // A release is started with its own epmd, be it named by a path or by a link, and learns nothing of
-// how that was found. (The folders of one, with a copy of the real epmd; examples has real
+// how that was found. (The directories of one, with a copy of the real epmd; examples has real
 // releases.)
 func TestReleasesOwnEpmd(t *testing.T) {
 	testenv.Need(t, "epmd")
-	real, err := exec.LookPath("epmd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(real)
-	root := t.TempDir()
+	root := releaseWithEpmd(t, "echo root=$RELEASE_ROOT $*")
 	at := func(name string) string { return filepath.Join(root, name) }
-	err = errors.Join(err, os.MkdirAll(at("bin"), 0o755), os.MkdirAll(at("erts-1.0/bin"), 0o755),
-		os.WriteFile(at("erts-1.0/bin/epmd"), text, 0o755),
-		os.WriteFile(at("bin/my_app"), []byte("#!/bin/sh\necho root=$RELEASE_ROOT $*\n"), 0o755),
-		os.Symlink(at("bin/my_app"), at("link")))
-	if err != nil {
+	if err := os.Symlink(at("bin/my_app"), at("link")); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
@@ -58,20 +49,32 @@ func TestReleasesOwnEpmd(t *testing.T) {
 	}
 }
 
-// With --watch each epmd of a release is its own one, also the next.
-func TestReleasesOwnEpmdWatched(t *testing.T) {
-	testenv.Need(t, "epmd")
+// releaseWithEpmd makes the directories of a release, but releases itself, with a copy of the real
+// epmd and bin/my_app, a script of that line.
+func releaseWithEpmd(t *testing.T, line string) (root string) {
+	t.Helper()
 	real, err := exec.LookPath("epmd")
 	if err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(real)
-	root := t.TempDir()
+	root = t.TempDir()
 	at := func(name string) string { return filepath.Join(root, name) }
 	err = errors.Join(err, os.MkdirAll(at("bin"), 0o755), os.MkdirAll(at("erts-1.0/bin"), 0o755),
-		os.Mkdir(at("releases"), 0o755), os.WriteFile(at("erts-1.0/bin/epmd"), text, 0o755),
-		os.WriteFile(at("bin/my_app"), []byte("#!/bin/sh\nread line\n"), 0o755))
+		os.WriteFile(at("erts-1.0/bin/epmd"), text, 0o755),
+		os.WriteFile(at("bin/my_app"), []byte("#!/bin/sh\n"+line+"\n"), 0o755))
 	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// With --watch each epmd of a release is its own one, also the next.
+func TestReleasesOwnEpmdWatched(t *testing.T) {
+	testenv.Need(t, "epmd")
+	root := releaseWithEpmd(t, "read line")
+	at := func(name string) string { return filepath.Join(root, name) }
+	if err := os.Mkdir(at("releases"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	h := newHost(t)

@@ -27,7 +27,7 @@ import (
 const otherUser = 54321
 
 // repairConflicts are what may stand against a name, and what `beamrun repair` says and exits with.
-// In the texts, numbers and folders are masked.
+// In the texts, numbers and directories are masked.
 var repairConflicts = []struct {
 	what, said string // on stdout and stderr
 	code       int

@@ -163,7 +163,7 @@ func (h *repairHost) mustRepair(args ...string) {
 
 func (h *repairHost) addr() string { return fmt.Sprintf("127.0.0.1:%d", h.port) }
 
-// has says whether epmd has the name.
+// has reports whether epmd has the name.
 func (h *repairHost) has(name string) bool {
 	_, err := epmd.Lookup(h.t.Context(), h.addr(), name)
 	if err != nil && !errors.Is(err, epmd.ErrNotRegistered) {

@@ -17,7 +17,7 @@ import (
 )
 
 // countErlsEpmd puts an Erlang on PATH that is the installed one, by links, but writes down each
-// epmd that its erl starts, a node's child nodes included. (They take the epmd of their own folder,
+// epmd that its erl starts, a node's child nodes included. (They take the epmd of their own directory,
 // never that of PATH; beamrun takes PATH's, so it is not counted.)
 func countErlsEpmd(h *host) (starts func() int) {
 	h.t.Helper()

@@ -112,7 +112,7 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 	return Check{}
 }
 
-// foreign is the problem of entries of the folder that are no nodes' files.
+// foreign is the problem of entries of the directory that are no nodes' files.
 func foreign(folder string, entries []string) Check {
 	var said []string
 	files, folders := shell.New("rm", "-f"), shell.New("rm", "-r")
@@ -175,7 +175,7 @@ func merged(all []Check) Check {
 	return Check{Status: Worst(all), Evidence: join(evidence), Command: join(commands), Advice: join(advice)}
 }
 
-// isSame says whether both mean one folder.
+// isSame reports whether both mean one directory.
 func isSame(a, b string) bool {
 	infoA, errA := os.Stat(a)
 	infoB, errB := os.Stat(b)

@@ -22,8 +22,8 @@ import (
 	"github.com/beamrun/beamrun/internal/statedir"
 )
 
-// This file is about what belongs to the user: the cookie, the environment, the home folder and the
-// folder of the lock.
+// This file is about what belongs to the user: the cookie, the environment, the home directory and the
+// directory of the lock.
 
 // cookie: the file that a plain erl reads.
 func (p *patient) cookie(context.Context) Check {

@@ -139,7 +139,7 @@ func TestManyEntries(t *testing.T) {
 	}
 }
 
-// The module takes no folder if another user can change what its path leads to.
+// The module takes no directory if another user can change what its path leads to.
 func TestModuleTrustsThePath(t *testing.T) {
 	testenv.Need(t, "erl")
 	if os.Getuid() != 0 {

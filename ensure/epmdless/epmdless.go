@@ -1,6 +1,6 @@
 // Package epmdless lets the nodes of one user on one host find each other without epmd: by a
 // callback module that the nodes load in place of OTP's client of epmd ([Install]), and by a file
-// for each node in a folder of that user's ([Folder]).
+// for each node in a directory of that user's ([Folder]).
 //
 // This package does not start nodes; package launcher does, see its Config.Epmdless. The module is
 // beamrun_epmd.erl here; its compiled form is part of this package, made by OTP 23's compiler, and
@@ -91,7 +91,7 @@ func Folder() (string, error) {
 	return dir, nil
 }
 
-// FolderError is why there is no folder for the nodes' files, or for the module.
+// FolderError is why there is no directory for the nodes' files, or for the module.
 type FolderError struct{ Err error }
 
 func (e *FolderError) Error() string {
@@ -108,7 +108,7 @@ func plain(r rune) rune {
 }
 
 // Nodes returns the nodes of this user on this host that live, by name, and removes the files of
-// those that don't. Strange are the entries of the folder that are none of a node's and that were
+// those that don't. Strange are the entries of the directory that are none of a node's and that were
 // left as they are. What has to be asked, on Linux nothing in most cases, is bounded by the
 // context, and by a second.
 //

@@ -17,7 +17,7 @@ import (
 	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
-// alone gives the test a folder for nodes of its own.
+// alone gives the test a directory for nodes of its own.
 func alone(t *testing.T) string {
 	t.Helper()
 	home := t.TempDir()
@@ -167,7 +167,7 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-// Whatever stands where the folder should be, it is left alone.
+// Whatever stands where the directory should be, it is left alone.
 func TestFolderIsPrivate(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		return // neither modes nor links for everybody

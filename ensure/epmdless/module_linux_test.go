@@ -21,7 +21,7 @@ import (
 	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
-// Files of every kind in the folder: the module, in a real Erlang, and this package find the same
+// Files of every kind in the directory: the module, in a real Erlang, and this package find the same
 // nodes, leave the same files, and nothing else happens.
 func TestPlantedFiles(t *testing.T) {
 	testenv.Need(t, "erl")
@@ -70,7 +70,7 @@ func TestPlantedFiles(t *testing.T) {
 	}
 }
 
-// plant fills the folder.
+// plant fills the directory.
 func plant(t *testing.T, folder string) (outside string) {
 	t.Helper()
 	boot, space := here()

@@ -46,7 +46,7 @@ type node struct {
 	extra    []byte
 }
 
-// valid says whether the node may be registered. The real epmd takes every other name, even one
+// valid reports whether the node may be registered. The real epmd takes every other name, even one
 // with a line break; and the empty one, which has no bytes to refuse.
 func (n *node) valid() bool {
 	return len(n.name) <= maxName && len(n.extra) <= maxName && utf8.ValidString(n.name) && utf8.RuneCountInString(n.name) <= 255

@@ -273,7 +273,7 @@ func (c *conn) hangUp() {
 	}
 }
 
-// isLocal says whether the peer is on this host, the way epmd does: a loopback address, or the same
+// isLocal reports whether the peer is on this host, the way epmd does: a loopback address, or the same
 // one on both ends.
 func isLocal(peer, own net.Addr) bool {
 	p, o := peer.(*net.TCPAddr), own.(*net.TCPAddr)

@@ -20,7 +20,7 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// host is a home folder and a port for an epmd, of one test.
+// host is a home directory and a port for an epmd, of one test.
 type host struct {
 	*testing.T
 	home string

@@ -77,7 +77,7 @@ type Node struct {
 // Short is the part of the name that epmd knows: what stands before the @.
 func (n Node) Short() string { return short(n.Name) }
 
-// Is says whether the name means this node: its full name, or what stands before the @.
+// Is reports whether the name means this node: its full name, or what stands before the @.
 func (n Node) Is(name string) bool {
 	return name == n.Name || name == n.Short() || short(name) == n.Name // a name from its arguments may have no host
 }

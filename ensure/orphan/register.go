@@ -134,7 +134,7 @@ func (n Node) notOurs() *Error {
 	return n.problem(KindUser, "", "it belongs to uid %d (pid %d), and a cookie of this user is not shown to it", n.UID, n.PID)
 }
 
-// isTuple says whether the term is a tuple that begins with these atoms.
+// isTuple reports whether the term is a tuple that begins with these atoms.
 func isTuple(term any, atoms ...atom) bool {
 	t, ok := term.([]any)
 	if !ok || len(t) < len(atoms) {

@@ -219,7 +219,7 @@ func (s *state) notify(e Event) {
 	}
 }
 
-// look says whether the epmd is well. From time to time, and while a name is missing, it looks at
+// look reports whether the epmd is well. From time to time, and while a name is missing, it looks at
 // the names.
 func (s *state) look(ctx context.Context) bool {
 	if !s.addr.IsValid() {

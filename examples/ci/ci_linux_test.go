@@ -184,7 +184,7 @@ func TestAction(t *testing.T) {
 	}
 }
 
-// The jobs, one after the other, in the folder that the artifact goes to.
+// The jobs, one after the other, in the directory that the artifact goes to.
 func TestGitLab(t *testing.T) {
 	t.Parallel()
 	h, project := newHost(t)

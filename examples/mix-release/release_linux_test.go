@@ -16,7 +16,7 @@ import (
 func TestMain(m *testing.M) { exampletest.Main(m) }
 
 // build makes the release in a copy of the project, with other text in some of its files. It
-// returns its folder.
+// returns its directory.
 func build(h *exampletest.Host, files map[string]string) string {
 	h.T.Helper()
 	testenv.Need(h.T, "elixir", "mix")

@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { exampletest.Main(m) }
 
-// build makes the release in a copy of the project that edit may change. It returns its folder.
+// build makes the release in a copy of the project that edit may change. It returns its directory.
 func build(h *exampletest.Host, edit func(name, text string) string) string {
 	h.T.Helper()
 	testenv.Need(h.T, "rebar3")

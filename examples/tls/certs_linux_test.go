@@ -62,7 +62,7 @@ func TestCerts(t *testing.T) {
 	}
 }
 
-// files describes the files of a folder.
+// files describes the files of a directory.
 func files(t *testing.T, dir string) string {
 	t.Helper()
 	var all strings.Builder

@@ -143,7 +143,7 @@ func (c *cluster) run() {
 	reconnect()
 }
 
-// authority runs certs.sh, and returns its folder.
+// authority runs certs.sh, and returns its directory.
 func (c *cluster) authority(hosts ...string) string {
 	c.T.Helper()
 	script, err := filepath.Abs("certs.sh")

@@ -185,8 +185,8 @@ func installed() (dirs []string) {
 	return dirs
 }
 
-// absolute is the folder, or those that it stands for, unless it is a relative one: that would mean
-// a program of whoever made the current folder.
+// absolute is the directory, or those that it stands for, unless it is a relative one: that would mean
+// a program of whoever made the current directory.
 func absolute(dir string) []string {
 	switch {
 	case !filepath.IsAbs(dir):

@@ -2,15 +2,15 @@ package locate
 
 import "path/filepath"
 
-// A version manager (asdf, mise) has a folder on PATH whose programs, its shims, look for the real
-// ones by the versions that the current folder's files, or variables, tell. For the daemon, in the
-// root folder and without those variables, that ends with "No version is set". But any version's
+// A version manager (asdf, mise) has a directory on PATH whose programs, its shims, look for the real
+// ones by the versions that the current directory's files, or variables, tell. For the daemon, in the
+// root directory and without those variables, that ends with "No version is set". But any version's
 // epmd will do, so nobody need know which one is set here: it is taken from where the manager
 // installs them.
 
 func isShims(dir string) bool { return filepath.Base(dir) == "shims" }
 
-// shimmed lists the folders of the epmds that shims stand for, as asdf and mise lay them out.
+// shimmed lists the directories of the epmds that shims stand for, as asdf and mise lay them out.
 func shimmed(shims string) []string {
 	return glob(filepath.Join(filepath.Dir(shims), "installs", "erlang", "*", "erts-*", "bin"))
 }

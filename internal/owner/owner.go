@@ -37,7 +37,7 @@ func (p Process) Session() int { return session(p.PID) }
 // it was not found within 250 ms, and on every system but Linux.
 func OfPort(port uint16) (Process, bool) { return ofPort(port) }
 
-// HasPort says whether that very process listens on the TCP port. It returns true on every system
+// HasPort reports whether that very process listens on the TCP port. It returns true on every system
 // but Linux.
 func HasPort(pid int, port uint16) bool { return hasPort(pid, port) }
 

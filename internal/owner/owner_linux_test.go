@@ -43,7 +43,7 @@ func TestOfPort(t *testing.T) {
 	}
 }
 
-// same says whether both have the same sockets. Only one way tells the backlog.
+// same reports whether both have the same sockets. Only one way tells the backlog.
 func same(a, b []Socket) bool {
 	return slices.EqualFunc(a, b, func(a, b Socket) bool {
 		return a.Addr == b.Addr && a.inode == b.inode && a.UID == b.UID && a.Backlog > 0 && b.Backlog == UnknownBacklog

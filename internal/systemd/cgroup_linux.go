@@ -13,7 +13,7 @@ type Service struct {
 	User string // the number of the user whose own manager runs it; empty: the system's does
 }
 
-// IsEpmds says whether the service has no purpose but an epmd: the distribution's (epmd@.service in
+// IsEpmds reports whether the service has no purpose but an epmd: the distribution's (epmd@.service in
 // Fedora and openSUSE), or ours.
 func (s Service) IsEpmds() bool {
 	return s.Name == "epmd.service" || strings.HasPrefix(s.Name, "epmd@") || strings.HasPrefix(s.Name, "beamrun-epmd-")
@@ -71,7 +71,7 @@ func serviceOf(cgroup string) Service {
 	return Service{}
 }
 
-// path is the folder of systemd's tree that the text of a cgroup names.
+// path is the directory of systemd's tree that the text of a cgroup names.
 func path(cgroup string) (path string) {
 	for line := range strings.Lines(cgroup) {
 		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -82,7 +82,7 @@ func path(cgroup string) (path string) {
 	return path
 }
 
-// managerOf returns the user whose manager has the units below those folders, "" if it is the
+// managerOf returns the user whose manager has the units below those directories, "" if it is the
 // system's.
 func managerOf(groups []string) string {
 	for _, g := range groups {

@@ -29,7 +29,7 @@ func Remedy(service string, port uint16) string {
 	return "add ExecStartPre=+beamrun ensure to " + service // "+": as root
 }
 
-// EndsAtLogout says whether the user's manager, and all that it runs, ends at the user's last
+// EndsAtLogout reports whether the user's manager, and all that it runs, ends at the user's last
 // logout.
 func EndsAtLogout(ctx context.Context, uid string) bool {
 	out, err := Run(ctx, "", "loginctl", "show-user", "--property=Linger", "--value", uid)

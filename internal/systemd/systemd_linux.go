@@ -31,7 +31,7 @@ func Here() (in Service, err error) {
 	return Of(os.Getpid()), nil
 }
 
-// UserManager returns the folder by which the user's own manager is reached. In a service with
+// UserManager returns the directory by which the user's own manager is reached. In a service with
 // User= nothing says it.
 func UserManager() (dir string, err error) {
 	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), fmt.Sprintf("/run/user/%d", os.Getuid())} {

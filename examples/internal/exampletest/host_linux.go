@@ -1,5 +1,5 @@
 // Package exampletest runs the examples as their users would: with beamrun on PATH, but in a home
-// folder and on an epmd port of their own.
+// directory and on an epmd port of their own.
 package exampletest
 
 import (
