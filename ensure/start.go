@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -302,10 +303,28 @@ func (d *daemon) printed() (text, what string) {
 	}
 	output, _ := io.ReadAll(io.LimitReader(f, most))
 	if output = bytes.TrimSpace(output); len(output) == 0 {
+		if err := takesMore(d.log); err != nil {
+			return "", "its output could not be kept: " + err.Error()
+		}
 		return "", "printed nothing"
 	}
 	text = string(bytes.ReplaceAll(output, []byte("\n"), []byte("; ")))
 	return text, "printed: " + text
+}
+
+// takesMore returns an error if the log takes no byte, as on a full disk. Then an empty log does not
+// show that the daemon printed nothing.
+func takesMore(path string) error {
+	log, size, err := openLog(path)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	if size >= spawn.SizeLimit() { // the write would end this process
+		return &os.PathError{Op: "write", Path: path, Err: syscall.EFBIG}
+	}
+	_, err = log.WriteString("\n")
+	return err
 }
 
 // Between two tries we wait for half a millisecond at first (epmd needs about two to start), then

@@ -225,6 +225,15 @@ var faults = []faultRow{
 		return h.isolated(`ip link set lo up; mount -t tmpfs -o size=4k none "$HOME"; echo >"$HOME/full"
 			{ ! echo >"$HOME/more" || exit 1; } 2>/dev/null; "$@"`)
 	}},
+	{"19c", "the disk is full, and epmd ends with 1 and a message", func(h *faultHost) outcome {
+		h.program("echo 'no luck today' >&2; exit 1")
+		return h.isolated(`ip link set lo up; mount -t tmpfs -o size=4k none "$HOME"; echo >"$HOME/full"
+			{ ! echo >"$HOME/more" || exit 1; } 2>/dev/null; "$@"`)
+	}},
+	{"19d", "no file may grow (RLIMIT_FSIZE), and epmd ends with 1 and a message", func(h *faultHost) outcome {
+		h.program("trap '' XFSZ; echo 'no luck today' >&2; exit 1")
+		return h.isolated(`ip link set lo up; prlimit --pid $$ --fsize=0; "$@"`)
+	}},
 	{"20", "neither HOME nor an XDG variable", func(h *faultHost) outcome {
 		h.env = []string{"HOME=", "TMPDIR="}
 		return h.isolated(onlyTmp + `"$@" && test -f /tmp/beamrun-0/epmd-*.lock`)
@@ -461,11 +470,7 @@ func (h *faultHost) must(err error) {
 // await waits for a state of the host.
 func (h *faultHost) await(is func() bool) {
 	h.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			h.Fatal("it never came to that")
-		}
-	}
+	testenv.Eventually(h, "the state of the host that the row needs", is)
 }
 
 // listenAndClose takes the port on one address and closes every connection after that time.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // The test binary is the program epmd where that is its name, so that tests of others can be run on
@@ -133,7 +134,7 @@ func startProgram(t *testing.T, path string, args ...string) (port uint16) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	eventually(t, "epmd answers", func() bool {
+	testenv.Eventually(t, "epmd answers", func() bool {
 		_, err := epmd.Ping(t.Context(), addr, 5*time.Second)
 		return err == nil
 	})

@@ -38,7 +38,7 @@ func startReal(t *testing.T, args ...string) uint16 {
 		cmd.Wait()
 	})
 	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port))
-	eventually(t, "epmd answers", func() bool {
+	testenv.Eventually(t, "epmd answers", func() bool {
 		_, err := epmd.Ping(t.Context(), addr, time.Second)
 		return err == nil
 	})
@@ -155,7 +155,7 @@ func (s *session) end(name string, more string) {
 
 func (s *session) gone(name string) {
 	s.Helper()
-	eventually(s.T, name+" is gone", func() bool {
+	testenv.Eventually(s.T, name+" is gone", func() bool {
 		_, err := epmd.Lookup(s.Context(), s.addr(), name)
 		return errors.Is(err, epmd.ErrNotRegistered)
 	})
@@ -334,7 +334,7 @@ var scripts = map[string]func(s *session){
 // ended waits until nothing listens.
 func (s *session) ended() {
 	s.Helper()
-	eventually(s.T, "the end", func() bool {
+	testenv.Eventually(s.T, "the end", func() bool {
 		c, err := net.Dial("tcp", s.addr())
 		if err == nil {
 			c.Close()
@@ -447,7 +447,7 @@ func TestErlangNodes(t *testing.T) {
 			return slices.ContainsFunc(s.Names(), func(n epmd.Node) bool { return n.Name == name })
 		}
 	}
-	eventually(t, "x is registered", registered("x"))
+	testenv.Eventually(t, "x is registered", registered("x"))
 	info, err := epmd.Lookup(t.Context(), s.Addr(), "x")
 	if err != nil || info.Hidden || info.Protocol != 0 || info.Highest < 5 || info.Lowest > info.Highest {
 		t.Errorf("x is %+v, %v", info, err)
@@ -474,7 +474,7 @@ func TestErlangNodes(t *testing.T) {
 	if out != "[\"ghost\",\"x\",\"y\"]\n40001\n[{port,40001,6},noport]\n[pong,pang]" {
 		t.Errorf("y: %s", out)
 	}
-	eventually(t, "y is gone", func() bool { return !registered("y")() })
+	testenv.Eventually(t, "y is gone", func() bool { return !registered("y")() })
 
 	// a second x is refused
 	if out := program(t, s.Port(), "erl", "-sname", "x", "-noinput", "-eval", "halt()."); !strings.Contains(out, "in use") {
@@ -485,7 +485,7 @@ func TestErlangNodes(t *testing.T) {
 	}
 	erl.Process.Kill()
 	<-wait
-	eventually(t, "x is gone", func() bool { return !registered("x")() })
+	testenv.Eventually(t, "x is gone", func() bool { return !registered("x")() })
 }
 
 // Close leaves no goroutine and no descriptor, whatever the server was busy with.
@@ -527,7 +527,7 @@ func TestNoLeak(t *testing.T) {
 			round(faults...)
 		}
 	}
-	eventually(t, fmt.Sprintf("%d goroutines and %d descriptors, as before", goroutines, fds), func() bool {
+	testenv.Eventually(t, fmt.Sprintf("%d goroutines and %d descriptors, as before", goroutines, fds), func() bool {
 		return runtime.NumGoroutine() <= goroutines && descriptors() <= fds
 	})
 }
@@ -547,14 +547,14 @@ func TestClientKill(t *testing.T) {
 			t.Errorf("%s with a node: %v", addr, err)
 		}
 		conn.Close()
-		eventually(t, "the node is gone", func() bool {
+		testenv.Eventually(t, "the node is gone", func() bool {
 			nodes, err := epmd.Names(t.Context(), addr)
 			return err == nil && len(nodes) == 0
 		})
 		if err := epmd.Kill(t.Context(), addr); err != nil {
 			t.Errorf("%s: %v", addr, err)
 		}
-		eventually(t, "nobody listens", func() bool {
+		testenv.Eventually(t, "nobody listens", func() bool {
 			_, err := epmd.Names(t.Context(), addr)
 			op := new(net.OpError)
 			return errors.As(err, &op) && op.Op == "dial"

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 // encode is the reverse of parse for an ALIVE2 request.
@@ -52,16 +53,6 @@ func dial(t *testing.T, addr string) net.Conn {
 	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(10 * time.Second))
 	return c
-}
-
-// eventually waits until the condition holds.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within 10 s: %s", what)
-		}
-	}
 }
 
 func TestServer(t *testing.T) {
@@ -309,7 +300,7 @@ func TestSetFaults(t *testing.T) {
 	s := New(t)
 	names := func() error { _, err := epmd.Names(t.Context(), s.Addr()); return err }
 	old := dial(t, s.Addr())
-	eventually(t, "the connection is accepted", func() bool {
+	testenv.Eventually(t, "the connection is accepted", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return len(s.conns) == 1
@@ -327,7 +318,7 @@ func TestSetFaults(t *testing.T) {
 		c := dial(t, s.Addr())
 		c.Write(alive("alice"))
 		io.ReadAll(c)
-		eventually(t, "the node is gone", func() bool { return len(s.Names()) == 0 })
+		testenv.Eventually(t, "the node is gone", func() bool { return len(s.Names()) == 0 })
 	}
 	s.SetFaults()
 	if err := names(); err != nil {

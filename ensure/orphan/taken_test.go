@@ -16,6 +16,8 @@ func TestTakenForAMoment(t *testing.T) {
 	needPeer(t)
 	server := epmdtest.New(t)
 	addr := netip.MustParseAddrPort(server.Addr())
+	server.Register("n", 1)
+	time.AfterFunc(30*time.Millisecond, func() { server.Unregister("n") })
 	s := search{epmd: addr, ports: map[string][]uint16{"n": {1}}}
 	found := []Node{{Name: "n@h", Addr: netip.MustParseAddrPort("127.0.0.1:2")}}
 	begin := time.Now()

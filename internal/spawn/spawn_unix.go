@@ -3,6 +3,7 @@
 package spawn
 
 import (
+	"math"
 	"os"
 	"strconv"
 	"syscall"
@@ -60,4 +61,13 @@ func (p *Process) Kill() {
 	case <-p.Exited:
 	case <-time.After(time.Second): // it hangs in the kernel
 	}
+}
+
+// SizeLimit returns how large a file may be that this process writes (RLIMIT_FSIZE), in bytes.
+func SizeLimit() int64 {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		return 0
+	}
+	return int64(min(uint64(limit.Cur), math.MaxInt64))
 }
