@@ -17,18 +17,22 @@ import (
 	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
-// withEpmdless returns env with what makes nodes do without epmd: all on one port, which OTP can by itself, or each on its own, found by
-// its file. Where the arguments or the environment say how already, they win; given twice, OTP takes none.
+// withEpmdless returns env with what makes nodes do without epmd: all on one port, which OTP can by
+// itself, or each on its own, found by its file. Where the arguments or the environment say how
+// already, they win; given twice, OTP takes none.
 func (c Config) withEpmdless(env []string) ([]string, error) {
-	ours := vmargs.EpmdlessModule
-	if c.DistPort.IsOne() {
-		ours = strconv.Itoa(c.DistPort.First)
+	if strings.Contains(value(env, "ERL_ZFLAGS"), vmargs.NodesFlag+" ") { // as below another beamrun --epmdless
+		if c.DistPort.IsOne() && c.Warn != nil {
+			c.Warn("the program's nodes find each other by files already, as ERL_ZFLAGS has it: that stays as it is")
+		}
+		return c.withoutDistPort(env), nil
 	}
 	for _, word := range []string{"erl_epmd_port", "erl_epmd_node_listen_port", "epmd_module"} {
 		if !c.given(env, word) {
 			continue
 		}
-		if c.Warn != nil && !c.given(env, word+" "+ours) { // as below another beamrun --epmdless
+		isSame := c.DistPort.IsOne() && c.given(env, word+" "+strconv.Itoa(c.DistPort.First))
+		if c.Warn != nil && !isSame { // as below another beamrun --epmdless
 			c.Warn(fmt.Sprintf("the program is given %s already, in its arguments or in ERL_*FLAGS: that stays as it is", word))
 		}
 		return c.withoutDistPort(env), nil
@@ -46,15 +50,7 @@ func (c Config) withEpmdless(env []string) ([]string, error) {
 		return nil, fmt.Errorf("launcher: %w", err)
 	}
 	c.warnIfElsewhere(folder)
-	flags := "-pa " + escape(module) + " "
-	moduleFlag, portFlag := "-epmd_module", "-erl_epmd_port"
-	if c.hasKernelParameters() {
-		moduleFlag, portFlag = "-kernel epmd_module", "-kernel erl_epmd_node_listen_port"
-	}
-	if port := rabbitMQPort(c.Program, env); port != 0 {
-		flags += fmt.Sprintf("%s %d ", portFlag, port)
-	}
-	flags += moduleFlag + " " + vmargs.EpmdlessModule + " " + vmargs.NodesFlag + " " + escape(folder)
+	flags := "-pa " + escape(module) + " " + vmargs.NodesFlag + " " + escape(folder)
 	if uid := os.Geteuid(); uid >= 0 { // Windows has none
 		flags += " " + strconv.Itoa(uid)
 	}
@@ -71,10 +67,11 @@ func (c Config) withEpmdless(env []string) ([]string, error) {
 	if c.DistPort != (Ports{}) {
 		env = c.withDistPort(env)
 	}
-	return withLastFlags(c.withReleaseModes(env), flags), nil
+	return withLastFlags(c.withNodetool(env), flags), nil
 }
 
-// withoutDistPort returns env without the variable that makes a script give the port, where the port is given already.
+// withoutDistPort returns env without the variable that makes a script give the port, where the
+// port is given already.
 func (c Config) withoutDistPort(env []string) []string {
 	set := value(env, distPortVar)
 	if set == "" {
@@ -86,7 +83,8 @@ func (c Config) withoutDistPort(env []string) []string {
 	return without(slices.Clone(env), distPortVar)
 }
 
-// warnIfElsewhere warns of nodes' files that are not where another program of this user looks for them: another user could change that place.
+// warnIfElsewhere warns of nodes' files that are not where another program of this user looks for
+// them: another user could change that place.
 func (c Config) warnIfElsewhere(directory string) {
 	cache, err := os.UserCacheDir()
 	if err != nil || c.Warn == nil {
@@ -97,22 +95,19 @@ func (c Config) warnIfElsewhere(directory string) {
 	}
 }
 
-// withReleaseModes returns env with what the start script of a release needs for the module, where it is not set. One that
-// loads its code when it boots loads no other: RELEASE_MODE (mix) and CODE_LOADING_MODE (relx) are to be interactive. And
-// relx's asks the node by erl_call, which asks epmd, but with USE_NODETOOL by a node. What the script starts inherits
-// them; so where PROGRAM is no such script they stay away, or they would change each release below it.
-func (c Config) withReleaseModes(env []string) []string {
-	text := c.script()
-	for _, v := range []string{"RELEASE_MODE=interactive", "CODE_LOADING_MODE=interactive", "USE_NODETOOL=1"} {
-		if key, _, _ := strings.Cut(v, "="); value(env, key) == "" && reads(text, key) {
-			env = with(env, v)
-		}
+// withNodetool returns env with USE_NODETOOL for the start script of relx, where it is not set: without it
+// the script asks the node by erl_call, which asks epmd.
+func (c Config) withNodetool(env []string) []string {
+	const key = "USE_NODETOOL"
+	if value(env, key) == "" && reads(c.script(), key) {
+		env = with(env, key+"=1")
 	}
 	return env
 }
 
-// withStaticPort returns env with a port for all nodes, of this host and of others. Some start scripts (relx, ejabberdctl)
-// have a variable for that: they give the port to the node, and to what visits it, which must not listen there too.
+// withStaticPort returns env with a port for all nodes, of this host and of others. Some start
+// scripts (relx, ejabberdctl) have a variable for that: they give the port to the node, and to what
+// visits it, which must not listen there too.
 func (c Config) withStaticPort(env []string) []string {
 	port := strconv.Itoa(c.DistPort.First)
 	if set := value(env, distPortVar); set != "" && set != port && c.Warn != nil {
@@ -133,9 +128,10 @@ func (c Config) withStaticPort(env []string) []string {
 	return withFlags(env, flags)
 }
 
-// hasKernelParameters reports whether the program's Erlang is of OTP 27.2 (ERTS 15.2) or later, where two of kernel's parameters replace the
-// flags -erl_epmd_port and -epmd_module. Those are deprecated, and still work on OTP 29: so they are used where nobody can tell. Together,
-// OTP takes neither.
+// hasKernelParameters reports whether the program's Erlang is of OTP 27.2 (ERTS 15.2) or later,
+// where kernel's erl_epmd_node_listen_port replaces the flag -erl_epmd_port. That flag is
+// deprecated, and still works on OTP 29: so it is used where the version cannot be determined. Given
+// both, OTP takes neither.
 func (c Config) hasKernelParameters() bool {
 	var paths []string
 	if path, err := exec.LookPath(c.Program); err == nil {
@@ -155,7 +151,8 @@ func (c Config) hasKernelParameters() bool {
 	return false
 }
 
-// CheckPeer returns an error if s is not NAME@HOST=PORT. The error does not repeat s, which may be a secret in the wrong place.
+// CheckPeer returns an error if s is not NAME@HOST=PORT. The error does not repeat s, which may be a
+// secret in the wrong place.
 func CheckPeer(s string) error {
 	node, port, _ := strings.Cut(s, "=")
 	name, host, _ := strings.Cut(node, "@")
@@ -172,9 +169,9 @@ const (
 	ordinaryFile = "%s is no ordinary file of at most 1 MiB"
 )
 
-// CheckPeersFile returns an error if nodes cannot read the file: it has to be an ordinary one of at most 1 MiB, each line of which is
-// NAME@HOST=PORT, or empty, or a remark behind a #. The error names lines by their numbers and never repeats them: the file may be another
-// one, with a secret in it.
+// CheckPeersFile returns an error if nodes cannot read the file: it has to be an ordinary one of at
+// most 1 MiB, each line of which is NAME@HOST=PORT, or empty, or a remark behind a #. The error names
+// lines by their numbers and never repeats them: the file may be another one, with a secret in it.
 func CheckPeersFile(path string) error {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe without a writer must not keep us waiting
 	if err != nil {

@@ -66,13 +66,11 @@ type Config struct {
 	//
 	// Else each has a port of its own, and nodes of this user on this host find each other as
 	// package epmdless says; others are looked for among the Peers, and then as OTP does, by the
-	// epmd of their host. A release has to load its code on demand for that: RELEASE_MODE (mix) and
-	// CODE_LOADING_MODE (relx) are set to interactive, and USE_NODETOOL (relx) to 1, where they are
-	// not set and the program is a script that reads them. What that starts inherits them.
+	// epmd of their host. USE_NODETOOL is set to 1 where it is not set and the program is a script
+	// that reads it: without it relx's asks the node by erl_call, which asks epmd.
 	//
 	// Where the arguments or the environment already name such a port or an -epmd_module, theirs
-	// stays. So does that of a node that the program starts: the module's flags stand in
-	// ERL_ZFLAGS, behind all others, and OTP takes the first (23 neither).
+	// stays. So does the -epmd_module of a node that the program starts.
 	Epmdless bool
 
 	// Peers are nodes elsewhere, for Epmdless without a port for all, each as NAME@HOST=PORT, with

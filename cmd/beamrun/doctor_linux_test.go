@@ -51,8 +51,6 @@ var allPlanted = []planted{
 		`warn ERL_FLAGS has -epmd_module my_epmd, of which no file was found: neither in -pa and -pz of these variables \(/root\), nor in ERL_LIBS \(not set\)`, `: >my_epmd.beam`},
 	{"a module in ELIXIR_ERL_OPTIONS that is not there", `export ELIXIR_ERL_OPTIONS='-epmd_module my_epmd' ERL_LIBS=/root/lib`, "epmd module",
 		`warn ELIXIR_ERL_OPTIONS has -epmd_module my_epmd, .*nor in ERL_LIBS \(/root/lib\)`, `mkdir -p lib/my-1.0/ebin; : >lib/my-1.0/ebin/my_epmd.beam`},
-	{"beamrun's module without its directory", `export ERL_AFLAGS='-epmd_module beamrun_epmd'`, "epmd module",
-		`warn ERL_AFLAGS has -epmd_module beamrun_epmd, of which no file was found`, `export ERL_AFLAGS=`},
 	{"a stale name", `hold ghost 44444 &
 		await beamrun names ghost`, "names", `fail ghost is stale: nobody listens on its port 44444; held by .*\(pid \d+\)$`, `kill $!`},
 	{"a name whose port another program has", `listen 44445; hold web 44445 &

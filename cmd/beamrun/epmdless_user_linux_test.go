@@ -62,8 +62,8 @@ func TestEpmdlessSharedDirectory(t *testing.T) {
 		"$BUILT" --epmdless true; mount -o remount,ro /var/cache # as it is
 		"$BUILT" --epmdless echo launched read-only
 		mount -o remount,rw /var/cache
-		cd /var/cache/beamrun/*; chown 54321 beamrun_epmd.beam
-		"$BUILT" --epmdless echo again; stat -c %u beamrun_epmd.beam
+		cd /var/cache/beamrun/*; chown 54321 erl_epmd.beam
+		"$BUILT" --epmdless echo again; stat -c %u erl_epmd.beam
 	`)
 	t.Log(out)
 	const bad = "beamrun: epmdless: no folder for nodes' files: /var/cache/beamrun is not a directory that uid 0 alone can change and all can read (mode 0755)\n"

@@ -31,7 +31,7 @@ const hersEverywhere = `
 		done
 		printf abcdefghijklmnopqrst >home/.erlang.cookie; cp home/.erlang.cookie config/erlang/; chmod 400 home/.erlang.cookie
 		ln -s /tmp/own/shadow home/shadow; ln -s /tmp/own/passwd home/passwd
-		ln -s /tmp/own tmp/beamrun-0; echo hers >run/beamrun/beamrun_epmd.beam
+		ln -s /tmp/own tmp/beamrun-0; echo hers >run/beamrun/erl_epmd.beam
 		cat >cwd/inet_config.erl <<-END
 			-module(inet_config).
 			-export([init/0]).

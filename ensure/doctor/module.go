@@ -50,9 +50,6 @@ func (p *patient) epmdModule(ctx context.Context) Check {
 		c := found(Warn, "%s has -epmd_module %s, of which no file was found: neither in -pa and -pz of these variables (%s),"+
 			" nor in ERL_LIBS (%s), nor in OTP's own lib; without it no node with a name boots (undef)", f.key, shell.Quote(f.module),
 			cmp.Or(strings.Join(dirs, ", "), "none"), cmp.Or(os.Getenv("ERL_LIBS"), "not set"))
-		if f.module == "beamrun_epmd" {
-			return c.advise("take it out of %s: beamrun --epmdless PROGRAM sets it, with the directory that holds it", f.key)
-		}
 		return c.advise("add -pa with its directory to %s, or take -epmd_module out of it", f.key)
 	}
 	return ok("%s", strings.Join(well, "; "))

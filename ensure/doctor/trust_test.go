@@ -71,7 +71,6 @@ func TestEpmdModule(t *testing.T) {
 		{flags: "-epmd_module my_epmd", elixir: "-pz " + ebin, want: Warn}, // plain erl does not look at that
 		{aflags: "-pz " + ebin, elixir: "-epmd_module my_epmd", want: OK},
 		{elixir: "-epmd_module my_epmd -pa " + dir, want: Warn},
-		{aflags: "-epmd_module beamrun_epmd", libs: dir, want: Warn},
 		{aflags: "-epmd_module ../ebin/my_epmd -pa " + ebin, want: Warn},
 	} {
 		t.Setenv("ERL_AFLAGS", test.aflags)

@@ -46,7 +46,7 @@ func TestHostileWords(t *testing.T) {
 			sockets: []owner.Socket{{Addr: netip.MustParseAddrPort("0.0.0.0:4369")},
 				{Addr: netip.MustParseAddrPort("0.0.0.0:7")}},
 			on:        map[uint16]owner.Process{4369: process, 7: process},
-			vms:       []owner.Program{program(1<<22+2, "beam", "-name", s, "-home", s, "-epmd_module", "beamrun_epmd", "-beamrun_nodes", s, "-setcookie", "x")},
+			vms:       []owner.Program{program(1<<22+2, "beam", "-name", s, "-home", s, "-beamrun_nodes", s, "-setcookie", "x")},
 			epmds:     []owner.Program{program(1<<22+3, "epmd", s)},
 			connected: func() []holder { return []holder{{process, 0}} },
 		}

@@ -176,8 +176,8 @@ func TestModuleTrustsThePath(t *testing.T) {
 			defer os.RemoveAll(top)
 			dir := filepath.Join(top, "real", "above")
 			folder := filepath.Join(dir, "base", "nodes")
-			module, err := filepath.Abs("beamrun_epmd.beam")
-			if err := errors.Join(err, unix.Chmod(top, 0o1777), os.MkdirAll(folder, 0o700), tt.spoil(top, dir)); err != nil {
+			module := filepath.Join(t.TempDir(), moduleName+".beam")
+			if err := errors.Join(os.WriteFile(module, beam, 0o644), unix.Chmod(top, 0o1777), os.MkdirAll(folder, 0o700), tt.spoil(top, dir)); err != nil {
 				t.Fatal(err)
 			}
 			for _, is := range []string{"there", "missing"} {
@@ -185,8 +185,8 @@ func TestModuleTrustsThePath(t *testing.T) {
 				defer cancel()
 				out, err := exec.CommandContext(ctx, "erl", "-noinput", "-pa", filepath.Dir(module),
 					vmargs.NodesFlag, filepath.Join(top, tt.path, "above", "base", "nodes"), strconv.Itoa(os.Getuid()),
-					"-eval", `{ok, _} = beamrun_epmd:start_link(),
-					io:format("~0p~n", [beamrun_epmd:register_node("x", 1, inet_tcp)]), halt().`).CombinedOutput()
+					"-eval", `{ok, _} = erl_epmd:start_link(),
+					io:format("~0p~n", [erl_epmd:register_node("x", 1, inet_tcp)]), halt().`).CombinedOutput()
 				if err != nil {
 					t.Fatalf("%v: %s", err, out)
 				}
@@ -216,16 +216,15 @@ func TestModuleInAUserNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(top)
-	beam, err := os.ReadFile("beamrun_epmd.beam")
-	if err := errors.Join(err, os.WriteFile(filepath.Join(top, "beamrun_epmd.beam"), beam, 0o644), os.Chmod(top, 0o755), os.Chown(top, victim, victim)); err != nil {
+	if err := errors.Join(os.WriteFile(filepath.Join(top, moduleName+".beam"), beam, 0o644), os.Chmod(top, 0o755), os.Chown(top, victim, victim)); err != nil {
 		t.Fatal(err)
 	}
 	register := func() string {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, "setpriv", "--reuid=54322", "--regid=54322", "--clear-groups", "unshare", "--user", "--map-root-user",
-			"erl", "-noinput", "-pa", top, vmargs.NodesFlag, filepath.Join(top, "base", "nodes"), "0", "-eval", `{ok, _} = beamrun_epmd:start_link(),
-			io:format("~0p~n", [beamrun_epmd:register_node("x", 1, inet_tcp)]), halt().`)
+			"erl", "-noinput", "-pa", top, vmargs.NodesFlag, filepath.Join(top, "base", "nodes"), "0", "-eval", `{ok, _} = erl_epmd:start_link(),
+			io:format("~0p~n", [erl_epmd:register_node("x", 1, inet_tcp)]), halt().`)
 		cmd.Dir, cmd.Env = "/", append(os.Environ(), "HOME="+top)
 		out, err := cmd.CombinedOutput()
 		if err != nil {

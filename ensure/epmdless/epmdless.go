@@ -1,10 +1,12 @@
 // Package epmdless lets the nodes of one user on one host find each other without epmd: by a
-// callback module that the nodes load in place of OTP's client of epmd ([Install]), and by a file
+// module that the nodes load in place of OTP's client of epmd, erl_epmd ([Install]), and by a file
 // for each node in a directory of that user's ([Folder]).
 //
 // This package does not start nodes; package launcher does, see its Config.Epmdless. The module is
-// beamrun_epmd.erl here; its compiled form is part of this package, made by OTP 23's compiler, and
-// loaded by OTP 23 to 29 as the tests do.
+// erl_epmd.erl here. Its compiled form is part of this package, made by OTP 23's compiler, and
+// loaded by OTP 23 to 29 as the tests do. It has the name of OTP's own, and its directory stands
+// first in the path. So it is loaded in embedded mode too, and by programs that ask erl_epmd
+// themselves, as RabbitMQ does; and a node's own -epmd_module takes its place.
 //
 // # The files
 //

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
 // alone gives the test a directory for nodes of its own.
@@ -122,7 +120,7 @@ func TestInstall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(dir, vmargs.EpmdlessModule+".beam")
+	path := filepath.Join(dir, moduleName+".beam")
 	isModule := func() {
 		t.Helper()
 		again, err := Install()

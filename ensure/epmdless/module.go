@@ -11,10 +11,13 @@ import (
 
 	"github.com/beamrun/beamrun/internal/safepath"
 	"github.com/beamrun/beamrun/internal/statedir"
-	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
-//go:embed beamrun_epmd.beam
+// moduleName is the name of the module, that of OTP's client of epmd, whose place it takes. It is not kept
+// under that name here, or an erl that is run in this directory would load it.
+const moduleName = "erl_epmd"
+
+//go:embed module.beam
 var beam []byte
 
 // Install returns a directory that holds the module, and makes it when it is missing, by the hash
@@ -31,7 +34,7 @@ func Install() (string, error) {
 		dir, err = statedir.Cache("module-" + hash)
 	}
 	if err == nil {
-		err = put(filepath.Join(dir, vmargs.EpmdlessModule+".beam"), mode)
+		err = put(filepath.Join(dir, moduleName+".beam"), mode)
 	}
 	if err != nil {
 		return "", &FolderError{err}

@@ -163,7 +163,7 @@ func askModule(t *testing.T, folder string) []string {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "erl", "-noinput", "-pa", dir, vmargs.NodesFlag, folder, strconv.Itoa(os.Getuid()), "-eval",
-		`{ok, Names} = beamrun_epmd:names("localhost"), [io:format("~s~n", [N]) || {N, _} <- Names], halt().`)
+		`{ok, Names} = erl_epmd:names("localhost"), [io:format("~s~n", [N]) || {N, _} <- Names], halt().`)
 	cmd.Env = append(os.Environ(), "ERL_EPMD_PORT="+strconv.Itoa(int(testenv.Port(t)))) // where nobody listens
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -185,12 +185,12 @@ func TestOneName(t *testing.T) {
 	const play = `(fun Round() -> case io:get_line("") of
 			eof -> halt();
 			Moment ->
-				{ok, _} = beamrun_epmd:start_link(),
+				{ok, _} = erl_epmd:start_link(),
 				T = list_to_integer(string:trim(Moment)),
 				(fun Wait() -> erlang:system_time(millisecond) < T andalso Wait() end)(),
-				io:format("~p~n", [element(1, beamrun_epmd:register_node("one", 1, inet_tcp))]),
+				io:format("~p~n", [element(1, erl_epmd:register_node("one", 1, inet_tcp))]),
 				io:get_line(""),
-				beamrun_epmd:stop(),
+				erl_epmd:stop(),
 				io:format("stopped~n"),
 				Round()
 		end end)()`

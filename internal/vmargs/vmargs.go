@@ -11,11 +11,7 @@ import (
 	"github.com/beamrun/beamrun/ensure/epmd"
 )
 
-// EpmdlessModule is the module of package epmdless, which a node loads in the place of OTP's client
-// of epmd: by kernel's parameter epmd_module, before OTP 27.2 by -epmd_module.
-const EpmdlessModule = "beamrun_epmd"
-
-// The flags that this module reads, by init:get_argument/1.
+// The flags that the module of package epmdless reads, by init:get_argument/1.
 const (
 	// DIRECTORY [UID]: where nodes register, and the number of this user; none on Windows. If that is
 	// root's and the node runs as another user by then, the module looks for that user's directory.
@@ -124,7 +120,7 @@ func EpmdModule(args []string) string {
 // NodesDir returns the directory in which the node registers if it does without epmd by the module
 // of package epmdless, else "".
 func NodesDir(args []string) string {
-	if EpmdModule(args) != EpmdlessModule {
+	if EpmdModule(args) != "" { // another module has that part
 		return ""
 	}
 	return Value(args, NodesFlag)

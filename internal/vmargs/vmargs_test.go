@@ -69,14 +69,14 @@ func TestEpmdlessArguments(t *testing.T) {
 		"-sname a":                                                           {},
 		"-epmd_module erl_epmd":                                              {},
 		"-epmd_module other -beamrun_nodes /f 0":                             {module: "other"},
-		"-epmd_module beamrun_epmd -beamrun_nodes /f 0":                      {module: "beamrun_epmd", folder: "/f"},
-		"-kernel epmd_module beamrun_epmd -beamrun_nodes /f 0":               {module: "beamrun_epmd", folder: "/f"},
-		"-kernel a 1 epmd_module beamrun_epmd b 2 -beamrun_nodes /f 0":       {module: "beamrun_epmd", folder: "/f"},
-		"-kernel a 1 -kernel epmd_module beamrun_epmd -beamrun_nodes /f 0":   {module: "beamrun_epmd", folder: "/f"},
-		"-kernel a epmd_module beamrun_epmd 1 -beamrun_nodes /f 0":           {},
+		"-epmd_module erl_epmd -beamrun_nodes /f 0":                          {folder: "/f"},
+		"-kernel epmd_module other -beamrun_nodes /f 0":                      {module: "other"},
+		"-kernel a 1 epmd_module other b 2 -beamrun_nodes /f 0":              {module: "other"},
+		"-kernel a 1 -kernel epmd_module other":                              {module: "other"},
+		"-kernel a epmd_module other 1 -beamrun_nodes /f 0":                  {folder: "/f"},
 		"-kernel a 1 epmd_module":                                            {},
-		"-extra -epmd_module beamrun_epmd -beamrun_nodes /f 0":               {},
-		"-beamrun_nodes /f 0":                                                {},
+		"-extra -beamrun_nodes /f 0":                                         {},
+		"-beamrun_nodes /f 0":                                                {folder: "/f"},
 		"-erl_epmd_port 9100":                                                {peers: "9100", port: 9100},
 		"-erl_epmd_port 0":                                                   {peers: "0"},
 		"-erl_epmd_port x":                                                   {peers: "x"},
@@ -112,9 +112,8 @@ func TestIsRelease(t *testing.T) {
 
 func TestChangedUser(t *testing.T) {
 	for args, want := range map[string]bool{
-		"-epmd_module beamrun_epmd -beamrun_nodes /f 0": true, "-epmd_module beamrun_epmd -beamrun_nodes /f 1000": false,
-		"-epmd_module beamrun_epmd -beamrun_nodes /f": false, "-epmd_module other -beamrun_nodes /f 0": false, "-beamrun_nodes": false, "": false,
-		"-epmd_module beamrun_epmd -beamrun_nodes": false,
+		"-beamrun_nodes /f 0": true, "-beamrun_nodes /f 1000": false, "-beamrun_nodes /f": false, "-beamrun_nodes": false,
+		"-epmd_module other -beamrun_nodes /f 0": false, "": false,
 	} {
 		if got := ChangedUser(strings.Fields(args), 1000); got != want || ChangedUser(strings.Fields(args), 0) {
 			t.Errorf("%q: %t", args, got)

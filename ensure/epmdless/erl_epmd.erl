@@ -1,21 +1,24 @@
-%% beamrun_epmd stands in for OTP's client of epmd (erl_epmd), so that the nodes of one user on one host find each other without epmd.
-%% What such a module has to do is in the ERTS User's Guide, "How to Implement an Alternative Node Discovery for Erlang Distribution".
+%% This module takes the place of OTP's own erl_epmd, the client of epmd, so that the nodes of one user on one host find each other
+%% without epmd. A node loads it because its directory stands first in the path (-pa): also in embedded mode, where a VM loads no
+%% module that its boot file does not name. What it exports is what OTP's exports; names of other hosts, and those that no file has,
+%% are asked of epmd as by OTP's.
 %%
-%% A node is registered by a file NAME.PID in a folder that only its user can enter. The folder and the user's number are arguments
-%% of the VM: -beamrun_nodes FOLDER [UID]. Package epmdless, in Go, reads the same files; what is in them is described there.
+%% A node is registered by a file NAME.PID in a directory that only its user can enter. The directory and the user's number are
+%% arguments of the VM: -beamrun_nodes DIRECTORY [UID]. Package epmdless, in Go, reads the same files, and describes them.
 %%
 %% Each node has a file of its own, so a dead one can be removed at any time. No two nodes have one name, for each makes its file first
 %% and then looks for others: of two, one at least sees the other, gives way, and tries again a moment later.
 %%
 %% Much of it runs while kernel boots, before there is a file server: hence raw files and prim_file.
 %%
-%% It is compiled by OTP 23 and loaded by all later versions, which no longer know four instructions of that compiler's: allocate_zero,
-%% init and kill, which it emits where a function keeps the result of one call during the next but not from its beginning to its end, and
-%% make_fun2. So such a result is handed to a function of its own, and there is no fun.
--module(beamrun_epmd).
+%% It is compiled by OTP 23 and loaded by all later versions, which no longer know some of that compiler's instructions:
+%% allocate_zero, init and kill, which it emits where a function keeps the result of one call during the next but not from its
+%% beginning to its end, make_fun2, and those that make a binary. So such a result is handed to a function of its own, and there is
+%% no fun and no binary.
+-module(erl_epmd).
 -behaviour(gen_server).
 
--export([start_link/0, stop/0, register_node/2, register_node/3, port_please/2, port_please/3, listen_port_please/2,
+-export([start/0, start_link/0, stop/0, open/0, open/1, open/2, register_node/2, register_node/3, port_please/2, port_please/3, listen_port_please/2,
          address_please/3, names/0, names/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
@@ -30,6 +33,10 @@
 -define(BUDGET, 1000).       % ms for all connections of one search
 -define(MAX_ENTRIES, 4096).  % of the folder, that are looked at
 -define(MAX_LINKS, 40).      % in the folder's path
+-define(EPMD_PATIENCE, 10000). % ms for a reply of epmd, as OTP's own has it
+-define(MAX_REPLY, 4194304). % bytes of it
+
+start() -> gen_server:start({local, ?MODULE}, ?MODULE, [], []).
 
 start_link() -> gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 
@@ -57,31 +64,80 @@ port_please(Name, Host, Timeout) -> port_at(Name, Host, Timeout, address(Host)).
 
 port_at(Name, Host, Timeout, {ok, Ip}) ->
     case lookup(Name, Host, Ip) of
-        noport -> elsewhere(erl_epmd:listen_port_please(Name, Host), Name, Ip, Timeout);
+        noport -> of_epmd(ask(Ip, [$z | text(Name)], Timeout));
         Port -> {port, Port, ?HANDSHAKE}
     end;
 port_at(_, _, _, _) -> noport.
 
-%% What is found nowhere is asked of the epmd of its host. But with the flag for RabbitMQ's server (package launcher) OTP's client
-%% asks none, and takes every node to be on this node's own port: RabbitMQ's on other hosts are, but on this host that is this node.
-elsewhere({ok, 0}, Name, Ip, Timeout) -> erl_epmd:port_please(Name, Ip, Timeout);
-elsewhere(_, Name, Ip, Timeout) -> on_same_port(is_local(Ip), Name, Ip, Timeout).
-
-on_same_port(true, _, _, _) -> noport;
-on_same_port(false, Name, Ip, Timeout) -> erl_epmd:port_please(Name, Ip, Timeout).
-
 names() ->
     {ok, Host} = inet:gethostname(),
     names(Host).
-names(Host) -> names(Host, nodes_at(address(Host), any)).
+names(Host) -> names_at(address(Host)).
 
-names(Host, []) -> erl_epmd:names(Host);
-names(Host, Nodes) ->
-    Ours = [{Name, Port} || #{name := Name, port := Port} <- Nodes],
-    case erl_epmd:names(Host) of
-        {ok, Theirs} -> {ok, Ours ++ Theirs};
-        _ -> {ok, Ours}
-    end.
+names_at({ok, Ip}) -> names_with(nodes_at({ok, Ip}, any), ask(Ip, "n", ?EPMD_PATIENCE));
+names_at(Error) -> Error.
+
+names_with([], []) -> {error, address}; % as OTP's own has it where no epmd answers
+names_with(Nodes, Reply) -> {ok, [{Name, Port} || #{name := Name, port := Port} <- Nodes] ++ of_names(Reply)}.
+
+%% --- epmd's client
+
+open() -> open({127, 0, 0, 1}).
+open(Ip) -> open(Ip, ?EPMD_PATIENCE).
+open(Ip, Timeout) -> open(Ip, [], Timeout).
+
+open(Ip, Options, Timeout) -> connect(Ip, epmd_port(init:get_argument(epmd_port)), Options, Timeout).
+
+connect({_, _, _, _} = Ip, Port, Options, Timeout) -> gen_tcp:connect(Ip, Port, [inet | Options], Timeout);
+connect(Ip, Port, Options, Timeout) -> gen_tcp:connect(Ip, Port, [inet6 | Options], Timeout).
+
+epmd_port({ok, [[Port | _] | _]}) -> list_to_integer(Port);
+epmd_port(_) -> 4369.
+
+%% The whole reply to a request, "" if there is none in time.
+ask(Ip, Request, infinity) -> ask(Ip, Request, ?EPMD_PATIENCE);
+ask(Ip, Request, Timeout) -> ask(Ip, Request, now_ms() + Timeout, Timeout).
+
+ask(Ip, Request, Deadline, Timeout) -> sent(open(Ip, [{active, false}], Timeout), Request, Deadline).
+
+sent({ok, Socket}, Request, Deadline) ->
+    replied(gen_tcp:send(Socket, [length(Request) bsr 8, length(Request) band 255 | Request]), Socket, Deadline);
+sent(_, _, _) -> "".
+
+replied(ok, Socket, Deadline) -> receive_all(Socket, "", 0, Deadline);
+replied(_, Socket, _) -> closed_with(Socket, "").
+
+receive_all(Socket, _, Size, _) when Size > ?MAX_REPLY -> closed_with(Socket, "");
+receive_all(Socket, Got, Size, Deadline) -> received(recv(Socket, Deadline - now_ms()), Socket, Got, Size, Deadline).
+
+recv(Socket, Left) when Left > 0 -> gen_tcp:recv(Socket, 0, Left);
+recv(_, _) -> {error, timeout}.
+
+received({ok, Data}, Socket, Got, Size, Deadline) -> receive_all(Socket, [Got | Data], Size + length(Data), Deadline);
+received({error, closed}, Socket, Got, _, _) -> closed_with(Socket, lists:flatten(Got));
+received(_, Socket, _, _, _) -> closed_with(Socket, "").
+
+closed_with(Socket, Reply) ->
+    gen_tcp:close(Socket),
+    Reply.
+
+of_epmd([$w, 0, A, B, _Type, _Protocol, High1, High2, Low1, Low2 | _]) ->
+    version(A * 256 + B, High1 * 256 + High2, Low1 * 256 + Low2);
+of_epmd(_) -> noport.
+
+version(Port, High, Low) when High >= ?HANDSHAKE, Low =< ?HANDSHAKE -> {port, Port, ?HANDSHAKE};
+version(Port, 5, Low) when Low =< 5 -> {port, Port, 5}; % before OTP 23
+version(_, _, _) -> noport.
+
+%% Four bytes, epmd's own port, then a line of each node: name NAME at port PORT.
+of_names([_, _, _, _ | Text]) -> [Entry || Line <- string:lexemes(Text, "\n"), Entry <- entry(string:lexemes(Line, " "))];
+of_names(_) -> [].
+
+entry(["name", Name, "at", "port", Port]) -> entry(Name, string:to_integer(Port));
+entry(_) -> [].
+
+entry(Name, {Port, ""}) when Port > 0, Port < 65536 -> [{Name, Port}];
+entry(_, _) -> [].
 
 %% --- looking for a node: among the peers that were named, then among the nodes of this user and host
 
