@@ -213,26 +213,27 @@ func byInode(sockets []Socket) map[uint32]Socket {
 	return m
 }
 
-// ofSockets looks into the processes of the sockets' own users first: others may have very many
-// descriptors. It looks into all for a socket that its maker passed on, as systemd does.
+// ofSockets looks into the processes of the sockets' own users first, for others may have very many
+// descriptors; and of these into each epmd first, for that is most often the one, and a busy host has
+// hundreds of processes. It looks into all for a socket that its maker passed on, as systemd does.
 func ofSockets(ctx context.Context, sockets []Socket) map[uint16]Process {
 	wanted, found := byInode(sockets), map[uint16]Process{}
 	makers := map[int]bool{}
 	for _, s := range sockets {
 		makers[s.UID] = true
 	}
-	for _, ofMakers := range []bool{true, false} {
+	for _, among := range []struct{ makers, epmds bool }{{true, true}, {true, false}, {false, false}} {
 		for pid := range pids(ctx) {
 			if len(wanted) == 0 {
 				return found
 			}
 			uid, ok := userOf(pid)
-			if !ok || ofMakers && !makers[uid] {
+			if !ok || among.makers && !makers[uid] || among.epmds && named(pid).Name != "epmd" {
 				continue
 			}
 			var held []uint32
 			eachSocket(ctx, pid, maxDescriptors, func(inode uint32) bool {
-				if s, ok := wanted[inode]; ok && (!ofMakers || s.UID == uid) {
+				if s, ok := wanted[inode]; ok && (!among.makers || s.UID == uid) {
 					held = append(held, inode)
 				}
 				return len(held) < len(wanted)
