@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -278,6 +279,10 @@ func isReadOnly(fd int) bool {
 	return unix.Fstatfs(fd, &st) == nil && st.Flags&unix.ST_RDONLY != 0
 }
 
+// ownRoot is the mount of this process's own "/", once it was judged. Nobody takes it away, while the
+// number of another mount may be that of a new one soon.
+var ownRoot atomic.Uint64
+
 func (w *walker) begin(root *os.File) error {
 	at, path := unix.AT_FDCWD, "/"
 	if root != nil {
@@ -293,8 +298,14 @@ func (w *walker) begin(root *os.File) error {
 	if err != nil {
 		return w.failed("stat", err)
 	}
+	if root == nil && mount != 0 && mount == ownRoot.Load() {
+		w.mount = mount
+	}
 	if err := w.judgeMount(mount, nil); err != nil {
 		return err
+	}
+	if root == nil && w.strict {
+		ownRoot.Store(mount)
 	}
 	w.rootShared = isShared(fd, &st)
 	w.shared = w.rootShared
@@ -321,10 +332,11 @@ func look(fd int, st *unix.Stat_t) (mount uint64, err error) {
 // system of the kernel's or of root's: see proc_pid_mountinfo(5).
 func servedBy(mount uint64) int {
 	const most = 32 << 20 // bytes of that table
-	f, err := os.Open("/proc/self/mountinfo")
+	fd, err := openat(unix.AT_FDCWD, "/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return 0
 	}
+	f := os.NewFile(uintptr(fd), "mountinfo") // not os.Open, which would have it polled
 	defer f.Close()
 	id := strconv.FormatUint(mount, 10)
 	lines := bufio.NewScanner(io.LimitReader(f, most))
