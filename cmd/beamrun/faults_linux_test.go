@@ -440,7 +440,11 @@ func TestFaults(t *testing.T) {
 	t.Run("rows", func(t *testing.T) { // ends when all of them have
 		for _, f := range faults {
 			t.Run(f.number, func(t *testing.T) {
-				t.Parallel()
+				// Those hold some thousand connections. In the rest this process has to be found as the
+				// owner of a port, among all its descriptors.
+				if f.number != "1c" && f.number != "32" {
+					t.Parallel()
+				}
 				h := newFaultHost(t)
 				table.check(h, f, f.run(h))
 			})
