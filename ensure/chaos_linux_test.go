@@ -47,7 +47,7 @@ func TestChaos(t *testing.T) {
 					if res.Started {
 						started.Store(int64(res.PID))
 					}
-					if _, err := epmd.Names(t.Context(), res.Address.String()); err != nil {
+					if _, err := epmd.Names(t.Context(), res.Address); err != nil {
 						if before%2 == 0 && kills.Load() == before {
 							falseSuccesses.Add(1)
 							t.Errorf("%+v, but: %v", res, err)
@@ -80,8 +80,10 @@ func TestChaos(t *testing.T) {
 
 	mustEnsure(t, c)
 	survivors := len(children(t))
-	t.Logf("kills %d, calls %d, successes %d (%d of them with a kill before NAMES), errors %v, false successes %d, spawned epmds %d, survivors %d",
-		kills.Load()/2, calls.Load(), successes.Load(), afterKill.Load(), kinds, falseSuccesses.Load(), spawned(), survivors)
+	t.Logf("kills %d, calls %d, successes %d (%d of them with a kill before NAMES), errors %v,"+
+		" false successes %d, spawned epmds %d, survivors %d",
+		kills.Load()/2, calls.Load(), successes.Load(), afterKill.Load(), kinds,
+		falseSuccesses.Load(), spawned(), survivors)
 	if n := kinds[ensure.KindForeign] + kinds[ensure.KindHung]; n != 0 {
 		t.Errorf("an epmd that was being killed was taken for something else %d times", n)
 	}
@@ -90,7 +92,8 @@ func TestChaos(t *testing.T) {
 	if n, most := int64(spawned()), kills.Load()/2*11/10+5; n > most {
 		t.Errorf("%d epmds were spawned, at most %d were needed", n, most)
 	}
-	if falseSuccesses.Load() != 0 || survivors != 1 || successes.Load() < 1000 || kills.Load() < 10 {
+	if falseSuccesses.Load() != 0 || survivors != 1 ||
+		successes.Load() < 1000 || kills.Load() < 10 {
 		t.Error("a false success, not one survivor, or nothing was tested")
 	}
 }

@@ -55,5 +55,7 @@ func (c *Config) detach() (d Detach, _ *Error) {
 
 // noUnit is the error where systemd has to run the daemon and can't.
 func noUnit(e Endpoint, err error) *Error {
-	return &Error{Kind: KindSpawn, Endpoint: e, Err: err, Hint: "let the way be chosen: detach auto"}
+	return &Error{
+		Kind: KindSpawn, Endpoint: e, Err: err, Hint: "let the way be chosen: detach auto",
+	}
 }

@@ -19,7 +19,9 @@ import (
 // startUnit has systemd run the daemon, in a service or where it is forced: see [DetachAuto]. Where
 // it does not, nothing is done, and a child of ours may be the daemon; mortal then warns of its
 // end, if the service's will be that too.
-func (c Config) startUnit(ctx context.Context, forced bool, program string, res *Result) (done bool, mortal string, _ *Error) {
+func (c Config) startUnit(
+	ctx context.Context, forced bool, program string, res *Result,
+) (done bool, mortal string, _ *Error) {
 	in, err := systemd.Here()
 	switch {
 	case forced && err != nil:
@@ -31,7 +33,8 @@ func (c Config) startUnit(ctx context.Context, forced bool, program string, res 
 	for _, u := range units {
 		failed := u.run(ctx, res)
 		if failed == nil {
-			res.Warnings = nil // of no lock or no log: the unit's name is the lock, and the journal the log
+			// of no lock or no log: the unit's name is the lock, and the journal the log
+			res.Warnings = nil
 			if u.runtimeDir != "" && in.Name != "" && in.User == "" {
 				res.warnOfLogout(ctx)
 			}
@@ -50,12 +53,14 @@ func (c Config) startUnit(ctx context.Context, forced bool, program string, res 
 		return false, "", noUnit(res.Endpoint, err)
 	}
 	if _, ends := systemd.KillMode(ctx, in); ends {
-		mortal = fmt.Sprintf("this epmd ends with %s, and every node of the host loses its name then; %s (systemd did not run it apart: %v)",
+		mortal = fmt.Sprintf("this epmd ends with %s, and every node of the host loses its name"+
+			" then; %s (systemd did not run it apart: %v)",
 			in.Name, systemd.Remedy(in.Name, res.Endpoint.Port), err)
 	}
 	// that took a while
 	var found *Error
-	if res.Address, found = probe(ctx, &res.Endpoint, res.patience); found != nil && found.Kind == KindDown {
+	res.Address, found = probe(ctx, &res.Endpoint, res.patience)
+	if found != nil && found.Kind == KindDown {
 		return false, mortal, nil
 	}
 	return found == nil, "", found
@@ -84,7 +89,8 @@ func (c Config) units(ctx context.Context, program string, e Endpoint) (units []
 func (r *Result) warnOfLogout(ctx context.Context) {
 	uid := os.Getuid()
 	if systemd.EndsAtLogout(ctx, strconv.Itoa(uid)) {
-		r.warn("this epmd ends at the last logout of user %d; to keep it: %v", uid, shell.New("loginctl", "enable-linger").Int(uid))
+		r.warn(WarnEnds, "this epmd ends at the last logout of user %d; to keep it: %v",
+			uid, shell.New("loginctl", "enable-linger").Int(uid))
 	}
 }
 
@@ -98,13 +104,18 @@ type unit struct {
 }
 
 // epmdSocket is the distribution's unit. It listens at once and starts epmd for its first client.
-var epmdSocket = unit{detach: "socket", name: "epmd.socket", command: []string{"systemctl", "start", "epmd.socket"}}
+var epmdSocket = unit{
+	detach: "socket", name: "epmd.socket", command: []string{"systemctl", "start", "epmd.socket"},
+}
 
 // transient is a unit of ours. Its name is the lock of all who start one.
 func transient(program string, e Endpoint, properties ...string) unit {
-	u := unit{detach: "system", name: fmt.Sprintf("beamrun-epmd-%d.service", e.Port), program: program}
-	u.command = []string{"systemd-run", "--quiet", "--collect", "--unit=" + u.name,
-		fmt.Sprintf("--description=Erlang Port Mapper Daemon on port %d, started by beamrun", e.Port)}
+	name := fmt.Sprintf("beamrun-epmd-%d.service", e.Port)
+	u := unit{detach: "system", name: name, program: program}
+	const what = "--description=Erlang Port Mapper Daemon on port %d, started by beamrun"
+	u.command = []string{
+		"systemd-run", "--quiet", "--collect", "--unit=" + name, fmt.Sprintf(what, e.Port),
+	}
 	for _, p := range append([]string{
 		"Type=exec", // with "simple" a program that can't be run would count as started
 		// An epmd that finds the port taken ends with 0; with these three systemd could not start
@@ -121,12 +132,13 @@ func transient(program string, e Endpoint, properties ...string) unit {
 	return u
 }
 
-// run starts the unit and waits until an epmd answers. One that was started in vain is stopped.
+// run starts the unit and waits until an epmd answers. If none does, the unit is stopped.
 func (u unit) run(ctx context.Context, res *Result) *Error {
 	started := true
 	if _, err := systemd.Run(ctx, u.runtimeDir, u.command...); err != nil {
 		// it is there already, or can't be had
-		if started = false; !slices.Contains([]string{"active", "activating", "reloading"}, u.state(ctx)) {
+		started = false
+		if !slices.Contains([]string{"active", "activating", "reloading"}, u.state(ctx)) {
 			return u.failed(ctx, res.Endpoint, err)
 		}
 	}
@@ -195,12 +207,13 @@ func (u unit) state(ctx context.Context) string {
 	return string(bytes.TrimSpace(out))
 }
 
-// isSocketFor reports whether the distribution has that unit, for the endpoint's port. Its addresses
-// are its own affair.
+// isSocketFor reports whether the distribution has that unit, for the endpoint's port. Its
+// addresses are its own affair.
 func isSocketFor(ctx context.Context, e Endpoint) bool {
 	if len(e.Addresses) > 0 || !systemd.HasUnitFile(epmdSocket.name) {
 		return false
 	}
-	out, err := systemd.Run(ctx, "", "systemctl", "show", "--property=Listen", epmdSocket.name) // nothing where it is masked
+	// it prints nothing where the unit is masked
+	out, err := systemd.Run(ctx, "", "systemctl", "show", "--property=Listen", epmdSocket.name)
 	return err == nil && strings.Contains(string(out), fmt.Sprintf(":%d (Stream)\n", e.Port))
 }

@@ -59,7 +59,8 @@ func (c *Config) resolve(e *Endpoint) *Error {
 	}
 	switch v := os.Getenv(envAddress); {
 	case c.Local && len(c.Addresses) > 0:
-		return configError("addresses", errors.New("local means 127.0.0.1, so there must be none"), "")
+		err := errors.New("local means 127.0.0.1, so there must be none")
+		return configError("addresses", err, "")
 	case c.Local:
 		e.Addresses = []netip.Addr{hostaddr.Loopback4()} // epmd adds [::1] itself
 	case len(c.Addresses) > 0:
@@ -78,7 +79,8 @@ func (c *Config) resolve(e *Endpoint) *Error {
 func checkAddresses(addrs []netip.Addr) *Error {
 	for _, a := range addrs {
 		if !a.IsValid() || a.Zone() != "" {
-			return configError("addresses", fmt.Errorf("%v is not an address that epmd takes", a), "an IPv4 or IPv6 address, without a zone")
+			err := fmt.Errorf("%v is not an address that epmd takes", a)
+			return configError("addresses", err, "an IPv4 or IPv6 address, without a zone")
 		}
 	}
 	return nil

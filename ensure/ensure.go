@@ -7,15 +7,15 @@
 //	res, err := ensure.Epmd(ctx, ensure.Config{})
 //
 // [Epmd] asks first, in epmd's own protocol: an open port is no proof, for a stopped epmd accepts
-// connections and any program may have the port. When an epmd answers, that is all: nothing is
+// connections and any program may have the port. If epmd replies, it does nothing more: nothing is
 // spawned, no lock is taken and no file is touched. When nothing listens, it takes a lock
 // (flock(2)), asks again, starts one epmd, detached from this process, and waits until it answers.
 // It never starts an epmd beside something that has the port.
 //
 // The daemon is `epmd -port N` in the foreground mode of epmd(1) (with -daemon its messages, its
-// exit code and its pid would be lost), in a session of its own, in the root directory, with null as
-// stdin and stdout, a log file as stderr, no other descriptor, and an environment of only what it
-// needs.
+// exit code and its pid would be lost), in a session of its own, in the root directory, with null
+// as stdin and stdout, a log file as stderr, no other descriptor, and an environment of only what
+// it needs.
 //
 // In a service of systemd that is not enough, and systemd runs the daemon: see [Detach].
 //
@@ -28,8 +28,8 @@
 // Package watch keeps an epmd alive for as long as a launcher runs, package orphan gives nodes that
 // run their lost names back, and package doctor reports what is wrong on a host.
 //
-// Every call ends by its deadline, with a result or an [Error] whose Kind, words and hint say what
-// is wrong and what mends it. README.md in this directory is the table of all faults that are known,
+// Every call ends by its deadline, with a result or an [Error]. Its Kind, words and hint state what
+// is wrong, and the fix. README.md in this directory is the table of all faults that are known,
 // kept by the tests.
 package ensure
 
@@ -54,7 +54,7 @@ const DefaultTimeout = 10 * time.Second
 // ProbeTimeout: far longer than a loaded epmd needs, and short enough to wait for a stopped one.
 const DefaultProbeTimeout = 2 * time.Second
 
-// Config says which epmd is meant. The zero value is right for most.
+// Config describes which epmd is meant. The zero value is right for most.
 type Config struct {
 	// Port is epmd's TCP port, 1 to 65535. 0: ERL_EPMD_PORT, else 4369.
 	Port uint16
@@ -78,7 +78,7 @@ type Config struct {
 	// those on PATH. Empty: RELEASE_ROOT.
 	ReleaseRoot string
 
-	// Detach says how the daemon is set apart from this process. Empty: BEAMRUN_DETACH, else
+	// Detach is how the daemon is set apart from this process. Empty: BEAMRUN_DETACH, else
 	// [DetachAuto].
 	Detach Detach
 
@@ -93,7 +93,7 @@ type Config struct {
 	Waiting func(Endpoint)
 }
 
-// Result says what was found or done.
+// Result is what was found or done.
 type Result struct {
 	// Endpoint is the one that was resolved; its Env makes a program use it too, if somebody chose
 	// it.
@@ -102,7 +102,7 @@ type Result struct {
 	// Address is where the epmd answered.
 	Address netip.AddrPort
 
-	// Started says that this call started the daemon. False: it was there, or somebody else was
+	// Started is true if this call started the daemon. Else it was there, or somebody else was
 	// faster.
 	Started bool
 
@@ -112,7 +112,7 @@ type Result struct {
 	// Program is the epmd that this call started, else empty.
 	Program string
 
-	// Detach says how the daemon was set apart from this process: "session"; or systemd runs it:
+	// Detach is how the daemon was set apart from this process: "session"; or systemd runs it:
 	// "socket" (the distribution's epmd.socket), "system" (a unit of the system), "user" (one of
 	// the user's own manager). Empty when this call did not start it.
 	Detach string
@@ -123,11 +123,48 @@ type Result struct {
 	// Elapsed is how long the call took.
 	Elapsed time.Duration
 
-	// Warnings are what did not work and was not needed, such as a lock on a read-only file system.
-	Warnings []string
+	// Warnings are what did not work and was not needed, such as a lock on a read-only file
+	// system.
+	Warnings []Warning
 
 	patience time.Duration // how long the reply of one address may take
 }
+
+// Warning is something that did not work and was not needed.
+type Warning struct {
+	Kind    WarningKind
+	Message string // on one line
+}
+
+// String returns the message.
+func (w Warning) String() string { return w.Message }
+
+// WarningKind is what a [Warning] is about.
+type WarningKind string
+
+// What a warning is about.
+const (
+	// WarnNoLock: there is no lock, so several callers at once may each start an epmd, of which
+	// one remains.
+	WarnNoLock WarningKind = "no-lock"
+
+	// WarnNoLog: what the daemon prints is not kept.
+	WarnNoLog WarningKind = "no-log"
+
+	// WarnNoDirectory: there is neither, for no directory can be used.
+	WarnNoDirectory WarningKind = "no-directory"
+
+	// WarnDirectory: lock and log are not in the usual directory, for another user can change it.
+	// Callers that use another one have another lock.
+	WarnDirectory WarningKind = "directory"
+
+	// WarnEnds: the daemon ends with the service, or with the login, of this process.
+	WarnEnds WarningKind = "ends"
+
+	// WarnExposed: an epmd that was to be local listens on an address that other hosts may reach,
+	// or this cannot be determined.
+	WarnExposed WarningKind = "exposed"
+)
 
 // Epmd makes sure that an epmd answers at the endpoint that c means. Every error is an *[Error].
 func Epmd(ctx context.Context, c Config) (res Result, err error) {
@@ -146,14 +183,15 @@ func Probe(ctx context.Context, c Config) (res Result, err error) {
 // main has done a thing.
 func (c *Config) run(ctx context.Context, mayStart bool, res *Result) error {
 	begin := time.Now()
-	one := call{Context: ctx, waiting: c.Waiting, begin: begin, end: begin.Add(cmp.Or(c.Timeout, DefaultTimeout))}
+	end := begin.Add(cmp.Or(c.Timeout, DefaultTimeout))
+	one := call{until: until{ctx, end}, waiting: c.Waiting, begin: begin}
 	err := c.resolve(&res.Endpoint)
 	if err != nil {
 		return err
 	}
 	one.endpoint = &res.Endpoint
 	if runtime.GOOS != "linux" { // there a probe has timers anyway
-		defer one.tellInTime()()
+		defer one.sayInTime()()
 	}
 	res.patience = cmp.Or(c.ProbeTimeout, DefaultProbeTimeout)
 	res.Address, err = probe(&one, &res.Endpoint, res.patience)
@@ -170,9 +208,10 @@ func (c *Config) run(ctx context.Context, mayStart bool, res *Result) error {
 	return nil // not err, which as an error would be a nil *Error
 }
 
-func (r *Result) warn(format string, args ...any) {
+func (r *Result) warn(kind WarningKind, format string, args ...any) {
 	// an error of several has a line for each
-	r.Warnings = append(r.Warnings, shell.Line(strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ")))
+	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ")
+	r.Warnings = append(r.Warnings, Warning{kind, shell.Line(text)})
 }
 
 // Find returns the epmd that [Epmd] would start, an absolute path. The error is an *[Error] of

@@ -112,10 +112,12 @@ func TestColdAndWarm(t *testing.T) {
 	t.Setenv("RELEASE_COOKIE", "marker-cookie")
 	t.Setenv("BEAMRUN_SECRET", "marker-secret")
 	res := mustEnsure(t, c)
-	if !res.Started || res.PID == 0 || res.PID != testenv.PID(c.Port) || res.Detach != "session" || filepath.Base(res.Program) != "epmd" {
+	if !res.Started || res.PID == 0 || res.PID != testenv.PID(c.Port) ||
+		res.Detach != "session" || filepath.Base(res.Program) != "epmd" {
 		t.Errorf("%+v, but pid %d listens", res, testenv.PID(c.Port))
 	}
-	if want := fmt.Sprintf("127.0.0.1:%d", c.Port); res.Address.String() != want || res.Endpoint.String() != want {
+	want := fmt.Sprintf("127.0.0.1:%d", c.Port)
+	if res.Address.String() != want || res.Endpoint.String() != want {
 		t.Errorf("%+v, want address %s", res, want)
 	}
 
@@ -134,8 +136,14 @@ func TestColdAndWarm(t *testing.T) {
 	for _, fd := range fds {
 		target, _ := os.Readlink(fd)
 		log := fmt.Sprintf("/.cache/beamrun/epmd-%d.log", c.Port)
-		if n := filepath.Base(fd); (n == "0" || n == "1") && target != "/dev/null" || n == "2" && !strings.HasSuffix(target, log) ||
-			n > "2" && !strings.HasPrefix(target, "socket:") {
+		n, is := filepath.Base(fd), strings.HasPrefix(target, "socket:")
+		switch n {
+		case "0", "1":
+			is = target == "/dev/null"
+		case "2":
+			is = strings.HasSuffix(target, log)
+		}
+		if !is {
 			t.Errorf("its descriptor %s is %s", n, target)
 		}
 	}
@@ -156,11 +164,7 @@ func TestColdAndWarm(t *testing.T) {
 
 	// and when it dies while we live, no zombie is left
 	testenv.Signal(t, res.PID, syscall.SIGKILL)
-	for deadline := time.Now().Add(5 * time.Second); len(testenv.Stat(res.PID)) > 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("after its end: %v", testenv.Stat(res.PID))
-		}
-	}
+	testenv.Eventually(t, "it is no zombie", func() bool { return len(testenv.Stat(res.PID)) == 0 })
 }
 
 func TestHundredCallersStartOne(t *testing.T) {
@@ -179,7 +183,7 @@ func TestHundredCallersStartOne(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if _, err := epmd.Names(t.Context(), res.Address.String()); err != nil {
+				if _, err := epmd.Names(t.Context(), res.Address); err != nil {
 					t.Errorf("it returned, but: %v", err)
 				}
 				mu.Lock()
@@ -205,7 +209,8 @@ func TestInheritedDescriptor(t *testing.T) {
 		t.Fatal(err)
 	}
 	const high = 1500
-	if err := unix.Dup3(int(w.Fd()), high, 0); err != nil { // no close-on-exec, as after inheritance
+	// no close-on-exec, as after inheritance
+	if err := unix.Dup3(int(w.Fd()), high, 0); err != nil {
 		t.Fatal(err)
 	}
 	w.Close()
@@ -229,13 +234,16 @@ func TestKilledWithNodesRegistered(t *testing.T) {
 	for i := range 20 {
 		testenv.Register(t, res.Address.String(), fmt.Sprint("node", i), 4711)
 	}
-	if nodes, err := epmd.Names(t.Context(), res.Address.String()); err != nil || len(nodes) != 20 {
+	if nodes, err := epmd.Names(t.Context(), res.Address); err != nil || len(nodes) != 20 {
 		t.Fatalf("%d nodes, %v", len(nodes), err)
 	}
-	if info, err := epmd.Lookup(t.Context(), res.Address.String(), "node7"); err != nil || info.Name != "node7" || info.Port != 4711 || !info.Hidden || info.Highest != 6 {
+	info, err := epmd.Lookup(t.Context(), res.Address, "node7")
+	if err != nil || info.Name != "node7" || info.Port != 4711 ||
+		!info.Hidden || info.Highest != 6 {
 		t.Errorf("%+v, %v", info, err)
 	}
-	if _, err := epmd.Lookup(t.Context(), res.Address.String(), "nobody"); !errors.Is(err, epmd.ErrNotRegistered) {
+	_, err = epmd.Lookup(t.Context(), res.Address, "nobody")
+	if !errors.Is(err, epmd.ErrNotRegistered) {
 		t.Error(err)
 	}
 	testenv.Signal(t, res.PID, syscall.SIGKILL)
@@ -250,11 +258,13 @@ func TestKilledWithNodesRegistered(t *testing.T) {
 func TestDaemonThatDies(t *testing.T) {
 	c := setup(t)
 	c.Program = script(t, "echo no luck today >&2; exit 3")
-	if e := mustFail(t, c, ensure.KindSpawn); !strings.HasSuffix(e.Message(), "it ended with status 3 and printed: no luck today") {
+	e := mustFail(t, c, ensure.KindSpawn)
+	if !strings.HasSuffix(e.Message(), "it ended with status 3 and printed: no luck today") {
 		t.Error(e)
 	}
 	c.Program = script(t, "exit 0")
-	if e := mustFail(t, c, ensure.KindSpawn); !strings.Contains(e.Message(), "status 0 and printed nothing") || e.Hint == "" {
+	e = mustFail(t, c, ensure.KindSpawn)
+	if !strings.Contains(e.Message(), "status 0 and printed nothing") || e.Hint == "" {
 		t.Error(e)
 	}
 	c.Program, c.Timeout = script(t, "sleep 60 & sleep 60"), 200*time.Millisecond
@@ -264,8 +274,8 @@ func TestDaemonThatDies(t *testing.T) {
 	c.Timeout = 0
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(100*time.Millisecond, cancel)
-	var e *ensure.Error
-	if _, err := ensure.Epmd(ctx, c); !errors.As(err, &e) || e.Kind != ensure.KindCanceled || !errors.Is(err, context.Canceled) {
+	_, err := ensure.Epmd(ctx, c)
+	if !errors.As(err, &e) || e.Kind != ensure.KindCanceled || !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	if pids := childrenOf(os.Getpid()); len(pids) > 0 {
@@ -289,7 +299,9 @@ func TestPortTakenElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if e := mustFail(t, c, ensure.KindForeign); !strings.Contains(e.Message(), "has the port on another address") || !strings.Contains(e.Message(), "status 0 and printed nothing") {
+	e := mustFail(t, c, ensure.KindForeign)
+	if !strings.Contains(e.Message(), "has the port on another address") ||
+		!strings.Contains(e.Message(), "status 0 and printed nothing") {
 		t.Error(e)
 	}
 }
@@ -299,16 +311,14 @@ func TestPortTakenElsewhere(t *testing.T) {
 func TestFasterOne(t *testing.T) {
 	testenv.Need(t, "epmd")
 	c := setup(t)
-	c.Program = script(t, `setsid epmd "$@" & until epmd "$@" -names >/dev/null; do :; done; sleep 0.01`)
+	c.Program = script(t, `setsid epmd "$@" &
+		until epmd "$@" -names >/dev/null; do :; done; sleep 0.01`)
 	before := len(childrenOf(os.Getpid()))
 	if res := mustEnsure(t, c); res.Started || res.PID != 0 {
 		t.Errorf("%+v", res)
 	}
-	for deadline := time.Now().Add(5 * time.Second); len(childrenOf(os.Getpid())) > before; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the one that lost does not end")
-		}
-	}
+	testenv.Eventually(t, "the one that lost ends",
+		func() bool { return len(childrenOf(os.Getpid())) <= before })
 }
 
 func TestHung(t *testing.T) {
@@ -319,7 +329,8 @@ func TestHung(t *testing.T) {
 	c.Timeout = 100 * time.Millisecond // too short to tell: a busy one may need that long
 	mustFailWithDaemon(t, c, ensure.KindTimeout)
 	c.Timeout = 300 * time.Millisecond
-	if e := mustFailWithDaemon(t, c, ensure.KindHung); !strings.Contains(e.Hint, fmt.Sprintf("kill -CONT %d", res.PID)) {
+	e := mustFailWithDaemon(t, c, ensure.KindHung)
+	if !strings.Contains(e.Hint, fmt.Sprintf("kill -CONT %d", res.PID)) {
 		t.Error(e)
 	}
 	testenv.Signal(t, res.PID, syscall.SIGCONT)
@@ -348,7 +359,10 @@ func TestForeign(t *testing.T) {
 	c := setup(t)
 	c.Timeout = 300 * time.Millisecond
 	for name, answer := range map[string]func(net.Conn){
-		"HTTP":         func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); c.Close() },
+		"HTTP": func(c net.Conn) {
+			io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n")
+			c.Close()
+		},
 		"silent":       func(net.Conn) {},
 		"closes":       func(c net.Conn) { c.Close() },
 		"resets":       func(c net.Conn) { c.(*net.TCPConn).SetLinger(0); c.Close() },
@@ -426,20 +440,27 @@ func TestConfig(t *testing.T) {
 	t.Setenv("ERL_EPMD_PORT", "4711")
 	t.Setenv("ERL_EPMD_ADDRESS", "10.0.0.5, ::1")
 	e, err := ensure.Config{}.Resolve()
-	if got := strings.Join(e.Env(), " "); err != nil || got != "ERL_EPMD_PORT=4711 ERL_EPMD_ADDRESS=10.0.0.5,::1" {
+	got := strings.Join(e.Env(), " ")
+	if err != nil || got != "ERL_EPMD_PORT=4711 ERL_EPMD_ADDRESS=10.0.0.5,::1" {
 		t.Errorf("from the environment: %s, %v", got, err)
 	}
-	e, err = ensure.Config{Port: 99, Addresses: []netip.Addr{netip.MustParseAddr("0.0.0.0")}}.Resolve()
-	if got := strings.Join(e.Env(), " "); err != nil || got != "ERL_EPMD_PORT=99 ERL_EPMD_ADDRESS=0.0.0.0" || e.String() != "127.0.0.1:99" {
+	every := []netip.Addr{netip.IPv4Unspecified()}
+	e, err = ensure.Config{Port: 99, Addresses: every}.Resolve()
+	got = strings.Join(e.Env(), " ")
+	if err != nil || got != "ERL_EPMD_PORT=99 ERL_EPMD_ADDRESS=0.0.0.0" ||
+		e.String() != "127.0.0.1:99" {
 		t.Errorf("from the fields: %s, %s, %v", got, e, err)
 	}
 	e, err = ensure.Config{Local: true}.Resolve()
-	if got := strings.Join(e.Env(), " "); err != nil || got != "ERL_EPMD_PORT=4711 ERL_EPMD_ADDRESS=127.0.0.1" {
+	got = strings.Join(e.Env(), " ")
+	if err != nil || got != "ERL_EPMD_PORT=4711 ERL_EPMD_ADDRESS=127.0.0.1" {
 		t.Errorf("local: %s, %v", got, err)
 	}
-	mustFail(t, ensure.Config{Local: true, Addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}, ensure.KindConfig)
+	loopback := []netip.Addr{netip.MustParseAddr("127.0.0.1")}
+	mustFail(t, ensure.Config{Local: true, Addresses: loopback}, ensure.KindConfig)
 	for _, bad := range []struct{ port, address string }{
-		{"abc", ""}, {"0", ""}, {"65536", ""}, {"-1", ""}, {"", "localhost"}, {"", "10.0.0.1,nope"}, {"", "fe80::1%eth0"},
+		{"abc", ""}, {"0", ""}, {"65536", ""}, {"-1", ""},
+		{"", "localhost"}, {"", "10.0.0.1,nope"}, {"", "fe80::1%eth0"},
 	} {
 		t.Setenv("ERL_EPMD_PORT", bad.port)
 		t.Setenv("ERL_EPMD_ADDRESS", bad.address)
@@ -451,10 +472,12 @@ func TestConfig(t *testing.T) {
 		mustFail(t, ensure.Config{Port: c.Port, Addresses: []netip.Addr{bad}}, ensure.KindConfig)
 	}
 	// ERL_EPMD_PORT would override a node's own -epmd_port
-	if e, err := (ensure.Config{}).Resolve(); err != nil || e.Port != 4369 || !e.Implied || len(e.Env()) != 0 {
+	e, err = (ensure.Config{}).Resolve()
+	if err != nil || e.Port != 4369 || !e.Implied || len(e.Env()) != 0 {
 		t.Errorf("nobody chose: %+v, %q, %v", e, e.Env(), err)
 	}
-	if e, err := (ensure.Config{Port: 4369}).Resolve(); err != nil || strings.Join(e.Env(), " ") != "ERL_EPMD_PORT=4369" {
+	e, err = (ensure.Config{Port: 4369}).Resolve()
+	if err != nil || strings.Join(e.Env(), " ") != "ERL_EPMD_PORT=4369" {
 		t.Errorf("chosen: %+v, %q, %v", e, e.Env(), err)
 	}
 }
@@ -466,7 +489,8 @@ func TestAddress(t *testing.T) {
 	c.Addresses = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
 	res := mustEnsure(t, c)
 	cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", res.PID))
-	if want := fmt.Sprintf("epmd\x00-port\x00%d\x00-address\x00127.0.0.1\x00", c.Port); string(cmdline) != want {
+	want := fmt.Sprintf("epmd\x00-port\x00%d\x00-address\x00127.0.0.1\x00", c.Port)
+	if string(cmdline) != want {
 		t.Errorf("%q, want %q", cmdline, want)
 	}
 	if conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.2:%d", c.Port)); err == nil {
@@ -483,7 +507,9 @@ func TestNoStateFolder(t *testing.T) {
 	t.Setenv("HOME", nowhere)
 	t.Setenv("TMPDIR", nowhere)
 	res, err := ensure.Epmd(t.Context(), c)
-	if err != nil || !res.Started || len(res.Warnings) != 1 || !strings.HasPrefix(res.Warnings[0], "no lock and no log") {
+	if err != nil || !res.Started || len(res.Warnings) != 1 ||
+		res.Warnings[0].Kind != ensure.WarnNoDirectory ||
+		!strings.HasPrefix(res.Warnings[0].Message, "no lock and no log") {
 		t.Errorf("%+v, %v", res, err)
 	}
 }
@@ -502,7 +528,8 @@ func TestStateFolderOfOthers(t *testing.T) {
 	if files, _ := os.ReadDir(trap); len(files) > 0 {
 		t.Errorf("%v came through the link", files)
 	}
-	if _, err := os.Stat(filepath.Join(tmp, fmt.Sprintf("beamrun-%d/epmd-%d.lock", os.Getuid(), c.Port))); err != nil {
+	lock := filepath.Join(tmp, fmt.Sprintf("beamrun-%d/epmd-%d.lock", os.Getuid(), c.Port))
+	if _, err := os.Stat(lock); err != nil {
 		t.Error(err)
 	}
 }
@@ -523,7 +550,8 @@ func TestLockHeldByAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Timeout = 200 * time.Millisecond
-	if e := mustFail(t, c, ensure.KindTimeout); !strings.Contains(e.Message(), "holds the lock "+f.Name()) {
+	e := mustFail(t, c, ensure.KindTimeout)
+	if !strings.Contains(e.Message(), "holds the lock "+f.Name()) {
 		t.Error(e)
 	}
 

@@ -14,10 +14,11 @@ type Kind string
 
 const (
 	// KindConfig: ERL_EPMD_PORT, ERL_EPMD_ADDRESS or BEAMRUN_DETACH holds no value of its type; or
-	// a Config has an address that epmd does not take, Addresses beside Local, or an unknown Detach.
+	// a Config has an address that epmd does not take, Addresses beside Local, or an unknown
+	// Detach.
 	KindConfig Kind = "config"
 
-	// KindDown: nothing listens. Only [Probe] returns it; [Epmd] mends it.
+	// KindDown: nothing listens. Only [Probe] returns it; [Epmd] starts an epmd.
 	KindDown Kind = "down"
 
 	// KindHung: the connection is accepted but no reply comes: a stopped epmd, or a firewall in
@@ -27,7 +28,7 @@ const (
 	// KindForeign: another program has the port.
 	KindForeign Kind = "foreign"
 
-	// KindUnreachable: the connection failed in a way that does not tell whether an epmd runs.
+	// KindUnreachable: the connection failed in a way that does not show whether an epmd runs.
 	KindUnreachable Kind = "unreachable"
 
 	// KindNotFound: there is no epmd program to start.
@@ -48,9 +49,9 @@ const (
 type Error struct {
 	Kind     Kind
 	Endpoint Endpoint
-	Address  netip.AddrPort // the one address that it is about; the zero value when it is about them all
+	Address  netip.AddrPort // the one address that it is about; zero: it is about them all
 	Err      error          // the cause
-	Hint     string         // what mends it; may be empty
+	Hint     string         // the fix; may be empty
 }
 
 // Message is the error without its hint, in one line: another user may have made a part of it, so

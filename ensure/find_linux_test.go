@@ -2,7 +2,6 @@ package ensure
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,8 +23,10 @@ func TestFindBehindShims(t *testing.T) {
 	counting, starts := testenv.Counting(t)
 	data := t.TempDir()
 	at := func(path string) string { return filepath.Join(data, path) }
-	err = errors.Join(os.MkdirAll(at("shims"), 0o755), os.MkdirAll(at("installs/erlang/27.1/erts-15.1/bin"), 0o755),
-		os.WriteFile(at("shims/epmd"), []byte("#!/bin/sh\necho no version is set >&2; exit 126\n"), 0o755),
+	const shim = "#!/bin/sh\necho no version is set >&2; exit 126\n"
+	err = errors.Join(os.MkdirAll(at("shims"), 0o755),
+		os.MkdirAll(at("installs/erlang/27.1/erts-15.1/bin"), 0o755),
+		os.WriteFile(at("shims/epmd"), []byte(shim), 0o755),
 		os.Symlink("epmd", at("shims/erl")))
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +52,7 @@ func TestFindBehindShims(t *testing.T) {
 	if err != nil || res.Program != installed {
 		t.Errorf("%+v, %v; want %s", res, err, installed)
 	}
-	if _, err := epmd.Names(t.Context(), fmt.Sprintf("127.0.0.1:%d", port)); err != nil {
+	if _, err := epmd.Names(t.Context(), testenv.Loopback(port)); err != nil {
 		t.Error(err)
 	}
 }

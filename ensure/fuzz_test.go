@@ -13,8 +13,9 @@ import (
 // own variables mean the same, or an error that says which variable is wrong.
 func FuzzEnvironment(f *testing.F) {
 	for _, env := range [][2]string{
-		{"", ""}, {"4369", "127.0.0.1"}, {"65535", "::1, 10.0.0.5"}, {"65536", ""}, {"+1", ""}, {" 1", ""}, {"0x10", ""}, {"1_0", ""}, {"", "localhost"}, {"", ","},
-		{"1", "fe80::1%eth0"}, {"1", "::ffff:127.0.0.1"}, {"1", "0.0.0.0 ::"}, {"\x1b", "\xff"}, {"00001", "127.1"},
+		{"", ""}, {"4369", "127.0.0.1"}, {"65535", "::1, 10.0.0.5"}, {"65536", ""}, {"+1", ""},
+		{" 1", ""}, {"0x10", ""}, {"1_0", ""}, {"", "localhost"}, {"", ","}, {"1", "fe80::1%eth0"},
+		{"1", "::ffff:127.0.0.1"}, {"1", "0.0.0.0 ::"}, {"\x1b", "\xff"}, {"00001", "127.1"},
 	} {
 		f.Add(env[0], env[1])
 	}
@@ -27,7 +28,8 @@ func FuzzEnvironment(f *testing.F) {
 		e, err := ensure.Config{}.Resolve()
 		if err != nil {
 			var typed *ensure.Error
-			if !errors.As(err, &typed) || typed.Kind != ensure.KindConfig || !strings.HasPrefix(typed.Message(), "ERL_EPMD_") || typed.Hint == "" {
+			if !errors.As(err, &typed) || typed.Kind != ensure.KindConfig ||
+				!strings.HasPrefix(typed.Message(), "ERL_EPMD_") || typed.Hint == "" {
 				t.Fatalf("%q %q: %#v", port, address, err)
 			}
 			for _, r := range typed.Message() {
@@ -45,7 +47,8 @@ func FuzzEnvironment(f *testing.F) {
 			t.Setenv(key, value)
 		}
 		again, err := ensure.Config{}.Resolve()
-		if err != nil || strings.Join(again.Env(), " ") != strings.Join(e.Env(), " ") || again.String() != e.String() {
+		if err != nil || again.String() != e.String() ||
+			strings.Join(again.Env(), " ") != strings.Join(e.Env(), " ") {
 			t.Errorf("%q %q: %+v, and by its own variables %+v, %v", port, address, e, again, err)
 		}
 	})

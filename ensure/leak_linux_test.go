@@ -30,7 +30,8 @@ func TestWarmCallsLeaveNothing(t *testing.T) {
 	call(90_000)
 	after := testenv.Settled(t, before)
 	t.Logf("after 10,000 calls %+v, after 100,000 %+v", before, after)
-	if after.Goroutines > before.Goroutines || after.Descriptors > before.Descriptors || after.Heap > before.Heap+512 {
+	if after.Goroutines > before.Goroutines || after.Descriptors > before.Descriptors ||
+		after.Heap > before.Heap+512 {
 		t.Error("something stays")
 	}
 	if !raceDetector && after.Kilobytes > before.Kilobytes+2048 { // its own memory grows
@@ -51,7 +52,8 @@ func TestOtherCallsLeaveNothing(t *testing.T) {
 		for range 5 {
 			call()
 		}
-		if after := testenv.Settled(t, before); after.Goroutines > before.Goroutines || after.Descriptors > before.Descriptors {
+		after := testenv.Settled(t, before)
+		if after.Goroutines > before.Goroutines || after.Descriptors > before.Descriptors {
 			t.Errorf("%s: before %+v, after %+v", what, before, after)
 		}
 	}
@@ -60,7 +62,10 @@ func TestOtherCallsLeaveNothing(t *testing.T) {
 			t.Errorf("no fault: %+v", res)
 		}
 	}
-	for name, fault := range map[string]epmdtest.Fault{"silent": epmdtest.Silent, "garbage": epmdtest.Garbage, "flood": epmdtest.Flood, "reset": epmdtest.Reset} {
+	for name, fault := range map[string]epmdtest.Fault{
+		"silent": epmdtest.Silent, "garbage": epmdtest.Garbage,
+		"flood": epmdtest.Flood, "reset": epmdtest.Reset,
+	} {
 		srv := epmdtest.Listen(t, fmt.Sprintf("127.0.0.1:%d", c.Port), fault)
 		check(name, fail)
 		srv.Close()
@@ -87,7 +92,9 @@ func TestOtherCallsLeaveNothing(t *testing.T) {
 	before := testenv.Settled(t, testenv.Resources{})
 	mustEnsure(t, c)
 	before.Goroutines++
-	if after := testenv.Settled(t, before); after.Goroutines != before.Goroutines || after.Descriptors > before.Descriptors {
-		t.Errorf("a daemon was started: before, with one more goroutine, %+v, after %+v", before, after)
+	after := testenv.Settled(t, before)
+	if after.Goroutines != before.Goroutines || after.Descriptors > before.Descriptors {
+		t.Errorf("a daemon was started: before, with one more goroutine, %+v, after %+v",
+			before, after)
 	}
 }

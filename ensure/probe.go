@@ -49,7 +49,9 @@ func probe(ctx context.Context, e *Endpoint, timeout time.Duration) (netip.AddrP
 }
 
 // probeOne asks one address.
-func probeOne(ctx context.Context, e *Endpoint, target netip.AddrPort, timeout time.Duration) *Error {
+func probeOne(
+	ctx context.Context, e *Endpoint, target netip.AddrPort, timeout time.Duration,
+) *Error {
 	if err := ctx.Err(); err != nil {
 		return &Error{Kind: endKind(err), Endpoint: *e, Address: target, Err: err}
 	}
@@ -70,9 +72,14 @@ func probeOne(ctx context.Context, e *Endpoint, target netip.AddrPort, timeout t
 
 // pingAgain asks again after an epmd ended the connection: one that is being killed does so too,
 // and is gone, or another one, a moment later. All the tries have to end by the same deadline.
-func pingAgain(ctx context.Context, target netip.AddrPort, deadline time.Time, cut error) (port uint16, err error) {
+func pingAgain(
+	ctx context.Context, target netip.AddrPort, deadline time.Time, cut error,
+) (port uint16, err error) {
 	err = cut
-	for wait := time.Millisecond; isCutOff(err) && wait < 50*time.Millisecond && time.Until(deadline) > wait; wait *= 2 {
+	for wait := time.Millisecond; wait < 50*time.Millisecond; wait *= 2 {
+		if !isCutOff(err) || time.Until(deadline) <= wait {
+			break
+		}
 		select {
 		case <-time.After(wait):
 			port, err = ping(ctx, target, time.Until(deadline))
@@ -88,7 +95,7 @@ func pingAgain(ctx context.Context, target netip.AddrPort, deadline time.Time, c
 
 // ping returns the bare cause: the Error around it says the address.
 func ping(ctx context.Context, target netip.AddrPort, timeout time.Duration) (uint16, error) {
-	port, err := epmd.Ping(ctx, target, timeout)
+	port, err := epmd.Ping(until{ctx, time.Now().Add(timeout)}, target)
 	return port, errors.Unwrap(err)
 }
 
@@ -139,7 +146,8 @@ func cutOff(v *Error) {
 		return
 	}
 	v.Kind, v.Err = KindHung, fmt.Errorf("%v has too many connections, or just ends: %w", p, v.Err)
-	v.Hint = "see who holds its connections, about 1,020 at most: " + clientsOf(v.Endpoint.Port) + "; it drops idle ones after 60 s"
+	v.Hint = "see who holds its connections, about 1,020 at most: " + clientsOf(v.Endpoint.Port) +
+		"; it drops idle ones after 60 s"
 }
 
 // silent is the verdict on a peer that accepted no connection (isDial), or one and sent no reply.
@@ -159,7 +167,8 @@ func silent(v *Error, isDial bool, waited time.Duration) {
 		v.Kind = KindTimeout
 	case !known:
 		v.Kind = KindHung
-		v.Hint = "an epmd that is stopped, another user's program, or a firewall; as root see: " + listenersOn(v.Endpoint.Port)
+		v.Hint = "an epmd that is stopped, another user's program, or a firewall; as root see: " +
+			listenersOn(v.Endpoint.Port)
 	case p.Name == "epmd" || p.Name == "systemd": // systemd holds the port of an epmd.socket
 		v.Kind = KindHung
 		v.Hint = fmt.Sprintf("it is %v; %s", p, stoppedHint(p))
@@ -168,7 +177,7 @@ func silent(v *Error, isDial bool, waited time.Duration) {
 	}
 }
 
-// isCutOff says that the peer ended the connection before its reply was complete.
+// isCutOff reports whether the peer ended the connection before its reply was complete.
 func isCutOff(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) || neterr.IsReset(err) }
 
 // warnIfExposed looks whether something listens at the endpoint's port on an address that other
@@ -176,15 +185,17 @@ func isCutOff(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) || ne
 func (r *Result) warnIfExposed(ctx context.Context) {
 	addrs, err := hostaddr.All()
 	if err != nil {
-		r.warn("cannot determine whether other hosts reach this epmd: %v", err)
+		r.warn(WarnExposed, "cannot determine whether other hosts reach this epmd: %v", err)
 	}
 	for _, addr := range addrs {
-		if addr.IsLoopback() || addr.IsLinkLocalUnicast() { // the latter need a zone, and have a sibling
+		// those of a link need a zone, and have a sibling
+		if addr.IsLoopback() || addr.IsLinkLocalUnicast() {
 			continue
 		}
 		target := netip.AddrPortFrom(addr, r.Endpoint.Port)
 		if _, err := ping(ctx, target, 100*time.Millisecond); err == nil {
-			r.warn("this epmd was not started as local: it listens on %s too, where other hosts may reach it", target)
+			r.warn(WarnExposed, "this epmd was not started as local: it listens on %s too,"+
+				" where other hosts may reach it", target)
 			return
 		}
 	}

@@ -29,7 +29,7 @@ import (
 func (c *Config) startInTime(one *call, res *Result) *Error {
 	ctx, cancel := context.WithDeadline(one.Context, one.end)
 	defer cancel()
-	defer one.tellInTime()()
+	defer one.sayInTime()()
 	return c.start(ctx, res)
 }
 
@@ -47,10 +47,12 @@ func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
 	}
 	dir, unsafe, dirErr := statedir.Dir()
 	if dirErr != nil {
-		res.warn("no lock and no log of epmd, for there is no directory for them: %v", dirErr)
+		res.warn(WarnNoDirectory,
+			"no lock and no log of epmd, for there is no directory for them: %v", dirErr)
 	} else {
 		if len(unsafe) > 0 {
-			res.warn("the lock and the log of epmd are in %s, and not where another user can change them: %v", dir, errors.Join(unsafe...))
+			res.warn(WarnDirectory, "the lock and the log of epmd are in %s, and not where"+
+				" another user can change them: %v", dir, errors.Join(unsafe...))
 		}
 		lock := lockFile(dir, e.Port)
 		defer lock.Unlock()
@@ -65,13 +67,14 @@ func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
 	var mortal string
 	if detach != DetachSession {
 		var done bool
-		if done, mortal, err = c.startUnit(ctx, detach == DetachSystemd, program, res); done || err != nil {
+		done, mortal, err = c.startUnit(ctx, detach == DetachSystemd, program, res)
+		if done || err != nil {
 			return err
 		}
 	}
 	d, err := c.spawnReady(ctx, program, dir, res)
-	// Another user's epmd may have had the port, and have ended since; or a probe had it, whose socket
-	// met itself, as happens where the port is also an ephemeral one.
+	// Another user's epmd may have had the port, and have ended since. Or a probe had it: its
+	// socket met itself, as happens where the port is also an ephemeral one.
 	for tries := 0; tries < 3 && err != nil && d != nil && d.missed; tries++ {
 		d, err = c.spawnReady(ctx, program, dir, res)
 	}
@@ -83,18 +86,21 @@ func (c *Config) start(ctx context.Context, res *Result) (err *Error) {
 	}
 	res.Started, res.PID, res.Program, res.Detach = true, d.proc.PID, program, "session"
 	if mortal != "" {
-		res.warn("%s", mortal)
+		res.warn(WarnEnds, "%s", mortal)
 	}
 	return nil
 }
 
 // spawnReady starts the daemon and waits until an epmd answers. It returns nil for a daemon that
 // could not be started.
-func (c *Config) spawnReady(ctx context.Context, program, dir string, res *Result) (*daemon, *Error) {
+func (c *Config) spawnReady(
+	ctx context.Context, program, dir string, res *Result,
+) (*daemon, *Error) {
 	e := res.Endpoint
 	d, spawnErr := spawnDaemon(program, e, dir, res)
 	if spawnErr != nil {
-		return nil, &Error{Kind: KindSpawn, Endpoint: e, Err: spawnErr, Hint: spawn.Hint(program, spawnErr)}
+		hint := spawn.Hint(program, spawnErr)
+		return nil, &Error{Kind: KindSpawn, Endpoint: e, Err: spawnErr, Hint: hint}
 	}
 	var err *Error
 	res.Address, err = d.awaitReady(ctx, e, res.patience)
@@ -105,9 +111,9 @@ func (c *Config) spawnReady(ctx context.Context, program, dir string, res *Resul
 // whatever the addresses: epmd always listens on loopback too, so two of them with one port exclude
 // each other anyway.
 //
-// The lock is politeness and the port is the truth: a crash leaves no lock behind, the file is
-// never deleted (whoever waits for it would hold a lock on nothing), and callers without one still
-// end with one epmd, only after more forks.
+// The lock is advisory; only the bind guarantees a single epmd. A crash leaves no lock behind. The
+// file is never deleted, for whoever waits for it would hold a lock on nothing. Callers without a
+// lock still end with one epmd, only after more forks.
 func lockFile(dir string, port uint16) *flock.Flock {
 	return flock.New(filepath.Join(dir, statedir.LockName(port)),
 		flock.SetFlag(os.O_CREATE|os.O_RDWR|safepath.OpenFlags), flock.SetPermissions(0o600))
@@ -120,7 +126,8 @@ func acquire(ctx context.Context, lock *flock.Flock, res *Result) (up bool, err 
 	err = poll(ctx, func() *Error {
 		held, err := lock.TryLock()
 		if err != nil {
-			res.warn("no lock, so several starters at once may each fork an epmd: %v", err)
+			res.warn(WarnNoLock,
+				"no lock, so several starters at once may each fork an epmd: %v", err)
 			return nil
 		}
 		if held {
@@ -134,7 +141,8 @@ func acquire(ctx context.Context, lock *flock.Flock, res *Result) (up bool, err 
 	})
 	if err != nil && err.Kind == KindTimeout {
 		who := "another process"
-		err.Hint = "it may be stopped; find it: " + shell.New("fuser", "-v").Path(lock.Path()).String()
+		find := shell.New("fuser", "-v").Path(lock.Path())
+		err.Hint = "it may be stopped; find it: " + find.String()
 		if p, ok := owner.OfLock(lock.Path()); ok {
 			who = p.String()
 			err.Hint = stoppedHint(p)
@@ -148,9 +156,9 @@ func acquire(ctx context.Context, lock *flock.Flock, res *Result) (up bool, err 
 type daemon struct {
 	program string
 	proc    *spawn.Process
-	log     string // path of what it writes to stderr; empty when there is no folder for it
+	log     string // path of what it writes to stderr; empty if there is none
 	from    int64  // where that begins, after what daemons before it wrote
-	missed  bool   // it ended as one that found the port taken, and nobody was seen to have the port afterwards
+	missed  bool   // it found the port taken, and nobody was seen to have the port afterwards
 }
 
 // spawnDaemon starts epmd in its foreground mode, see the package comment.
@@ -164,13 +172,14 @@ func spawnDaemon(program string, e Endpoint, dir string, res *Result) (*daemon, 
 	if dir != "" {
 		log, size, err := openLog(filepath.Join(dir, statedir.LogName(e.Port)))
 		if err != nil {
-			res.warn("no log of epmd: %v", err)
+			res.warn(WarnNoLog, "no log of epmd: %v", err)
 		} else {
 			stderr.Close()
 			stderr, d.log, d.from = log, log.Name(), size
 		}
 	}
-	d.proc, err = spawn.Start(program, append([]string{"epmd"}, epmdArgs(e)...), spawn.Env(), stderr)
+	args := append([]string{"epmd"}, epmdArgs(e)...)
+	d.proc, err = spawn.Start(program, args, spawn.Env(), stderr)
 	return d, err
 }
 
@@ -210,7 +219,9 @@ func openLog(path string) (log *os.File, size int64, err error) {
 
 // awaitReady waits until an epmd answers at the endpoint, this one or another that was faster. When
 // none does, ours does not stay either.
-func (d *daemon) awaitReady(ctx context.Context, e Endpoint, patience time.Duration) (addr netip.AddrPort, err *Error) {
+func (d *daemon) awaitReady(
+	ctx context.Context, e Endpoint, patience time.Duration,
+) (addr netip.AddrPort, err *Error) {
 	err = poll(ctx, func() (err *Error) {
 		gone := d.gone() // before the probe: what it does after its end counts no more
 		addr, err = probe(ctx, &e, patience)
@@ -229,7 +240,8 @@ func (d *daemon) awaitReady(ctx context.Context, e Endpoint, patience time.Durat
 	d.proc.Kill()
 	if err.Kind == KindTimeout {
 		_, what := d.printed()
-		err.Err = fmt.Errorf("the epmd that was started did not answer in time, was ended, and %s: %w", what, err.Err)
+		err.Err = fmt.Errorf("the epmd that was started did not answer in time, was ended,"+
+			" and %s: %w", what, err.Err)
 	}
 	return addr, err
 }
@@ -243,16 +255,17 @@ func (d *daemon) gone() bool {
 	}
 }
 
-// lost says, once an epmd answers, that it is another one: ours, a moment behind, finds the port
-// taken and ends.
+// lost reports, once an epmd answers, whether it is another one: ours, a moment behind, finds the
+// port taken and ends.
 func (d *daemon) lost(port uint16) bool {
 	if owner.HasPort(d.proc.PID, port) {
 		return false
 	}
 	if p, ok := owner.OfPortSoon(port); ok {
-		return p.Session() != d.proc.PID // a script around epmd does not listen itself, and does not end
+		// a script around epmd does not listen itself, and does not end
+		return p.Session() != d.proc.PID
 	}
-	select { // another user's, or nobody tells
+	select { // another user's, or it cannot be determined
 	case <-d.proc.Exited:
 		return true
 	case <-time.After(200 * time.Millisecond):
@@ -264,7 +277,8 @@ func (d *daemon) lost(port uint16) bool {
 // ends with status 0 and prints nothing (its EADDRINUSE).
 func (d *daemon) death(e Endpoint) *Error {
 	text, what := d.printed()
-	err := &Error{Kind: KindSpawn, Endpoint: e, Err: fmt.Errorf("it ended with %s and %s", d.proc.Status, what)}
+	err := &Error{Kind: KindSpawn, Endpoint: e}
+	err.Err = fmt.Errorf("it ended with %s and %s", d.proc.Status, what)
 	if !d.proc.OK || text != "" {
 		return err
 	}
@@ -272,17 +286,20 @@ func (d *daemon) death(e Endpoint) *Error {
 	switch {
 	case known && p.Name != "epmd":
 		err.Kind, err.Hint = KindForeign, foreignHint
-		err.Err = fmt.Errorf("%v has the port on another address, and epmd needs it on all of its own: %w", p, err.Err)
+		err.Err = fmt.Errorf("%v has the port on another address, and epmd needs it on all of"+
+			" its own: %w", p, err.Err)
 	case !known && len(owner.Listening(e.Port)) == 0:
 		d.missed = true
 		if runtime.GOOS == "linux" { // else nobody is ever seen to listen
-			err.Err = fmt.Errorf("%w, as epmd does where it finds the port taken, but nobody is seen to have the port now", err.Err)
+			err.Err = fmt.Errorf("%w, as epmd does where it finds the port taken,"+
+				" but nobody is seen to have the port now", err.Err)
 			err.Hint = "it may be no epmd; see: " + shell.New("ls", "-lL").Path(d.program).String()
 			break
 		}
 		fallthrough
 	default:
-		err.Hint = "another program may have the port on another address; see: " + listenersOn(e.Port)
+		err.Hint = "another program may have the port on another address; see: " +
+			listenersOn(e.Port)
 	}
 	return err
 }
@@ -312,8 +329,8 @@ func (d *daemon) printed() (text, what string) {
 	return text, "printed: " + text
 }
 
-// takesMore returns an error if the log takes no byte, as on a full disk. Then an empty log does not
-// show that the daemon printed nothing.
+// takesMore returns an error if the log takes no byte, as on a full disk. Then an empty log does
+// not show that the daemon printed nothing.
 func takesMore(path string) error {
 	log, size, err := openLog(path)
 	if err != nil {
@@ -338,8 +355,8 @@ const (
 // Then its error is of KindTimeout or KindCanceled and carries both causes, the context's and the
 // last answer: backoff alone would keep the context's only.
 func poll(ctx context.Context, try func() *Error) (last *Error) {
-	waits := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(firstWait), backoff.WithMaxInterval(maxWait), backoff.WithMaxElapsedTime(0))
+	waits := backoff.NewExponentialBackOff(backoff.WithInitialInterval(firstWait),
+		backoff.WithMaxInterval(maxWait), backoff.WithMaxElapsedTime(0))
 	var down *Error
 	_ = backoff.Retry(func() error {
 		if last = try(); last == nil || last.Kind != KindDown {
@@ -348,8 +365,10 @@ func poll(ctx context.Context, try func() *Error) (last *Error) {
 		down = last
 		return last
 	}, backoff.WithContext(waits, ctx))
-	if err := ended(ctx); err != nil && down != nil && last != nil && (last.Kind == KindDown || errors.Is(last, err)) {
-		return &Error{Kind: endKind(err), Endpoint: down.Endpoint, Err: fmt.Errorf("%w: %w", err, down.Err)}
+	err := ended(ctx)
+	if err != nil && down != nil && last != nil && (last.Kind == KindDown || errors.Is(last, err)) {
+		both := fmt.Errorf("%w: %w", err, down.Err)
+		return &Error{Kind: endKind(err), Endpoint: down.Endpoint, Err: both}
 	}
 	return last
 }

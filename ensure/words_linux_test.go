@@ -40,14 +40,15 @@ func TestHostileProgram(t *testing.T) {
 	for _, s := range shelltest.Hostile {
 		var commands []string
 		for _, e := range []error{syscall.EACCES, syscall.ENOEXEC, syscall.ENOENT, syscall.ELOOP} {
-			commands = append(commands, commandIn(t, spawn.Hint(s, &fs.PathError{Op: "exec", Path: s, Err: e})),
+			failed := &fs.PathError{Op: "exec", Path: s, Err: e}
+			commands = append(commands, commandIn(t, spawn.Hint(s, failed)),
 				commandIn(t, spawn.Hint("/x/"+s, e)))
 		}
 		if err := shelltest.Inert(strings.Join(commands, "; ")); err != nil {
 			t.Error(err)
 		}
 		_, err := Config{Program: "/nowhere/" + s}.Find(t.Context())
-		if e := new(Error); !errors.As(err, &e) || strings.ContainsFunc(e.Error(), func(r rune) bool { return !unicode.IsPrint(r) }) {
+		if e := new(Error); !errors.As(err, &e) || strings.ContainsFunc(e.Error(), isUnprintable) {
 			t.Errorf("%q: %q", s, err)
 		}
 	}
@@ -90,7 +91,7 @@ func TestHostileHolder(t *testing.T) {
 		var e Endpoint
 		rerr := c.resolve(&e)
 		_, aerr := acquire(ctx, lock, &Result{Endpoint: e})
-		if rerr != nil || aerr == nil || strings.ContainsFunc(aerr.Error(), func(r rune) bool { return !unicode.IsPrint(r) }) {
+		if rerr != nil || aerr == nil || strings.ContainsFunc(aerr.Error(), isUnprintable) {
 			t.Fatalf("%q", aerr)
 		}
 		if err := shelltest.Inert(commandIn(t, aerr.Hint)); err != nil {
@@ -103,8 +104,11 @@ func TestHostileHolder(t *testing.T) {
 // Any process has any name.
 func TestHostileComm(t *testing.T) {
 	for _, s := range shelltest.Hostile {
-		if got := (owner.Process{PID: 1, Name: s}).String(); strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		got := (owner.Process{PID: 1, Name: s}).String()
+		if strings.ContainsFunc(got, isUnprintable) {
 			t.Errorf("%q", got)
 		}
 	}
 }
+
+func isUnprintable(r rune) bool { return !unicode.IsPrint(r) }

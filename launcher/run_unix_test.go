@@ -46,7 +46,7 @@ func TestWatch(t *testing.T) {
 	if !errors.As((<-events).Err, &e) || e.Kind != ensure.KindNotFound {
 		t.Errorf("%v", e)
 	}
-	epmdtest.Listen(t, server.Addr())
+	epmdtest.Listen(t, server.Addr().String())
 	select {
 	case e := <-events:
 		t.Errorf("after the program's end it is told: %+v", e)

@@ -154,7 +154,7 @@ func killEpmd(args []string) error {
 	begin := time.Now()
 	for time.Since(begin) < 30*time.Second {
 		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-		_, err := epmd.Names(ctx, attacked)
+		_, err := epmd.Names(ctx, testenv.Loopback(4369))
 		cancel()
 		if err == nil {
 			fmt.Printf("answers after %d ms\n", time.Since(begin).Milliseconds())

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/internal/testenv"
 )
 
 func init() {
@@ -30,7 +31,7 @@ const epmdAt = "127.0.0.1:4369"
 func answers(patience time.Duration) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	_, err := epmd.Names(ctx, epmdAt)
+	_, err := epmd.Names(ctx, testenv.Loopback(4369))
 	return err == nil
 }
 
@@ -83,7 +84,7 @@ func playWatched(args []string) error {
 	isThere := func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_, err := epmd.Lookup(ctx, epmdAt, "watched")
+		_, err := epmd.Lookup(ctx, testenv.Loopback(4369), "watched")
 		return err == nil
 	}
 	for !isThere() {

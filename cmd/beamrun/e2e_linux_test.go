@@ -95,7 +95,7 @@ func (h *host) node(sname string, cmd *exec.Cmd) {
 // registered waits until epmd knows the node.
 func (h *host) registered(sname string) {
 	h.t.Helper()
-	addr := fmt.Sprintf("127.0.0.1:%d", h.port)
+	addr := testenv.Loopback(h.port)
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if _, err := epmd.Lookup(h.t.Context(), addr, sname); err == nil {
 			return
@@ -127,7 +127,7 @@ func TestHundredProcesses(t *testing.T) {
 				if out, err := cmd.CombinedOutput(); err != nil {
 					t.Errorf("%v: %s", err, out)
 				}
-				if _, err := epmd.Names(t.Context(), fmt.Sprintf("127.0.0.1:%d", h.port)); err != nil {
+				if _, err := epmd.Names(t.Context(), testenv.Loopback(h.port)); err != nil {
 					t.Errorf("it returned, but: %v", err)
 				}
 			})

@@ -42,13 +42,13 @@ func (a *app) sayWaiting(e ensure.Endpoint) {
 // tell shows what became of a call of ensure.
 func (a *app) tell(res *ensure.Result, err error) error {
 	if err != nil {
-		a.untold = res.Warnings
+		a.untold = texts(res.Warnings)
 		return err
 	}
 	if a.json {
 		return a.printJSON(ensureJSON(res))
 	}
-	a.sayWarnings(res.Warnings)
+	a.sayWarnings(texts(res.Warnings))
 	if !a.quiet {
 		_, err = a.stdout.Write([]byte(clean(ensureLine(res)) + "\n"))
 	}
@@ -101,16 +101,28 @@ func ensureJSON(res *ensure.Result) ensured {
 	return ensured{
 		ensuredEpmd{res.Address.Addr().String(), res.Endpoint.Port, res.Started, res.PID, res.Program, res.Detach, res.Unit,
 			float64(res.Elapsed.Microseconds()) / 1000},
-		res.Warnings,
+		texts(res.Warnings),
 	}
+}
+
+// texts are what is shown of warnings.
+func texts(warnings []ensure.Warning) (texts []string) {
+	for _, w := range warnings {
+		texts = append(texts, w.Message)
+	}
+	return texts
 }
 
 // result is the other way round, less the endpoint.
 func (e *ensured) result() ensure.Result {
 	addr, _ := netip.ParseAddr(e.Epmd.Address)
+	var warnings []ensure.Warning
+	for _, text := range e.Warnings {
+		warnings = append(warnings, ensure.Warning{Message: text})
+	}
 	return ensure.Result{Address: netip.AddrPortFrom(addr, uint16(e.Epmd.Port)), Started: e.Epmd.Started, PID: e.Epmd.PID,
 		Program: e.Epmd.Program, Detach: e.Epmd.Detach, Unit: e.Epmd.Unit,
-		Elapsed: time.Duration(e.Epmd.ElapsedMS * float64(time.Millisecond)), Warnings: e.Warnings}
+		Elapsed: time.Duration(e.Epmd.ElapsedMS * float64(time.Millisecond)), Warnings: warnings}
 }
 
 func noArgs(command string, args []string) error {

@@ -225,7 +225,7 @@ func (h *faultHost) call(ctx context.Context) (o outcome) {
 	a.port = h.port
 	begin := time.Now()
 	res, err := ensure.Epmd(ctx, a.epmd())
-	o.elapsed, o.warnings, o.epmd = time.Since(begin), res.Warnings, err == nil
+	o.elapsed, o.warnings, o.epmd = time.Since(begin), texts(res.Warnings), err == nil
 	if err != nil {
 		o.report, o.code = describe(err)
 	} else if o.state = "already running"; res.Started {

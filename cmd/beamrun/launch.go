@@ -188,10 +188,10 @@ func (a *app) ensureByChild(ctx context.Context, flags []string, releaseRoot str
 // sayEnsured says in a launch what became of a call of ensure.
 func (a *app) sayEnsured(res *ensure.Result, err error) error {
 	if err != nil {
-		a.untold = res.Warnings
+		a.untold = texts(res.Warnings)
 		return err
 	}
-	a.sayWarnings(res.Warnings)
+	a.sayWarnings(texts(res.Warnings))
 	if a.verbose {
 		a.say("%s", ensureLine(res))
 	}

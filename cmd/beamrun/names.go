@@ -75,7 +75,7 @@ func (a *app) names(ctx context.Context, args []string) error {
 		return fmt.Errorf("node %s: %s: %w", printable(name), where, epmd.ErrNotRegistered)
 	case slices.ContainsFunc(all[i+1:max(i+1, ofEpmd)], func(n orphan.Name) bool { return n.Name == name }):
 		// only one of them is so: another name holds a line end, and looks like two entries
-		info, err := epmd.Lookup(ctx, addr.String(), name)
+		info, err := epmd.Lookup(ctx, addr, name)
 		if err != nil {
 			return fmt.Errorf("node %s: %w", printable(name), err)
 		}
@@ -113,7 +113,10 @@ func (a *app) askNames(ctx context.Context) ([]orphan.Name, netip.AddrPort, erro
 	}
 	// what is left is enough for the probe to see that it is hung
 	if addr, err := netip.ParseAddrPort(e.String()); err == nil {
-		if all, err := orphan.Names(ctx, addr, min(timeout/3, time.Second)); err == nil {
+		soon, cancel := context.WithTimeout(ctx, min(timeout/3, time.Second))
+		all, err := orphan.Names(soon, addr)
+		cancel()
+		if err == nil {
 			return all, addr, nil
 		}
 	}
@@ -121,7 +124,7 @@ func (a *app) askNames(ctx context.Context) ([]orphan.Name, netip.AddrPort, erro
 	if err != nil {
 		return nil, res.Address, err
 	}
-	all, err := orphan.Names(ctx, res.Address, timeout)
+	all, err := orphan.Names(ctx, res.Address)
 	return all, res.Address, err
 }
 

@@ -24,6 +24,7 @@ import (
 
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/testenv"
 	"github.com/beamrun/beamrun/launcher"
 )
 
@@ -183,7 +184,6 @@ func TestWithoutExecStartsEpmd(t *testing.T) {
 	}
 	w.env = append(w.env, "BINDIR=", "ROOTDIR=", "RELEASE_ROOT=",
 		"PATH="+filepath.Join(data, "shims")+string(filepath.ListSeparator)+os.Getenv("PATH"))
-	addr := fmt.Sprintf("127.0.0.1:%d", port)
 	var mu sync.Mutex
 	var pids []int
 	defer func() {
@@ -197,7 +197,7 @@ func TestWithoutExecStartsEpmd(t *testing.T) {
 			}
 		}
 		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
-			if _, err := epmd.Names(context.Background(), addr); err != nil {
+			if _, err := epmd.Names(context.Background(), testenv.Loopback(port)); err != nil {
 				break
 			} else if time.Now().After(deadline) {
 				t.Fatal("an epmd is left")
@@ -227,7 +227,7 @@ func TestWithoutExecStartsEpmd(t *testing.T) {
 				pids = append(pids, res.Epmd.PID)
 				mu.Unlock()
 			}
-			if _, err := epmd.Names(t.Context(), addr); err != nil {
+			if _, err := epmd.Names(t.Context(), testenv.Loopback(port)); err != nil {
 				t.Errorf("it returned after %v, but: %v", time.Since(begin), err)
 			}
 		})
@@ -295,7 +295,7 @@ func TestWithoutExecLaunchesCold(t *testing.T) {
 		t.Errorf("-v: %s", &said)
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
-	if _, err := epmd.Names(t.Context(), addr); err != nil {
+	if _, err := epmd.Names(t.Context(), testenv.Loopback(port)); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := net.Dial("tcp", addr)

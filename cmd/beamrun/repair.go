@@ -69,10 +69,10 @@ func (a *app) findLost(ctx context.Context) (found []orphan.Node, unseen int, ad
 	}
 	res, err := ensure.Epmd(ctx, a.epmd())
 	if err != nil {
-		a.untold = res.Warnings
+		a.untold = texts(res.Warnings)
 		return nil, 0, addr, err
 	}
-	a.sayWarnings(res.Warnings)
+	a.sayWarnings(texts(res.Warnings))
 	if res.Started && !a.json && !a.quiet {
 		fmt.Fprintln(a.stdout, clean(ensureLine(&res)))
 	}
@@ -88,7 +88,7 @@ func runsHere(ctx context.Context, node string, found []orphan.Node, addr netip.
 	if slices.ContainsFunc(found, isIt) {
 		return true
 	}
-	info, err := epmd.Lookup(ctx, addr.String(), short)
+	info, err := epmd.Lookup(ctx, addr, short)
 	if err != nil {
 		return false
 	}
@@ -134,7 +134,7 @@ func (a *app) chosen(ctx context.Context, found []orphan.Node, args []string, ad
 		}
 		name, _, _ := strings.Cut(arg, "@")
 		i := slices.IndexFunc(byFile, func(n epmdless.Node) bool { return n.Name == name })
-		info, err := epmd.Lookup(ctx, addr.String(), name)
+		info, err := epmd.Lookup(ctx, addr, name)
 		switch {
 		case len(here) > 0:
 			all = append(all, here...) // of others that have the name elsewhere, nothing was asked

@@ -165,7 +165,7 @@ func (h *repairHost) addr() string { return fmt.Sprintf("127.0.0.1:%d", h.port) 
 
 // has reports whether epmd has the name.
 func (h *repairHost) has(name string) bool {
-	_, err := epmd.Lookup(h.t.Context(), h.addr(), name)
+	_, err := epmd.Lookup(h.t.Context(), testenv.Loopback(h.port), name)
 	if err != nil && !errors.Is(err, epmd.ErrNotRegistered) {
 		h.t.Error(err)
 	}

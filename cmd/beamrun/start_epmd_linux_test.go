@@ -178,7 +178,7 @@ func TestStartEpmdFalseWhenEpmdDies(t *testing.T) {
 	begin := time.Now()
 	back := func(name string, wait time.Duration) bool {
 		for deadline := time.Now().Add(wait); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-			if _, err := epmd.Lookup(t.Context(), fmt.Sprintf("127.0.0.1:%d", h.port), name); err == nil {
+			if _, err := epmd.Lookup(t.Context(), testenv.Loopback(h.port), name); err == nil {
 				t.Logf("%s is registered again after %v", name, time.Since(begin).Round(10*time.Millisecond))
 				return true
 			}

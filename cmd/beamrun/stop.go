@@ -49,7 +49,7 @@ func (a *app) stop(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	err = end(ctx, res.Address.String())
+	err = end(ctx, res.Address)
 	switch left := new(stopError); {
 	case err == nil:
 		if err := a.awaitDown(ctx, res); err != nil {
@@ -75,22 +75,22 @@ func isDown(err error) bool {
 
 // end asks the epmd to end. It asks for the nodes first: one with -relaxed_command_check would end
 // with them registered.
-func end(ctx context.Context, where string) error {
+func end(ctx context.Context, where netip.AddrPort) error {
 	if err := refuseFor(ctx, where); err != nil {
 		return err
 	}
 	err := epmd.Kill(ctx, where)
-	if !errors.Is(err, epmd.ErrRefused) {
+	if !errors.Is(err, epmd.ErrNodesRegistered) {
 		return err
 	}
 	if err := refuseFor(ctx, where); err != nil {
 		return err
 	}
-	return &stopError{where, "refused", "it did not end, for a node was registered, which is gone by now", "try again: beamrun stop"}
+	return &stopError{where.String(), "refused", "it did not end, for a node was registered, which is gone by now", "try again: beamrun stop"}
 }
 
 // refuseFor returns an error while nodes are registered.
-func refuseFor(ctx context.Context, where string) error {
+func refuseFor(ctx context.Context, where netip.AddrPort) error {
 	const most = 20 // in a message
 	nodes, err := epmd.Names(ctx, where)
 	if err != nil || len(nodes) == 0 {
@@ -103,7 +103,7 @@ func refuseFor(ctx context.Context, where string) error {
 	if more := len(nodes) - most; more > 0 {
 		list = append(list, fmt.Sprintf("and %d more", more))
 	}
-	return &stopError{where, "nodes-registered", strings.Join(list, ", "),
+	return &stopError{where.String(), "nodes-registered", strings.Join(list, ", "),
 		"they would lose their names; end them first: init:stop(). in each, or stop its service; their processes: beamrun names -v"}
 }
 

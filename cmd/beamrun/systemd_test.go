@@ -34,7 +34,7 @@ func init() {
 	}
 }
 
-const epmdAddr = "127.0.0.1:4369"
+var epmdAddr = testenv.Loopback(4369)
 
 const installed = "/usr/local/bin/beamrun"
 

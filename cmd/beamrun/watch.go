@@ -17,7 +17,7 @@ func (a *app) watch(ctx context.Context, program string) {
 }
 
 func (a *app) sayEvent(e watch.Event) {
-	a.sayWarnings(e.Result.Warnings)
+	a.sayWarnings(texts(e.Result.Warnings))
 	switch {
 	case e.Kind == watch.KindFailed:
 		r, _ := describe(e.Err)

@@ -89,7 +89,7 @@ func TestWatchedNodes(t *testing.T) {
 	h.node("a", a)
 	h.node("b", h.lasting("beamrun", "--watch", "-q", "elixir", "--sname", "b", "--no-halt"))
 	h.node("c", h.lasting("erl", "-sname", "c", "-noinput"))
-	addr := fmt.Sprintf("127.0.0.1:%d", h.port)
+	addr := testenv.Loopback(h.port)
 	time.Sleep(6 * time.Second) // until the watches have seen the names
 	var answers, backs []time.Duration
 	kills := 3

@@ -107,7 +107,7 @@ func shortList(names []string) string {
 func (p *patient) mistake(ctx context.Context, n epmd.Node) (wrong, unseen string) {
 	name := shell.Quote(n.Name) // anybody may register any
 	if !p.listens(n.Port) {
-		now, err := epmd.Lookup(ctx, p.result.Address.String(), n.Name)
+		now, err := epmd.Lookup(ctx, p.result.Address, n.Name)
 		switch {
 		case errors.Is(err, epmd.ErrNotRegistered), err == nil && now.Port != n.Port:
 			return "", "" // it has ended meanwhile

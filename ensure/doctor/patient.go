@@ -62,7 +62,7 @@ func admit(ctx context.Context, c ensure.Config) *patient {
 	p.result, err = ensure.Probe(ctx, c)
 	errors.As(err, &p.err)
 	if err == nil {
-		p.names, p.unnamed = epmd.Names(ctx, p.result.Address.String())
+		p.names, p.unnamed = epmd.Names(ctx, p.result.Address)
 	}
 	p.sockets, p.open = owner.Listening(0), owner.Ports()
 	wanted := map[uint16]bool{p.port(): true}

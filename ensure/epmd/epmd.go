@@ -6,8 +6,12 @@
 // connection: a length of 2 bytes, big endian, then that many bytes of request; epmd replies and
 // closes.
 //
-// Every call ends: with the reply, when its context ends, or after [Timeout] when the context has
-// no deadline.
+// Every call ends: with the reply, when its context ends, or after [Timeout] if the context has no
+// deadline. On Linux the end of the context is seen within 20 ms.
+//
+// Errors wrap one of [ErrNotEpmd], [ErrNotRegistered] and [ErrNodesRegistered];
+// [io.ErrUnexpectedEOF], if the reply ended too soon; the context's error; or the [net.OpError] of
+// the connection.
 package epmd
 
 import (
@@ -18,6 +22,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -45,11 +50,15 @@ const (
 )
 
 var (
-	// ErrNotEpmd says that something answered that does not speak epmd's protocol.
+	// ErrNotEpmd is the error of a reply that is not in epmd's protocol. So is one with a name of
+	// more than 255 characters, with more than 65,535 names, or of more than 4 MiB.
 	ErrNotEpmd = errors.New("not an epmd reply")
 
-	// ErrNotRegistered says that epmd does not know the name.
+	// ErrNotRegistered is the error of [Lookup] for a name that epmd does not have.
 	ErrNotRegistered = errors.New("no such node is registered")
+
+	// ErrNodesRegistered is the error of [Kill] for an epmd that has nodes.
+	ErrNodesRegistered = errors.New("it does not end while nodes are registered")
 )
 
 // Node is a registered node: the part of its name before the @, and the port where it accepts
@@ -71,6 +80,7 @@ type Info struct {
 
 // request codes and replies of the protocol
 const (
+	killReq   = 'k'
 	namesReq  = 'n'
 	port2Req  = 'z'
 	port2Resp = 'w'
@@ -78,38 +88,60 @@ const (
 	nodeTypeHidden = 72
 )
 
-// Names returns the nodes registered with the epmd at addr (host:port), in epmd's own order.
-//
-// Errors: [ErrNotEpmd], also for a name of more than 255 characters, for more than 65,535 names,
-// and for a reply of more than 4 MiB; [io.ErrUnexpectedEOF] when the reply ends too soon; the
-// context's error; or the [net.OpError] of the connection.
-func Names(ctx context.Context, addr string) (nodes []Node, err error) {
-	err = exchange(ctx, addr, []byte{namesReq}, func(r io.Reader) (err error) {
+// Names returns the nodes that are registered with the epmd at addr, in epmd's own order.
+func Names(ctx context.Context, addr netip.AddrPort) (nodes []Node, err error) {
+	err = ask(ctx, addr, []byte{namesReq}, func(r io.Reader) (err error) {
 		nodes, err = readNames(r)
 		return err
 	})
 	return nodes, wrap(addr, err)
 }
 
-// Lookup asks the epmd at addr (host:port) for one node by the part of its name before the @.
-//
-// Errors: those of [Names], and [ErrNotRegistered].
-func Lookup(ctx context.Context, addr, name string) (info Info, err error) {
+// Lookup asks the epmd at addr for one node, by the part of its name before the @. It returns
+// [ErrNotRegistered] if epmd does not have the name.
+func Lookup(ctx context.Context, addr netip.AddrPort, name string) (info Info, err error) {
 	// the request's length, and epmd's own buffer, end far above any name that a node can have
 	if name == "" || len(name) > maxBytes {
 		return Info{}, fmt.Errorf("epmd: a node's name has 1 to 255 characters: %.40q", name)
 	}
-	err = exchange(ctx, addr, append([]byte{port2Req}, name...), func(r io.Reader) (err error) {
+	err = ask(ctx, addr, append([]byte{port2Req}, name...), func(r io.Reader) (err error) {
 		info, err = readPort2(r)
 		return err
 	})
 	return info, wrap(addr, err)
 }
 
-// callError says whose error it is. Its words are made when somebody wants them: most refused
-// connections are tried again.
+// Ping asks the epmd at addr for its names, and returns the port that the epmd has for itself: the
+// first 4 bytes of the reply. It drops the names, but reads them to their end: an epmd whose reply
+// is cut off writes a line into its log.
+//
+// It is the probe that runs before every program start, so on Linux it takes the least that a wait
+// may, and no timer.
+func Ping(ctx context.Context, addr netip.AddrPort) (port uint16, err error) {
+	err = ask(ctx, addr, []byte{namesReq}, func(r io.Reader) (err error) {
+		port, err = pingReply(r)
+		return err
+	})
+	if err != nil {
+		return 0, wrap(addr, err)
+	}
+	return port, nil
+}
+
+// Kill asks the epmd at addr to end. It ends as soon as it has replied, and a moment may pass until
+// nobody listens on its port. It returns [ErrNodesRegistered] if nodes are registered; an epmd that
+// was started with -relaxed_command_check ends all the same.
+//
+// An epmd of another host closes the connection without a reply ([io.ErrUnexpectedEOF]). So does
+// one that another caller's Kill has just ended.
+func Kill(ctx context.Context, addr netip.AddrPort) error {
+	return wrap(addr, ask(ctx, addr, []byte{killReq}, readKill))
+}
+
+// callError names the epmd. Its text is made when it is shown: most refused connections are tried
+// again.
 type callError struct {
-	addr string
+	addr netip.AddrPort
 	err  error
 }
 
@@ -117,48 +149,30 @@ func (e *callError) Error() string {
 	if _, ok := e.err.(*net.OpError); ok { // it names the address itself
 		return "epmd: " + e.err.Error()
 	}
-	return "epmd: " + e.addr + ": " + e.err.Error()
+	return "epmd: " + e.addr.String() + ": " + e.err.Error()
 }
 
 func (e *callError) Unwrap() error { return e.err }
 
-func wrap(addr string, err error) error {
+func wrap(addr netip.AddrPort, err error) error {
 	if err == nil {
 		return nil
 	}
 	return &callError{addr, err}
 }
 
-// exchange sends one request and lets read take the reply; the context's end cuts it off at any
-// point.
-func exchange(ctx context.Context, addr string, request []byte, read func(io.Reader) error) error {
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, Timeout)
-		defer cancel()
+// deadline returns when a call ends.
+func deadline(ctx context.Context) time.Time {
+	if d, ok := ctx.Deadline(); ok {
+		return d
 	}
-	// no keep-alive: the connection lives for one reply
-	conn, err := (&net.Dialer{KeepAlive: -1}).DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-
-	_, err = conn.Write(packet(request))
-	if err == nil {
-		err = read(conn)
-	}
-	if err != nil && ctx.Err() != nil {
-		return ctx.Err() // what the deadline above made of it says less
-	}
-	return err
+	return time.Now().Add(Timeout)
 }
 
 // packet is a request with its length before it.
 func packet(request []byte) []byte {
-	return append(binary.BigEndian.AppendUint16(make([]byte, 0, 64), uint16(len(request))), request...)
+	b := binary.BigEndian.AppendUint16(make([]byte, 0, 64), uint16(len(request)))
+	return append(b, request...)
 }
 
 // readHeader reads the 4 bytes before the names: epmd's own port.
@@ -178,15 +192,16 @@ func parseHeader(b [4]byte) (uint16, error) {
 	return uint16(port), nil
 }
 
-// readNames reads a whole NAMES reply: the header, then a line "name NAME at port PORT" a node.
+// readNames reads a whole NAMES reply.
 func readNames(r io.Reader) ([]Node, error) {
 	if _, err := readHeader(r); err != nil {
 		return nil, err
 	}
+	inBulk(r)
 	return readLines(r)
 }
 
-// readLines reads what follows the header.
+// readLines reads what follows the header: a line "name NAME at port PORT" for each node.
 func readLines(r io.Reader) ([]Node, error) {
 	var text bytes.Buffer
 	text.Grow(1 << 15) // a thousand names
@@ -297,6 +312,41 @@ func readPort2(r io.Reader) (Info, error) {
 		Lowest:   binary.BigEndian.Uint16(fixed[6:]),
 		Extra:    extra,
 	}, nil
+}
+
+// pingReply reads a whole NAMES reply for its port.
+func pingReply(r io.Reader) (uint16, error) {
+	var b [1024]byte
+	n, err := io.ReadAtLeast(r, b[:], 4)
+	if err != nil {
+		return 0, noEOF(err)
+	}
+	port, err := parseHeader([4]byte(b[:4]))
+	for size := n; err == nil; size += n {
+		if size > maxReply {
+			return 0, errTooLong()
+		}
+		n, err = r.Read(b[:])
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return port, err
+}
+
+// readKill reads "OK" or "NO".
+func readKill(r io.Reader) error {
+	var b [2]byte
+	if _, err := io.ReadFull(r, b[:]); err != nil {
+		return noEOF(err)
+	}
+	switch string(b[:]) {
+	case "OK":
+		return nil
+	case "NO":
+		return ErrNodesRegistered
+	}
+	return fmt.Errorf("%w: it starts with %+q", ErrNotEpmd, b[:])
 }
 
 func readString(r io.Reader) ([]byte, error) {

@@ -135,7 +135,7 @@ func startProgram(t *testing.T, path string, args ...string) (port uint16) {
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	testenv.Eventually(t, "epmd answers", func() bool {
-		_, err := epmd.Ping(t.Context(), addr, 5*time.Second)
+		_, err := epmd.Ping(t.Context(), addr)
 		return err == nil
 	})
 	return addr.Port()
@@ -153,7 +153,7 @@ func each(t *testing.T, test func(t *testing.T, path string)) {
 func TestProgram(t *testing.T) {
 	each(t, func(t *testing.T, path string) {
 		port := startProgram(t, path)
-		addr := fmt.Sprint("127.0.0.1:", port)
+		addr := testenv.Loopback(port)
 		c := dial(t, addr)
 		c.Write(alive("alice"))
 		if _, err := io.ReadFull(c, make([]byte, 6)); err != nil {
@@ -169,7 +169,7 @@ func TestProgram(t *testing.T) {
 // An idle connection ends after the time of -packet_timeout: the real epmd looks once in that time.
 func TestPacketTimeout(t *testing.T) {
 	each(t, func(t *testing.T, path string) {
-		c := dial(t, fmt.Sprint("127.0.0.1:", startProgram(t, path, "-packet_timeout", "1")))
+		c := dial(t, testenv.Loopback(startProgram(t, path, "-packet_timeout", "1")))
 		begin := time.Now()
 		n, err := c.Read(make([]byte, 1))
 		if took := time.Since(begin); n != 0 || err != io.EOF || took < 900*time.Millisecond || took > 5*time.Second {
@@ -181,7 +181,7 @@ func TestPacketTimeout(t *testing.T) {
 // With -delay_write the whole daemon waits before each reply.
 func TestDelayWrite(t *testing.T) {
 	each(t, func(t *testing.T, path string) {
-		addr := fmt.Sprint("127.0.0.1:", startProgram(t, path, "-delay_write", "1"))
+		addr := testenv.Loopback(startProgram(t, path, "-delay_write", "1"))
 		begin := time.Now()
 		took := make(chan time.Duration, 2)
 		for range 2 {

@@ -37,9 +37,9 @@ func startReal(t *testing.T, args ...string) uint16 {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port))
+	addr := testenv.Loopback(port)
 	testenv.Eventually(t, "epmd answers", func() bool {
-		_, err := epmd.Ping(t.Context(), addr, time.Second)
+		_, err := epmd.Ping(t.Context(), addr)
 		return err == nil
 	})
 	return port
@@ -59,7 +59,7 @@ type session struct {
 	creations map[string]uint32
 }
 
-func (s *session) addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
+func (s *session) addr() netip.AddrPort { return testenv.Loopback(s.port) }
 
 func (s *session) note(format string, args ...any) {
 	s.log = append(s.log, fmt.Sprintf(format, args...))
@@ -335,7 +335,7 @@ var scripts = map[string]func(s *session){
 func (s *session) ended() {
 	s.Helper()
 	testenv.Eventually(s.T, "the end", func() bool {
-		c, err := net.Dial("tcp", s.addr())
+		c, err := net.Dial("tcp", s.addr().String())
 		if err == nil {
 			c.Close()
 		}
@@ -502,7 +502,7 @@ func TestNoLeak(t *testing.T) {
 		s.Register("alice", 40001)
 		var conns []net.Conn
 		for _, raw := range []string{"", "\x00", req("n"), string(alive("bob")), string(alive("bob")), req("sbob"), "junk that is longer"} {
-			c, err := net.Dial("tcp", s.Addr())
+			c, err := net.Dial("tcp", s.Addr().String())
 			if err != nil {
 				break // RefuseAfter
 			}
@@ -536,14 +536,14 @@ func TestNoLeak(t *testing.T) {
 // then nobody listens.
 func TestClientKill(t *testing.T) {
 	testenv.Need(t, "epmd")
-	real := fmt.Sprintf("127.0.0.1:%d", startReal(t))
-	for _, addr := range []string{real, New(t).Addr()} {
+	real := testenv.Loopback(startReal(t))
+	for _, addr := range []netip.AddrPort{real, New(t).Addr()} {
 		conn := dial(t, addr)
 		conn.Write(alive("alice"))
 		if _, err := io.ReadFull(conn, make([]byte, 6)); err != nil {
 			t.Fatal(err)
 		}
-		if err := epmd.Kill(t.Context(), addr); !errors.Is(err, epmd.ErrRefused) {
+		if err := epmd.Kill(t.Context(), addr); !errors.Is(err, epmd.ErrNodesRegistered) {
 			t.Errorf("%s with a node: %v", addr, err)
 		}
 		conn.Close()

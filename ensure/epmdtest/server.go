@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -29,7 +30,7 @@ const (
 type Server struct {
 	t        testing.TB
 	listener *net.TCPListener
-	addr     net.TCPAddr
+	addr     netip.AddrPort
 	end      chan struct{} // closed when the end begins
 	done     chan struct{} // closed when nothing is left
 	serving  sync.WaitGroup
@@ -65,9 +66,14 @@ func Listen(t testing.TB, addr string, faults ...Fault) *Server {
 	if err != nil {
 		t.Fatalf("epmdtest: %v", err)
 	}
-	s := &Server{t: t, listener: l.(*net.TCPListener), addr: *l.Addr().(*net.TCPAddr), end: make(chan struct{}), done: make(chan struct{}), conns: map[*conn]bool{}}
-	if s.addr.IP.IsUnspecified() {
-		s.addr.IP = net.IPv4(127, 0, 0, 1)
+	at := l.Addr().(*net.TCPAddr).AddrPort()
+	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+	if at.Addr().IsUnspecified() {
+		at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
+	}
+	s := &Server{
+		t: t, listener: l.(*net.TCPListener), addr: at,
+		end: make(chan struct{}), done: make(chan struct{}), conns: map[*conn]bool{},
 	}
 	s.SetFaults(faults...)
 	go s.accept()
@@ -76,10 +82,10 @@ func Listen(t testing.TB, addr string, faults ...Fault) *Server {
 }
 
 // Port returns the TCP port.
-func (s *Server) Port() uint16 { return uint16(s.addr.Port) }
+func (s *Server) Port() uint16 { return s.addr.Port() }
 
-// Addr returns host:port, for a dial: where it listens on every address, the host is 127.0.0.1.
-func (s *Server) Addr() string { return s.addr.String() }
+// Addr returns where it listens. If that is every address, it returns 127.0.0.1.
+func (s *Server) Addr() netip.AddrPort { return s.addr }
 
 // Done is closed when the server has ended, by [Server.Close] or by a KILL request, and nothing of
 // it is left.

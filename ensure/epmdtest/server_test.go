@@ -44,9 +44,9 @@ func alive(name string) []byte {
 }
 
 // dial connects, under a deadline for all that the test does with the connection.
-func dial(t *testing.T, addr string) net.Conn {
+func dial(t *testing.T, addr netip.AddrPort) net.Conn {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
+	c, err := net.Dial("tcp", addr.String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestServer(t *testing.T) {
 	if err != nil || info.Hidden || info.Node != want[1] || info.Highest != 6 || info.Lowest != 6 || len(info.Extra) != 0 {
 		t.Errorf("%+v, %v", info, err)
 	}
-	if port, err := epmd.Ping(t.Context(), netip.MustParseAddrPort(s.Addr()), time.Second); port != s.Port() || err != nil {
+	if port, err := epmd.Ping(t.Context(), s.Addr()); port != s.Port() || err != nil {
 		t.Errorf("port %d, %v", port, err)
 	}
 
@@ -114,7 +114,7 @@ func TestKillRequest(t *testing.T) {
 		c.Write(packet([]byte{killReq}))
 		var first [1]byte
 		c.Read(first[:])
-		if c, err := net.Dial("tcp", s.Addr()); err == nil {
+		if c, err := net.Dial("tcp", s.Addr().String()); err == nil {
 			c.Close()
 			t.Error("it still listens")
 		}
@@ -180,7 +180,7 @@ func TestMisuse(t *testing.T) {
 	}
 	var wait sync.WaitGroup
 	wait.Go(func() {
-		Listen(f, s.Addr())
+		Listen(f, s.Addr().String())
 		t.Error("two servers have one port")
 	})
 	wait.Wait()
@@ -192,14 +192,14 @@ func TestMisuse(t *testing.T) {
 func TestListen(t *testing.T) {
 	for addr, host := range map[string]string{"0.0.0.0:0": "127.0.0.1", "127.0.0.1:0": "127.0.0.1", ":0": "127.0.0.1"} {
 		s := Listen(t, addr)
-		if want := fmt.Sprintf("%s:%d", host, s.Port()); s.Addr() != want || s.Port() == 0 {
+		if want := fmt.Sprintf("%s:%d", host, s.Port()); s.Addr().String() != want || s.Port() == 0 {
 			t.Errorf("at %s: %s, want %s", addr, s.Addr(), want)
 		}
 		if _, err := epmd.Names(t.Context(), s.Addr()); err != nil {
 			t.Error(err)
 		}
 		s.Close()
-		Listen(t, s.Addr()) // the port is free again
+		Listen(t, s.Addr().String()) // the port is free again
 	}
 }
 
@@ -283,7 +283,7 @@ func TestFaults(t *testing.T) {
 			if tt.name == "wrong port" {
 				want = 1234
 			}
-			if port, err := epmd.Ping(ctx(tt.ping), netip.MustParseAddrPort(s.Addr()), 5*time.Second); !is(err, tt.ping) || err == nil && port != want {
+			if port, err := epmd.Ping(ctx(tt.ping), s.Addr()); !is(err, tt.ping) || err == nil && port != want {
 				t.Errorf("Ping: %v, %v; want %v", port, err, tt.ping)
 			}
 			begin := time.Now()

@@ -93,7 +93,7 @@ func (s *search) find(ctx context.Context) (nodes []Node, unseen int) {
 
 // askNames asks the epmd for its names.
 func (s *search) askNames(ctx context.Context) error {
-	registered, err := epmd.Names(ctx, s.epmd.String())
+	registered, err := epmd.Names(ctx, s.epmd)
 	if err != nil {
 		return err
 	}
@@ -314,7 +314,7 @@ func (s *search) has(n Node) bool { return slices.Contains(s.ports[n.Short()], n
 // lookUp returns the port that epmd really has for a name of its list, or none: whoever registers a
 // name with a line end in it can have that list say anything.
 func (s *search) lookUp(ctx context.Context, name string, listed []uint16) []uint16 {
-	switch info, err := epmd.Lookup(ctx, s.epmd.String(), name); {
+	switch info, err := epmd.Lookup(ctx, s.epmd, name); {
 	case err == nil:
 		return []uint16{info.Port}
 	case errors.Is(err, epmd.ErrNotRegistered):

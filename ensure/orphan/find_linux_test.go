@@ -51,7 +51,7 @@ func TestFindAndRegister(t *testing.T) {
 			if err := n.Register(t.Context(), addr, cookie); err != nil {
 				t.Fatal(err)
 			}
-			info, err := epmd.Lookup(t.Context(), addr.String(), n.Short())
+			info, err := epmd.Lookup(t.Context(), addr, n.Short())
 			if err != nil || info.Port != n.Addr.Port() {
 				t.Errorf("%+v, %v", info, err)
 			}
@@ -68,7 +68,7 @@ func TestFindAndRegister(t *testing.T) {
 			v.cmd.Process.Kill()
 			v.cmd.Wait()
 			h.eventually("its name is gone", func() bool {
-				_, err := epmd.Lookup(t.Context(), addr.String(), n.Short())
+				_, err := epmd.Lookup(t.Context(), addr, n.Short())
 				return errors.Is(err, epmd.ErrNotRegistered)
 			})
 		})
@@ -221,7 +221,7 @@ func TestAskingLeavesNothing(t *testing.T) {
 	if log := v.log.String(); log != "" {
 		t.Errorf("its log: %s", log)
 	}
-	if names, err := epmd.Names(t.Context(), addr.String()); err != nil || len(names) != 0 {
+	if names, err := epmd.Names(t.Context(), addr); err != nil || len(names) != 0 {
 		t.Errorf("%v, %v", names, err)
 	}
 }

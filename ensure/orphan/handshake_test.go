@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -120,7 +119,7 @@ func TestMeetStrangers(t *testing.T) {
 		t.Errorf("HTTP: %v", err)
 	}
 	server := epmdtest.New(t)
-	addr := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(server.Addr()))
+	addr := net.TCPAddrFromAddrPort(server.Addr())
 	if err := ask(addr); !errors.Is(err, errNotANode) && !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("epmd: %v", err)
 	}

@@ -2,10 +2,8 @@ package orphan
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/internal/hostaddr"
@@ -34,16 +32,16 @@ type Name struct {
 // one question to the epmd and one to the operating system. No node is connected to, for many write
 // a line into their log about one who says nothing.
 //
-// Errors: those of [epmd.List]; [epmd.ErrNotEpmd] also where it says that it has another port.
-func Names(ctx context.Context, addr netip.AddrPort, timeout time.Duration) ([]Name, error) {
-	var open map[uint16]bool
-	port, nodes, err := epmd.List(ctx, addr, timeout, func() { open = owner.Ports() })
+// Errors: those of [epmd.Names].
+func Names(ctx context.Context, addr netip.AddrPort) ([]Name, error) {
+	listening := make(chan map[uint16]bool, 1)
+	go func() { listening <- owner.Ports() }() // meanwhile, for epmd takes milliseconds for a thousand names
+	nodes, err := epmd.Names(ctx, addr)
+	open := <-listening
 	if err != nil {
 		return nil, err
 	}
-	if port != addr.Port() {
-		return nil, fmt.Errorf("epmd: %s: %w: it says that its port is %d", addr, epmd.ErrNotEpmd, port)
-	}
+	port := addr.Port()
 	known := open[port] && hostaddr.IsOwn(addr.Addr())
 	if known && slices.ContainsFunc(nodes, func(n epmd.Node) bool { return !open[n.Port] }) {
 		open = owner.Ports() // it may have begun to listen just then

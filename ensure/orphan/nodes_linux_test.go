@@ -53,7 +53,7 @@ func (h *host) epmd() netip.AddrPort {
 	}
 	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), h.port)
 	h.eventually("epmd answers", func() bool {
-		_, err := epmd.Ping(h.Context(), addr, time.Second)
+		_, err := epmd.Ping(h.Context(), addr)
 		return err == nil
 	})
 	return addr

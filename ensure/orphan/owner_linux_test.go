@@ -3,7 +3,6 @@ package orphan
 import (
 	"errors"
 	"net"
-	"net/netip"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -47,7 +46,7 @@ func TestNoAnswerToOthers(t *testing.T) {
 			}
 			node.serve(&countingConn{c, &answers})
 		})
-		err := Node{Name: "n@h", Addr: l.addr, PID: c.pid}.Register(t.Context(), netip.MustParseAddrPort(server.Addr()), "secret0")
+		err := Node{Name: "n@h", Addr: l.addr, PID: c.pid}.Register(t.Context(), server.Addr(), "secret0")
 		var e *Error
 		if refused && (!errors.As(err, &e) || e.Kind != KindUser || answers.Load() != 0) || !refused && err != nil {
 			t.Errorf("uid %d: %v, %d bytes of an answer", uid, err, answers.Load())

@@ -121,7 +121,7 @@ func (n Node) outcome(ctx context.Context, addr netip.AddrPort, result any) (ver
 
 // registered asks the epmd whether it has the name for this node's port; nil: it has.
 func (n Node) registered(ctx context.Context, addr netip.AddrPort) *Error {
-	switch info, err := epmd.Lookup(ctx, addr.String(), n.Short()); {
+	switch info, err := epmd.Lookup(ctx, addr, n.Short()); {
 	case err != nil:
 		return n.problem(KindRefused, "", "%w", err)
 	case info.Port != n.Addr.Port():

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"os"
 	"regexp"
 	"runtime"
@@ -100,7 +99,7 @@ func TestRegisterWithFakes(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
 			l := listen(t, serve...)
-			epmd := netip.MustParseAddrPort(server.Addr())
+			epmd := server.Addr()
 			err := Node{Name: "n@h", Addr: l.addr, UID: os.Geteuid(), PID: os.Getpid()}.Register(ctx, epmd, "secret0")
 			var e *Error
 			if c.err == "" {

@@ -15,7 +15,7 @@ import (
 func TestTakenForAMoment(t *testing.T) {
 	needPeer(t)
 	server := epmdtest.New(t)
-	addr := netip.MustParseAddrPort(server.Addr())
+	addr := server.Addr()
 	server.Register("n", 1)
 	time.AfterFunc(30*time.Millisecond, func() { server.Unregister("n") })
 	s := search{epmd: addr, ports: map[string][]uint16{"n": {1}}}
@@ -48,7 +48,7 @@ func TestTakenForAMoment(t *testing.T) {
 // Another user's process that bears a node's name does not keep this user's node from it. Of two
 // nodes of others it cannot be known whose the name is, and of two of one user neither.
 func TestTwinsOfSeveralUsers(t *testing.T) {
-	addr := netip.MustParseAddrPort(epmdtest.New(t).Addr())
+	addr := epmdtest.New(t).Addr()
 	me := os.Geteuid()
 	for what, c := range map[string]struct {
 		users []int

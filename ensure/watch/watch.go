@@ -231,7 +231,7 @@ func (s *state) look(ctx context.Context) bool {
 	}
 	if s.names.due() {
 		soon, cancel := context.WithTimeout(ctx, lookPatience)
-		nodes, err := epmd.Names(soon, s.addr.String())
+		nodes, err := epmd.Names(soon, s.addr)
 		cancel()
 		if errors.Is(err, epmd.ErrNotEpmd) {
 			return s.garbled(err)
@@ -249,7 +249,16 @@ func (s *state) look(ctx context.Context) bool {
 		}
 		return true
 	}
-	return s.epmd != nil || epmd.Alive(ctx, s.addr, lookPatience) == nil
+	return s.epmd != nil || s.answers(ctx)
+}
+
+// answers reports whether the epmd answers a question about a name that no node can have. The cost
+// of that does not grow with the number of names.
+func (s *state) answers(ctx context.Context) bool {
+	soon, cancel := context.WithTimeout(ctx, lookPatience)
+	defer cancel()
+	_, err := epmd.Lookup(soon, s.addr, "@")
+	return err == nil || errors.Is(err, epmd.ErrNotRegistered)
 }
 
 // garbled tells of a list of names that no epmd sends, and looks at it again as late as at any

@@ -92,7 +92,7 @@ func TestWatch(t *testing.T) {
 	if e.Err != nil || !e.Result.Started {
 		t.Fatalf("after its end: %+v", e)
 	}
-	if _, err := epmd.Names(t.Context(), first.Address.String()); err != nil {
+	if _, err := epmd.Names(t.Context(), first.Address); err != nil {
 		t.Error(err)
 	}
 

@@ -36,7 +36,7 @@ type cluster struct {
 
 func withEpmd(h *exampletest.Host) *cluster {
 	return &cluster{Host: h, nameOpt: "-sname", address: localhost, options: none, port: func(node string) int {
-		info, err := epmd.Lookup(h.T.Context(), fmt.Sprintf("127.0.0.1:%d", h.Port), node)
+		info, err := epmd.Lookup(h.T.Context(), testenv.Loopback(h.Port), node)
 		if err != nil {
 			h.T.Fatal(err)
 		}

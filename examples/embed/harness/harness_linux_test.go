@@ -25,7 +25,7 @@ func TestStart(t *testing.T) {
 	t.Run("use", func(t *testing.T) {
 		Start(t, port, "a", "b", "c")
 		var names []string
-		nodes, err := epmd.Names(t.Context(), fmt.Sprintf("127.0.0.1:%d", port))
+		nodes, err := epmd.Names(t.Context(), testenv.Loopback(port))
 		for _, node := range nodes {
 			names = append(names, node.Name)
 		}

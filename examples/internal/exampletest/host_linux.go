@@ -138,7 +138,7 @@ func (h *Host) Eventually(want, dir, name string, args ...string) {
 func (h *Host) Registered(node string) {
 	h.T.Helper()
 	Wait(h.T, func() error {
-		_, err := epmd.Lookup(h.T.Context(), fmt.Sprintf("127.0.0.1:%d", h.Port), node)
+		_, err := epmd.Lookup(h.T.Context(), testenv.Loopback(h.Port), node)
 		return err
 	})
 }

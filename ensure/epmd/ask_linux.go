@@ -15,11 +15,13 @@ import (
 // tick is how long a system call waits at most before the context and the deadline are looked at.
 const tick = 20 * time.Millisecond
 
-// ask waits in system calls, on its own thread. Package net would pass the two short waits through
-// the runtime's poller and two more threads, whose waking costs about 80 µs of the 1.6 ms of a
-// `beamrun ensure`.
-func ask(ctx context.Context, addr netip.AddrPort, deadline time.Time, request []byte, read func(io.Reader) error) error {
-	c := pingConn{ctx: ctx, deadline: deadline, addr: addr, request: packet(request)}
+// ask sends one request and has read take the reply. It waits in system calls, on its own thread.
+// Package net would pass the two short waits through the runtime's poller and two more threads:
+// waking them costs about 80 µs of the 1.6 ms of a `beamrun ensure`.
+func ask(
+	ctx context.Context, addr netip.AddrPort, request []byte, read func(io.Reader) error,
+) error {
+	c := conn{ctx: ctx, deadline: deadline(ctx), addr: addr, request: packet(request)}
 	if err := c.dial(); err != nil {
 		return c.dialError(err)
 	}
@@ -31,7 +33,7 @@ func ask(ctx context.Context, addr netip.AddrPort, deadline time.Time, request [
 	return read(&c)
 }
 
-type pingConn struct {
+type conn struct {
 	ctx      context.Context
 	deadline time.Time
 	addr     netip.AddrPort
@@ -39,10 +41,17 @@ type pingConn struct {
 	fd       int
 }
 
-func (c *pingConn) dial() (err error) {
-	family, to := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(c.addr.Port()), Addr: c.addr.Addr().As16()})
-	if c.addr.Addr().Is4() {
-		family, to = unix.AF_INET, &unix.SockaddrInet4{Port: int(c.addr.Port()), Addr: c.addr.Addr().As4()}
+func (c *conn) dial() (err error) {
+	ip, port := c.addr.Addr().Unmap(), int(c.addr.Port())
+	family, to := unix.AF_INET, unix.Sockaddr(nil)
+	if ip.Is4() {
+		to = &unix.SockaddrInet4{Port: port, Addr: ip.As4()}
+	} else {
+		zone, err := zoneID(ip.Zone())
+		if err != nil {
+			return err
+		}
+		family, to = unix.AF_INET6, &unix.SockaddrInet6{Port: port, Addr: ip.As16(), ZoneId: zone}
 	}
 	c.fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -54,7 +63,7 @@ func (c *pingConn) dial() (err error) {
 		}
 	}()
 	each := unix.NsecToTimeval(int64(tick))
-	for _, option := range []int{unix.SO_SNDTIMEO, unix.SO_RCVTIMEO} { // that of connect(2), that of read(2)
+	for _, option := range []int{unix.SO_SNDTIMEO, unix.SO_RCVTIMEO} { // of connect(2), of read(2)
 		if err := unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, option, &each); err != nil {
 			return os.NewSyscallError("setsockopt", err)
 		}
@@ -73,12 +82,24 @@ func (c *pingConn) dial() (err error) {
 	}
 }
 
-func (c *pingConn) dialError(err error) error {
+// zoneID returns the number of an interface, for a link-local address.
+func zoneID(name string) (uint32, error) {
+	if name == "" {
+		return 0, nil
+	}
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		return 0, err
+	}
+	return uint32(i.Index), nil
+}
+
+func (c *conn) dialError(err error) error {
 	return &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(c.addr), Err: err}
 }
 
 // late is the error of a call whose time is up.
-func (c *pingConn) late() error {
+func (c *conn) late() error {
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
@@ -89,7 +110,7 @@ func (c *pingConn) late() error {
 }
 
 // Read is that of io.Reader, until the deadline or the context's end.
-func (c *pingConn) Read(b []byte) (int, error) {
+func (c *conn) Read(b []byte) (int, error) {
 	for {
 		if err := c.late(); err != nil {
 			return 0, err
@@ -111,9 +132,9 @@ func (c *pingConn) Read(b []byte) (int, error) {
 	}
 }
 
-// metItself says that the socket is connected to itself, as happens where nobody listens and the
-// port is also an ephemeral one.
-func (c *pingConn) metItself() bool {
+// metItself reports whether the socket is connected to itself, as happens where nobody listens and
+// the port is also an ephemeral one.
+func (c *conn) metItself() bool {
 	self, err := unix.Getsockname(c.fd)
 	if err != nil {
 		return false
@@ -130,7 +151,7 @@ func (c *pingConn) metItself() bool {
 // inBulk has the rest of a reply, to its end, wake its reader less often: epmd sends each name by
 // itself.
 func inBulk(r io.Reader) {
-	if c, ok := r.(*pingConn); ok {
+	if c, ok := r.(*conn); ok {
 		unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, 1<<15) // else it takes longer
 	}
 }
