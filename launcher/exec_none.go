@@ -7,7 +7,4 @@ package launcher
 
 import "errors"
 
-// CanExec reports whether [Exec] works here.
-const CanExec = false
-
 func execve(string, []string, []string) error { return errors.ErrUnsupported }

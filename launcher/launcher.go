@@ -98,27 +98,31 @@ type Config struct {
 	// Warn is told, in one line, what could not be done as it should; the program runs all the
 	// same. Nil: nobody is.
 	Warn func(string)
+}
 
-	// Forward makes [Run] pass on to the program the signals that this process gets: SIGHUP,
-	// SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2 and SIGWINCH, but none that this process ignores.
-	// A terminal's own (Ctrl-C) reach the program by themselves, and so does job control (Ctrl-Z,
+// Child is what [Run] does for a program that runs as a child of this process. The zero value is
+// right for most.
+type Child struct {
+	// Stdin, Stdout and Stderr are the program's. Nil: this process's own.
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+
+	// Forward passes on to the program the signals that this process gets: SIGHUP, SIGINT,
+	// SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2 and SIGWINCH, but none that this process ignores. A
+	// terminal's own (Ctrl-C) reach the program by themselves, and so does job control (Ctrl-Z,
 	// fg): it is of the same job. On Linux the program is killed when this process ends before it,
 	// by SIGKILL. On Windows this process only ignores Ctrl-C.
 	Forward bool
 
-	// While runs beside the program, in [Run]; its context ends with the program. Run waits at most
-	// 50 ms for its end, so it may still run when Run has returned. If nil, nothing runs
-	// beside it. With [github.com/beamrun/beamrun/ensure/watch.Run] in it, an epmd is kept alive.
+	// While runs beside the program; its context ends with the program. Run waits at most 50 ms
+	// for its end, so it may still run when Run has returned. Nil: nothing runs beside it. With
+	// [github.com/beamrun/beamrun/ensure/watch.Run] in it, an epmd is kept alive.
 	While func(context.Context)
-
-	// Stdin, Stdout and Stderr are those of Command and Run. Nil: the caller's own.
-	Stdin          io.Reader
-	Stdout, Stderr io.Writer
 }
 
-// Command returns the command, resolved but not started. The error wraps exec.ErrNotFound or
-// fs.ErrNotExist when there is no such program, and anything else when it is there and can't be
-// run.
+// Command returns the command, resolved but not started, with the input and output of this process.
+// The error wraps exec.ErrNotFound or fs.ErrNotExist if there is no such program, and anything else
+// if it is there and can't be run.
 func Command(ctx context.Context, c Config) (*exec.Cmd, error) {
 	path, err := exec.LookPath(c.Program)
 	if err != nil {
@@ -131,39 +135,39 @@ func Command(ctx context.Context, c Config) (*exec.Cmd, error) {
 		return nil, err
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	if c.Stdin != nil {
-		cmd.Stdin = c.Stdin
-	}
-	if c.Stdout != nil {
-		cmd.Stdout = c.Stdout
-	}
-	if c.Stderr != nil {
-		cmd.Stderr = c.Stderr
-	}
 	return cmd, nil
 }
 
 // Run runs the program as a child until it ends, and returns its exit code: 128 and the signal's
-// number when a signal ended it. The context's end kills it. The error is that of [Command], or
-// says why it could not be started or waited for; an exit code other than 0 is no error.
-func Run(ctx context.Context, c Config) (code int, err error) {
+// number if a signal ended it. The context's end kills it. The error is that of [Command], or why it
+// could not be started or waited for; an exit code other than 0 is no error.
+func Run(ctx context.Context, c Config, child Child) (code int, err error) {
 	cmd, err := Command(ctx, c)
 	if err != nil {
 		return 0, err
 	}
-	child := func(*os.Process) {}
-	if c.Forward {
+	if child.Stdin != nil {
+		cmd.Stdin = child.Stdin
+	}
+	if child.Stdout != nil {
+		cmd.Stdout = child.Stdout
+	}
+	if child.Stderr != nil {
+		cmd.Stderr = child.Stderr
+	}
+	started := func(*os.Process) {}
+	if child.Forward {
 		defer dieWithUs(cmd)()
 		var stop func()
-		child, stop = forward()
+		started, stop = forward()
 		defer stop()
 	}
 	if err = cmd.Start(); err != nil {
 		return 0, fmt.Errorf("launcher: %w", err)
 	}
-	child(cmd.Process)
-	if c.While != nil {
-		defer beside(ctx, c.While)()
+	started(cmd.Process)
+	if child.While != nil {
+		defer beside(ctx, child.While)()
 	}
 	err = cmd.Wait()
 	var exit *exec.ExitError
@@ -197,8 +201,8 @@ func beside(ctx context.Context, f func(context.Context)) (stop func()) {
 const parting = 50 * time.Millisecond
 
 // Exec turns this process into the program: the same pid, terminal, job and descriptors, and
-// nothing of the caller is left. It returns only when that fails. Windows has no such call: there
-// the error is errors.ErrUnsupported, and [CanExec] is false.
+// nothing of the caller is left. It returns only if that fails. Windows has no such call: there the
+// error is [errors.ErrUnsupported].
 //
 // Children of this process become the program's. So don't call it after ensure.Epmd has started a
 // daemon in this process: the program would never learn of the daemon's end, and leave a zombie.

@@ -140,30 +140,32 @@ func TestGivesCookie(t *testing.T) {
 }
 
 func TestRun(t *testing.T) {
-	if code, err := Run(t.Context(), self(t, "exit 7")); code != 7 || err != nil {
+	if code, err := Run(t.Context(), self(t, "exit 7"), Child{}); code != 7 || err != nil {
 		t.Errorf("%d, %v", code, err)
 	}
-	if _, err := Run(t.Context(), Config{Program: "no-such-program"}); !errors.Is(err, exec.ErrNotFound) {
+	_, err := Run(t.Context(), Config{Program: "no-such-program"}, Child{})
+	if !errors.Is(err, exec.ErrNotFound) {
 		t.Error(err)
 	}
 	if runtime.GOOS == "windows" {
 		return
 	}
 	var out strings.Builder
-	code, err := Run(t.Context(), Config{Program: "sh", Args: []string{"-c", "cat; pwd; kill -TERM $$"}, Dir: "/",
-		Stdin: strings.NewReader("in\n"), Stdout: &out, Stderr: &out})
+	c := Config{Program: "sh", Args: []string{"-c", "cat; pwd; kill -TERM $$"}, Dir: "/"}
+	child := Child{Stdin: strings.NewReader("in\n"), Stdout: &out, Stderr: &out}
+	code, err := Run(t.Context(), c, child)
 	if code != 128+15 || err != nil || out.String() != "in\n/\n" {
 		t.Errorf("%d, %v, %q", code, err, out.String())
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if code, err := Run(ctx, Config{Program: "sleep", Args: []string{"60"}}); code != 128+9 || err != nil {
+	if code, err := Run(ctx, Config{Program: "sleep", Args: []string{"60"}}, Child{}); code != 128+9 || err != nil {
 		t.Errorf("after the context's end: %d, %v", code, err)
 	}
 }
 
 func TestExec(t *testing.T) {
-	if !CanExec {
+	if err := execve("", nil, nil); errors.Is(err, errors.ErrUnsupported) {
 		if err := Exec(Config{Program: onPath(t)}); !errors.Is(err, errors.ErrUnsupported) {
 			t.Error(err)
 		}

@@ -24,8 +24,9 @@ func TestForward(t *testing.T) {
 		syscall.Kill(os.Getpid(), syscall.SIGUSR1)
 		io.Copy(io.Discard, r)
 	}()
-	c := Config{Program: "sh", Args: []string{"-c", `trap 'exit 9' USR1; echo ready; while :; do sleep 0.01; done`}, Stdout: w, Forward: true}
-	if code, err := Run(t.Context(), c); code != 9 || err != nil {
+	const script = `trap 'exit 9' USR1; echo ready; while :; do sleep 0.01; done`
+	c := Config{Program: "sh", Args: []string{"-c", script}}
+	if code, err := Run(t.Context(), c, Child{Stdout: w, Forward: true}); code != 9 || err != nil {
 		t.Errorf("%d, %v", code, err)
 	}
 }
@@ -34,12 +35,13 @@ func TestForward(t *testing.T) {
 func TestWatch(t *testing.T) {
 	server := epmdtest.New(t)
 	events := make(chan watch.Event, 10)
-	c := Config{Program: "sleep", Args: []string{"2"}, While: func(ctx context.Context) {
+	while := func(ctx context.Context) {
 		epmd := ensure.Config{Port: server.Port(), Program: "/no/such/epmd"}
 		watch.Run(ctx, epmd, func(e watch.Event) { events <- e })
-	}}
+	}
 	time.AfterFunc(100*time.Millisecond, server.Close)
-	if code, err := Run(t.Context(), c); code != 0 || err != nil {
+	c := Config{Program: "sleep", Args: []string{"2"}}
+	if code, err := Run(t.Context(), c, Child{While: while}); code != 0 || err != nil {
 		t.Errorf("%d, %v", code, err)
 	}
 	var e *ensure.Error
@@ -59,7 +61,8 @@ func TestRunEndsBesideWhile(t *testing.T) {
 	busy := make(chan bool, 1)
 	while := func(context.Context) { busy <- true; select {} }
 	begin := time.Now()
-	if code, err := Run(t.Context(), Config{Program: "sleep", Args: []string{"1"}, While: while}); code != 0 || err != nil {
+	c := Config{Program: "sleep", Args: []string{"1"}}
+	if code, err := Run(t.Context(), c, Child{While: while}); code != 0 || err != nil {
 		t.Fatal(code, err)
 	}
 	if over := time.Since(begin) - time.Second; over > 500*time.Millisecond {

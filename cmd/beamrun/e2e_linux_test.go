@@ -20,7 +20,6 @@ import (
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/internal/testenv"
-	"github.com/beamrun/beamrun/launcher"
 )
 
 // The scripts that run real Erlang and Elixir programs, each on an epmd port of its own.
@@ -211,7 +210,7 @@ func TestIexOnATerminal(t *testing.T) {
 	hostname, _ := os.Hostname()
 	short, _, _ := strings.Cut(hostname, ".")
 	s.expect(`iex\(host@` + regexp.QuoteMeta(short) + `\)1>`)
-	if children := childArgs(cmd.Process.Pid); launcher.CanExec && (len(children) != 1 || !strings.Contains(children[0], "beam") || strings.Contains(children[0], "beamrun")) {
+	if children := childArgs(cmd.Process.Pid); canBecome && (len(children) != 1 || !strings.Contains(children[0], "beam") || strings.Contains(children[0], "beamrun")) {
 		t.Errorf("while iex runs, the shell's children are %q", children)
 	}
 	s.send("1 + 41\r")

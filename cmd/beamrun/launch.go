@@ -63,15 +63,15 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 			a.say("warning: the program can read %s in this process's environment: %v", cookie.SecretVar, err)
 		}
 	}
-	c.Forward = true
+	child := launcher.Child{Forward: true}
 	if a.wantWatch {
-		runtime.GOMAXPROCS(1) // from here on it waits: a second processor would be woken in vain, each time
-		c.While = func(ctx context.Context) { a.watch(ctx, path) }
+		runtime.GOMAXPROCS(1) // from here on it waits: a second processor would be woken for nothing
+		child.While = func(ctx context.Context) { a.watch(ctx, path) }
 	}
 	if os.Getpid() == 1 {
 		go reapStrangers()
 	}
-	if code, err = launcher.Run(ctx, c); err != nil {
+	if code, err = launcher.Run(ctx, c, child); err != nil {
 		return 0, &programError{program, err}
 	}
 	return code, nil
@@ -96,8 +96,8 @@ func (a *app) takeEpmdPort(c *launcher.Config) bool {
 	return false
 }
 
-// stays says that this process stays, as the program's parent.
-func (a *app) stays() bool { return a.wantWatch || !launcher.CanExec }
+// stays reports whether this process stays, as the program's parent.
+func (a *app) stays() bool { return a.wantWatch || !canBecome }
 
 // launchCookie returns the cookie to hand to the program, which is none when the program finds the
 // right one itself.

@@ -25,7 +25,6 @@ import (
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/epmdtest"
 	"github.com/beamrun/beamrun/internal/testenv"
-	"github.com/beamrun/beamrun/launcher"
 )
 
 // The tests of the way without execve, that of Windows, need no Erlang: the test binary plays epmd,
@@ -89,7 +88,7 @@ type withoutExec struct {
 
 func newWithoutExec(t *testing.T, port uint16) *withoutExec {
 	t.Helper()
-	if launcher.CanExec {
+	if canBecome {
 		t.Fatal("this is a build that can exec")
 	}
 	self, err := os.Executable()

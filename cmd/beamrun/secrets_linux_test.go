@@ -268,7 +268,7 @@ func TestSecretsInErrors(t *testing.T) {
 
 	for _, program := range []string{"no-such-program", "/none", h.dir, h.file("text", "no program", 0o600), h.file("bad", "\x00\x00", 0o700)} {
 		c := launcher.Config{Program: program, Args: []string{"x"}, Cookie: inEnv}
-		_, err := launcher.Run(t.Context(), c)
+		_, err := launcher.Run(t.Context(), c, launcher.Child{})
 		must("Run", err)
 		must("Exec", launcher.Exec(c))
 	}

@@ -27,7 +27,7 @@ func main() {
 		Program:  "erl",
 		Args:     []string{"-noinput", "-sname", "embedded", "-eval", `io:format("~s is up~n", [node()]), halt().`},
 		Endpoint: res.Endpoint,
-	})
+	}, launcher.Child{})
 	if err != nil {
 		log.Fatal(err)
 	}
