@@ -45,12 +45,12 @@ func (c Config) withEpmdless(env []string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("launcher: %w", err)
 	}
-	folder, err := epmdless.Folder()
+	dir, err := epmdless.Dir()
 	if err != nil {
 		return nil, fmt.Errorf("launcher: %w", err)
 	}
-	c.warnIfElsewhere(folder)
-	flags := "-pa " + escape(module) + " " + vmargs.NodesFlag + " " + escape(folder)
+	c.warnIfElsewhere(dir)
+	flags := "-pa " + escape(module) + " " + vmargs.NodesFlag + " " + escape(dir)
 	if uid := os.Geteuid(); uid >= 0 { // Windows has none
 		flags += " " + strconv.Itoa(uid)
 	}

@@ -110,7 +110,7 @@ func TestEpmdless(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder, err := epmdless.Folder()
+	folder, err := epmdless.Dir()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,7 +74,7 @@ var allPlanted = []planted{
 	{"nodes of another HOME", `mkdir -m 700 other; cp -p .erlang.cookie other; HOME=/root/other epmdless lost`, "epmdless nodes",
 		`warn registered in another folder than that of this environment, /root/\.cache/.*: lost \(pid \d+\) in /root/other/\.cache/`, `export HOME=/root/other`},
 	{"the nodes' folder is open to others", `epmdless lost; chmod 755 ~/.cache/beamrun/nodes-*`, "epmdless nodes",
-		`fail epmdless: no folder for nodes' files: /root/.cache/beamrun/nodes-vm-\d+ is not a directory of this user alone`, `chmod 700 ~/.cache/beamrun/nodes-*`},
+		`fail epmdless: no directory for nodes' files: /root/.cache/beamrun/nodes-vm-\d+ is not a directory of this user alone`, `chmod 700 ~/.cache/beamrun/nodes-*`},
 	{"the host's name has no address", `echo "127.0.0.1 localhost" >/etc/hosts`, "host name", `fail short names \(NAME@vm\): vm has no address`, ""},
 	{"the host's name leads elsewhere", `echo "192.0.2.7 vm" >/etc/hosts`, "host name", `fail .*: vm leads to 192.0.2.7, which is no address of this host`, ""},
 	{"the same, where the file is a mount", `echo "192.0.2.7 vm" >hosts; mount --bind hosts /etc/hosts`, "host name",

@@ -36,11 +36,11 @@ func (a *app) withoutEpmd() (e ensure.Endpoint, err error) {
 	if a.verbose && a.distPort.IsOne() {
 		a.say("no epmd: all nodes are on port %d", a.distPort.First)
 	} else if a.verbose {
-		folder, err := epmdless.Folder()
+		dir, err := epmdless.Dir()
 		if err != nil {
 			return e, err
 		}
-		a.say("no epmd: nodes are found by their files in %s", folder)
+		a.say("no epmd: nodes are found by their files in %s", dir)
 	}
 	if a.port != 0 || len(a.address) > 0 {
 		return a.epmd().Resolve()

@@ -66,7 +66,7 @@ func TestEpmdlessSharedDirectory(t *testing.T) {
 		"$BUILT" --epmdless echo again; stat -c %u erl_epmd.beam
 	`)
 	t.Log(out)
-	const bad = "beamrun: epmdless: no folder for nodes' files: /var/cache/beamrun is not a directory that uid 0 alone can change and all can read (mode 0755)\n"
+	const bad = "beamrun: epmdless: no directory for nodes' files: /var/cache/beamrun is not a directory that uid 0 alone can change and all can read (mode 0755)\n"
 	if strings.Count(out, bad) != 2 || strings.Count(out, "launched\n") != 0 || strings.Count(out, "\n1\n") != 3 ||
 		!strings.Contains(out, "read-only file system\nhint: root's module ") || !strings.HasSuffix(out, "launched read-only\nagain\n0\n") {
 		t.Error("otherwise")

@@ -28,7 +28,7 @@ Flags stand before PROGRAM, and before or after a command:
     --address A[,A]     IP addresses that epmd listens on (default:
                         $ERL_EPMD_ADDRESS, else all)
     --epmd PATH         the epmd to start (default: the release's own, else the
-                        one on PATH, beside erl, or in the usual folders)
+                        one on PATH, beside erl, or in the usual directories)
     --detach WAY        auto (default): in a service of systemd, have systemd run
                         epmd, so that it outlives the service; session: never;
                         systemd: always

@@ -40,23 +40,23 @@ func (a *app) names(ctx context.Context, args []string) error {
 		}
 	}
 	var all, without []orphan.Name
-	var err, folderErr error
+	var err, dirErr error
 	var addr netip.AddrPort
 	var files sync.WaitGroup
-	files.Go(func() { without, folderErr = a.namesByFile(ctx) }) // meanwhile
+	files.Go(func() { without, dirErr = a.namesByFile(ctx) }) // meanwhile
 	where := "epmdless"
 	if !a.epmdless {
 		all, addr, err = a.askNames(ctx)
 		where = "epmd: " + addr.String()
 	}
 	files.Wait()
-	if a.epmdless { // else: where no folder can be had, nobody is registered in one
-		err = folderErr
+	if a.epmdless { // else: where no directory can be had, nobody is registered in one
+		err = dirErr
 	} else if e := new(ensure.Error); err != nil && !(errors.As(err, &e) && e.Kind == ensure.KindDown) {
 		return err
 	}
-	if folderErr != nil && (len(without) > 0 || a.epmdless && len(all) > 0) {
-		a.say("warning: %v", folderErr) // not all of them could be looked at
+	if dirErr != nil && (len(without) > 0 || a.epmdless && len(all) > 0) {
+		a.say("warning: %v", dirErr) // not all of them could be looked at
 	}
 	ofEpmd := len(all)
 	all = append(all, without...)

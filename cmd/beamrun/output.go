@@ -99,20 +99,20 @@ func describe(err error) (report, int) {
 		source  *cookie.SourceError
 		other   *otherHostError
 		refused *stopError
-		folder  *epmdless.FolderError
+		dir     *epmdless.DirError
 	)
 	switch {
 	case errors.As(err, &below):
 		return below.report, below.code
 	case errors.As(err, &usage):
 		return report{"usage", usage.message, usage.hint}, exitUsage
-	case errors.As(err, &folder) && errors.Is(err, syscall.EROFS):
-		return report{"epmdless", joined(folder), "root's module is where every user can read it, /var/cache/beamrun: mount a tmpfs there, or become the node's user before"}, exitFailed
-	case errors.As(err, &folder):
-		return report{"epmdless", joined(folder), "nodes without epmd need a folder that this user alone can enter: set HOME to one of this user's"}, exitFailed
+	case errors.As(err, &dir) && errors.Is(err, syscall.EROFS):
+		return report{"epmdless", joined(dir), "root's module is where every user can read it, /var/cache/beamrun: mount a tmpfs there, or become the node's user before"}, exitFailed
+	case errors.As(err, &dir):
+		return report{"epmdless", joined(dir), "nodes without epmd need a directory that this user alone can enter: set HOME to one of this user's"}, exitFailed
 	case errors.As(err, &program):
 		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-			return report{"program-not-found", program.Error(), "is it installed, and in a folder of PATH? beamrun's commands: beamrun help"}, exitNotFound
+			return report{"program-not-found", program.Error(), "is it installed, and in a directory of PATH? beamrun's commands: beamrun help"}, exitNotFound
 		}
 		return report{"program-not-runnable", program.Error(), "it has to be a program, or a script with a #! line, that you may run"}, exitCannot
 	case errors.As(err, &ensured):

@@ -116,7 +116,7 @@ func (a *app) chosen(ctx context.Context, found []orphan.Node, args []string, ad
 		}
 		return all
 	}
-	byFile, _, _ := epmdless.Nodes(ctx) // where no folder can be had, nobody is registered in one
+	byFile, _, _ := epmdless.Nodes(ctx) // where no directory can be had, nobody is registered in one
 	for _, arg := range args {
 		other := new(otherHostError)
 		if err := a.refuseOtherHost(ctx, arg); errors.As(err, &other) && !runsHere(ctx, arg, found, addr) {

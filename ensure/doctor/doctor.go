@@ -9,7 +9,7 @@
 //
 // It starts nothing, registers nothing and tells no node anything: it asks epmd for its names, the
 // system about processes and sockets, and the nodes whose port epmd does not have for their names,
-// see package orphan. It makes the directories of package ensure and of [epmdless.Folder] if they are
+// see package orphan. It makes the directories of package ensure and of [epmdless.Dir] if they are
 // missing, and removes files of dead nodes from the latter. Most is known on Linux only; a check
 // that nobody can make is left out.
 package doctor

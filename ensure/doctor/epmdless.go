@@ -25,7 +25,7 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 	vms := slices.DeleteFunc(slices.Clone(p.vms), func(vm owner.Program) bool {
 		return vm.UID != os.Geteuid() || vm.Closed || vm.Elsewhere || len(vm.Sockets) == 0 || vmargs.OnlyVisits(vm.Args)
 	})
-	folder, err := epmdless.Folder()
+	folder, err := epmdless.Dir()
 	if err != nil {
 		if p.epmdless || slices.ContainsFunc(vms, func(vm owner.Program) bool { return vmargs.NodesDir(vm.Args) != "" }) {
 			return found(Fail, "%s", strings.ReplaceAll(err.Error(), "\n", "; ")).

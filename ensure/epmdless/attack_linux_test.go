@@ -133,7 +133,7 @@ func TestManyEntries(t *testing.T) {
 		}
 	}
 	_, strange, err := Nodes(t.Context())
-	var e *FolderError
+	var e *DirError
 	if !errors.As(err, &e) || !strings.Contains(err.Error(), "4096") || len(strange) != maxEntries {
 		t.Errorf("%d, %v", len(strange), err)
 	}

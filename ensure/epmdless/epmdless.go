@@ -1,6 +1,6 @@
 // Package epmdless lets the nodes of one user on one host find each other without epmd: by a
 // module that the nodes load in place of OTP's client of epmd, erl_epmd ([Install]), and by a file
-// for each node in a directory of that user's ([Folder]).
+// for each node in a directory of that user's ([Dir]).
 //
 // This package does not start nodes; package launcher does, see its Config.Epmdless. The module is
 // erl_epmd.erl here. Its compiled form is part of this package, made by OTP 23's compiler, and
@@ -76,30 +76,30 @@ type Node struct {
 	birth, boot, space string
 }
 
-// Folder returns the directory of the files of this user's nodes on this host, and makes it when it
+// Dir returns the directory of the files of this user's nodes on this host, and makes it when it
 // is missing, mode 0700. It is below the user's cache directory: whoever has the same HOME has the
 // same cookie and the same nodes. Hosts that share a HOME have a directory each, by their host names,
 // and so do network namespaces, on Linux. The module looks for it in the same way where root started
 // the node and another user runs it.
-func Folder() (string, error) {
+func Dir() (string, error) {
 	host, err := os.Hostname()
 	if err != nil {
-		return "", &FolderError{err}
+		return "", &DirError{err}
 	}
 	dir, err := statedir.Cache("nodes-" + strings.Map(plain, host) + network())
 	if err != nil {
-		return "", &FolderError{err}
+		return "", &DirError{err}
 	}
 	return dir, nil
 }
 
-// FolderError is why there is no directory for the nodes' files, or for the module.
-type FolderError struct{ Err error }
+// DirError is why there is no directory for the nodes' files, or for the module.
+type DirError struct{ Err error }
 
-func (e *FolderError) Error() string {
-	return fmt.Sprintf("epmdless: no folder for nodes' files: %v", e.Err)
+func (e *DirError) Error() string {
+	return fmt.Sprintf("epmdless: no directory for nodes' files: %v", e.Err)
 }
-func (e *FolderError) Unwrap() error { return e.Err }
+func (e *DirError) Unwrap() error { return e.Err }
 
 // plain is r, if it may be part of a file's name on every system.
 func plain(r rune) rune {
@@ -117,13 +117,13 @@ func plain(r rune) rune {
 // With more than 4,096 entries in the directory there is an error beside the nodes of the first
 // ones.
 func Nodes(ctx context.Context) (nodes []Node, strange []string, err error) {
-	dir, err := Folder()
+	dir, err := Dir()
 	if err != nil {
 		return nil, nil, err
 	}
 	names, more, err := entries(dir)
 	if err != nil {
-		return nil, nil, &FolderError{err}
+		return nil, nil, &DirError{err}
 	}
 	files, unclear := make([]file, len(names)), []*file{}
 	for i, name := range names {
@@ -147,7 +147,7 @@ func Nodes(ctx context.Context) (nodes []Node, strange []string, err error) {
 	slices.Sort(strange)
 	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.PID-b.PID) })
 	if more {
-		err = &FolderError{fmt.Errorf("%s has more than %d entries: the rest was not looked at", dir, maxEntries)}
+		err = &DirError{fmt.Errorf("%s has more than %d entries: the rest was not looked at", dir, maxEntries)}
 	}
 	return nodes, strange, err
 }

@@ -25,7 +25,7 @@ func alone(t *testing.T) string {
 	for _, key := range []string{"XDG_CACHE_HOME", "XDG_RUNTIME_DIR"} {
 		t.Setenv(key, "")
 	}
-	folder, err := Folder()
+	folder, err := Dir()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,8 +189,8 @@ func TestFolderIsPrivate(t *testing.T) {
 		if err := spoil(); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Folder()
-		var e *FolderError
+		_, err := Dir()
+		var e *DirError
 		if !errors.As(err, &e) {
 			t.Errorf("%s: %v", what, err)
 		}

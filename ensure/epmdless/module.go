@@ -37,7 +37,7 @@ func Install() (string, error) {
 		err = put(filepath.Join(dir, moduleName+".beam"), mode)
 	}
 	if err != nil {
-		return "", &FolderError{err}
+		return "", &DirError{err}
 	}
 	return dir, nil
 }
