@@ -19,7 +19,6 @@ import (
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/epmdless"
-	"github.com/beamrun/beamrun/ensure/orphan"
 )
 
 // fewNames is up to how many names the list has pids without being asked: they take a look into
@@ -39,7 +38,7 @@ func (a *app) names(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	var all, without []orphan.Name
+	var all, without []heldName
 	var err, dirErr error
 	var addr netip.AddrPort
 	var files sync.WaitGroup
@@ -67,23 +66,23 @@ func (a *app) names(ctx context.Context, args []string) error {
 		return a.printNames(ctx, all, ofEpmd)
 	}
 	name, _, _ := strings.Cut(args[0], "@") // both know the nodes of the host by the part before the @
-	i := slices.IndexFunc(all, func(n orphan.Name) bool { return n.Name == name })
+	i := slices.IndexFunc(all, func(n heldName) bool { return n.Name == name })
 	switch {
 	case i < 0 && err != nil:
 		return err
 	case i < 0:
 		return fmt.Errorf("node %s: %s: %w", printable(name), where, epmd.ErrNotRegistered)
-	case slices.ContainsFunc(all[i+1:max(i+1, ofEpmd)], func(n orphan.Name) bool { return n.Name == name }):
+	case slices.ContainsFunc(all[i+1:max(i+1, ofEpmd)], func(n heldName) bool { return n.Name == name }):
 		// only one of them is so: another name holds a line end, and looks like two entries
 		info, err := epmd.Lookup(ctx, addr, name)
 		if err != nil {
 			return fmt.Errorf("node %s: %w", printable(name), err)
 		}
-		i = max(i, slices.IndexFunc(all, func(n orphan.Name) bool { return n.Name == name && n.Port == info.Port }))
+		i = max(i, slices.IndexFunc(all, func(n heldName) bool { return n.Name == name && n.Port == info.Port }))
 		all[i].Port = info.Port
 	}
 	if a.json {
-		orphan.Holders(ctx, all[i:i+1])
+		findHolders(ctx, all[i:i+1])
 		return a.printJSON(nameJSON(all[i], i >= ofEpmd))
 	}
 	_, err = fmt.Fprintln(a.stdout, all[i].Port)
@@ -91,19 +90,19 @@ func (a *app) names(ctx context.Context, args []string) error {
 }
 
 // namesByFile are those of this user's nodes that do without epmd.
-func (a *app) namesByFile(ctx context.Context) ([]orphan.Name, error) {
+func (a *app) namesByFile(ctx context.Context) ([]heldName, error) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(a.timeout, ensure.DefaultTimeout))
 	defer cancel()
 	nodes, _, err := epmdless.Nodes(ctx)
-	names := make([]orphan.Name, len(nodes))
+	names := make([]heldName, len(nodes))
 	for i, n := range nodes {
-		names[i] = orphan.Name{Node: epmd.Node{Name: n.Name, Port: n.Addr.Port()}, Known: true, Alive: true, PID: n.PID}
+		names[i] = heldName{Node: epmd.Node{Name: n.Name, Port: n.Addr.Port()}, Known: true, Alive: true, PID: n.PID}
 	}
 	return names, err
 }
 
 // askNames asks at once, and only when that fails what is wrong.
-func (a *app) askNames(ctx context.Context) ([]orphan.Name, netip.AddrPort, error) {
+func (a *app) askNames(ctx context.Context) ([]heldName, netip.AddrPort, error) {
 	timeout := cmp.Or(a.timeout, ensure.DefaultTimeout)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -114,7 +113,7 @@ func (a *app) askNames(ctx context.Context) ([]orphan.Name, netip.AddrPort, erro
 	// what is left is enough for the probe to see that it is hung
 	if addr, err := netip.ParseAddrPort(e.String()); err == nil {
 		soon, cancel := context.WithTimeout(ctx, min(timeout/3, time.Second))
-		all, err := orphan.Names(soon, addr)
+		all, err := heldNames(soon, addr)
 		cancel()
 		if err == nil {
 			return all, addr, nil
@@ -124,14 +123,14 @@ func (a *app) askNames(ctx context.Context) ([]orphan.Name, netip.AddrPort, erro
 	if err != nil {
 		return nil, res.Address, err
 	}
-	all, err := orphan.Names(ctx, res.Address)
+	all, err := heldNames(ctx, res.Address)
 	return all, res.Address, err
 }
 
 // printNames prints them all, of which the first are epmd's.
-func (a *app) printNames(ctx context.Context, all []orphan.Name, ofEpmd int) error {
+func (a *app) printNames(ctx context.Context, all []heldName, ofEpmd int) error {
 	if a.json || a.verbose || len(all) <= fewNames {
-		orphan.Holders(ctx, all)
+		findHolders(ctx, all)
 	}
 	out := bufio.NewWriterSize(a.stdout, 1<<15)
 	write := columns
@@ -151,7 +150,7 @@ const maxColumn = 64
 // columns writes name, port, pid, program, alive or stale, as far as they are known, and "epmdless"
 // behind the first. Rows are made one at a time, twice: to keep all of them takes far more memory
 // than the names.
-func columns(w io.Writer, all []orphan.Name, ofEpmd int) error {
+func columns(w io.Writer, all []heldName, ofEpmd int) error {
 	var widths [6]int
 	for i := range all {
 		for c, s := range row(&all[i], i >= ofEpmd) {
@@ -177,7 +176,7 @@ func columns(w io.Writer, all []orphan.Name, ofEpmd int) error {
 	return nil
 }
 
-func row(n *orphan.Name, epmdless bool) (row [6]string) {
+func row(n *heldName, epmdless bool) (row [6]string) {
 	row[0], row[1] = printable(n.Name), strconv.Itoa(int(n.Port))
 	if n.PID != 0 {
 		row[2], row[3] = strconv.Itoa(n.PID), printable(n.Program)
@@ -196,7 +195,7 @@ func row(n *orphan.Name, epmdless bool) (row [6]string) {
 
 // namesJSON writes one object, one node after the other: encoding/json alone would hold the whole
 // of it.
-func namesJSON(w io.Writer, all []orphan.Name, ofEpmd int) error {
+func namesJSON(w io.Writer, all []heldName, ofEpmd int) error {
 	begin := `{"nodes":[`
 	for i := range all {
 		one, err := jsonText(nameJSON(all[i], i >= ofEpmd))
@@ -215,7 +214,7 @@ func namesJSON(w io.Writer, all []orphan.Name, ofEpmd int) error {
 	return err
 }
 
-func nameJSON(n orphan.Name, epmdless bool) any {
+func nameJSON(n heldName, epmdless bool) any {
 	j := struct {
 		epmd.Node
 		PID     int    `json:"pid,omitempty"`

@@ -7,12 +7,11 @@ import (
 	"testing"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/orphan"
 )
 
 // Columns are aligned, one that nobody has is left out, and a name plays no tricks.
 func TestNameColumns(t *testing.T) {
-	known := []orphan.Name{
+	known := []heldName{
 		{Node: epmd.Node{Name: "alice", Port: 40001}, Known: true, Alive: true, PID: 7, Program: "beam.smp"},
 		{Node: epmd.Node{Name: "bøb", Port: 9}, Known: true, Alive: true},
 		{Node: epmd.Node{Name: "a\x1b[0m", Port: 65535}, Known: true},
@@ -32,7 +31,7 @@ func TestNameColumns(t *testing.T) {
 	if got := written(t, columns, known, 3); got != wantMixed {
 		t.Errorf("got\n%swant\n%s", got, wantMixed)
 	}
-	unknown := []orphan.Name{{Node: epmd.Node{Name: "alice", Port: 40001}}, {Node: epmd.Node{Name: "b", Port: 1}}}
+	unknown := []heldName{{Node: epmd.Node{Name: "alice", Port: 40001}}, {Node: epmd.Node{Name: "b", Port: 1}}}
 	if got := written(t, columns, unknown, 2); got != "alice 40001\nb     1\n" {
 		t.Errorf("got\n%s", got)
 	}
@@ -41,7 +40,7 @@ func TestNameColumns(t *testing.T) {
 	}
 }
 
-func written(t *testing.T, write func(io.Writer, []orphan.Name, int) error, all []orphan.Name, ofEpmd int) string {
+func written(t *testing.T, write func(io.Writer, []heldName, int) error, all []heldName, ofEpmd int) string {
 	t.Helper()
 	var out bytes.Buffer
 	if err := write(&out, all, ofEpmd); err != nil {
@@ -52,9 +51,9 @@ func written(t *testing.T, write func(io.Writer, []orphan.Name, int) error, all 
 
 // One long name does not widen the rows of all.
 func TestNameColumnsAreBounded(t *testing.T) {
-	all := make([]orphan.Name, 1000)
+	all := make([]heldName, 1000)
 	for i := range all {
-		all[i] = orphan.Name{Node: epmd.Node{Name: "a", Port: 1}}
+		all[i] = heldName{Node: epmd.Node{Name: "a", Port: 1}}
 	}
 	all[500].Name = strings.Repeat("x", 255)
 	got := written(t, columns, all, len(all))

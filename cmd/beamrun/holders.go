@@ -1,4 +1,4 @@
-package orphan
+package main
 
 import (
 	"context"
@@ -10,32 +10,31 @@ import (
 	"github.com/beamrun/beamrun/internal/owner"
 )
 
-// Name is a name that epmd has, and who listens on its port.
-type Name struct {
+// heldName is a name that epmd has, and who listens on its port.
+type heldName struct {
 	epmd.Node
 
-	// Known says that the operating system told whether anybody listens; on Linux it does, of an
-	// epmd of this host.
+	// Known: the operating system says whether anybody listens; on Linux it does, of an epmd of
+	// this host.
 	Known bool
 
-	// Alive says that somebody does. Else the name is stale: nobody can connect to the node, if
-	// there still is one.
+	// Alive: somebody does. Else the name is stale: nobody can connect to the node, if there still
+	// is one.
 	Alive bool
 
 	// PID is that of the process that listens, and Program what ps calls it ("beam.smp"), both as
-	// set by [Holders].
+	// set by findHolders.
 	PID     int
 	Program string
 }
 
-// Names returns the names that the epmd at addr has, in its own order, and which of them are alive:
+// heldNames returns the names that the epmd at addr has, in its own order, and which are alive:
 // one question to the epmd and one to the operating system. No node is connected to, for many write
 // a line into their log about one who says nothing.
-//
-// Errors: those of [epmd.Names].
-func Names(ctx context.Context, addr netip.AddrPort) ([]Name, error) {
+func heldNames(ctx context.Context, addr netip.AddrPort) ([]heldName, error) {
 	listening := make(chan map[uint16]bool, 1)
-	go func() { listening <- owner.Ports() }() // meanwhile, for epmd takes milliseconds for a thousand names
+	// meanwhile, for epmd takes milliseconds for a thousand names
+	go func() { listening <- owner.Ports() }()
 	nodes, err := epmd.Names(ctx, addr)
 	open := <-listening
 	if err != nil {
@@ -47,16 +46,16 @@ func Names(ctx context.Context, addr netip.AddrPort) ([]Name, error) {
 		open = owner.Ports() // it may have begun to listen just then
 		known = open[port]   // else the system did not say, this time
 	}
-	names := make([]Name, len(nodes))
+	names := make([]heldName, len(nodes))
 	for i, n := range nodes {
-		names[i] = Name{Node: n, Known: known, Alive: known && open[n.Port]}
+		names[i] = heldName{Node: n, Known: known, Alive: known && open[n.Port]}
 	}
 	return names, nil
 }
 
-// Holders finds the processes that listen on the ports of those names that are alive, which takes a
+// findHolders finds the processes that listen on the ports of the names that are alive, which takes a
 // look into every process of the host. Another user's process stays unknown, but to root.
-func Holders(ctx context.Context, names []Name) {
+func findHolders(ctx context.Context, names []heldName) {
 	wanted := map[uint16]bool{}
 	for _, n := range names {
 		if n.Alive {
@@ -66,7 +65,9 @@ func Holders(ctx context.Context, names []Name) {
 	if len(wanted) == 0 {
 		return
 	}
-	held := owner.OfSockets(ctx, slices.DeleteFunc(owner.Listening(0), func(s owner.Socket) bool { return !wanted[s.Addr.Port()] }))
+	held := owner.OfSockets(ctx, slices.DeleteFunc(owner.Listening(0), func(s owner.Socket) bool {
+		return !wanted[s.Addr.Port()]
+	}))
 	for i, n := range names {
 		if p, ok := held[n.Port]; ok {
 			names[i].PID, names[i].Program = p.PID, p.Name
