@@ -95,7 +95,7 @@ func describe(err error) (report, int) {
 		program *programError
 		ensured *ensure.Error
 		file    *cookie.FileError
-		lost    *orphan.Error
+		lost    *orphan.Problem
 		source  *cookie.SourceError
 		other   *otherHostError
 		refused *stopError

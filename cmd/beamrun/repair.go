@@ -141,14 +141,14 @@ func (a *app) chosen(ctx context.Context, found []orphan.Node, args []string, ad
 		case err == nil:
 			all = append(all, &attempt{node: orphan.Node{Name: arg, Addr: netip.AddrPortFrom(addr.Addr(), info.Port)}, state: "registered"})
 		case !errors.Is(err, epmd.ErrNotRegistered) && !errors.Is(err, syscall.ECONNREFUSED): // that is epmd's end, for a dry run
-			all = append(all, &attempt{node: orphan.Node{Name: arg}, state: "unknown", err: &orphan.Error{Kind: orphan.KindUnasked, Node: arg,
+			all = append(all, &attempt{node: orphan.Node{Name: arg}, state: "unknown", err: &orphan.Problem{Kind: orphan.KindUnasked, Node: arg,
 				Err: fmt.Errorf("epmd was not asked for it: %w", err), Hint: "try again with more time: --timeout"}})
 		case i >= 0:
 			all = append(all, &attempt{node: orphan.Node{Name: arg, Addr: byFile[i].Addr, PID: byFile[i].PID}, state: "registered"})
 		case len(apart) > 0:
 			all = append(all, apart...)
 		default:
-			all = append(all, &attempt{node: orphan.Node{Name: arg}, state: "unknown", err: &orphan.Error{Kind: "not-found", Node: arg,
+			all = append(all, &attempt{node: orphan.Node{Name: arg}, state: "unknown", err: &orphan.Problem{Kind: "not-found", Node: arg,
 				Err:  fmt.Errorf("no such node runs here, by all that %s can see", me()),
 				Hint: "beamrun doctor lists the nodes that have lost their names; those of other users are seen by root"}})
 		}
@@ -162,7 +162,7 @@ func (a *app) chosen(ctx context.Context, found []orphan.Node, args []string, ad
 func refuseStrangers(attempts []*attempt) {
 	for _, o := range attempts {
 		if o.err == nil && o.state == "lost" && !o.node.TakesGivenCookie() {
-			o.err = &orphan.Error{Kind: orphan.KindUser, Node: o.node.Name,
+			o.err = &orphan.Problem{Kind: orphan.KindUser, Node: o.node.Name,
 				Err:  fmt.Errorf("it belongs to uid %d (pid %d), or has another root directory, and --cookie is shown to this user's own nodes alone", o.node.UID, o.node.PID),
 				Hint: "without --cookie it is repaired with its own; or run beamrun as its user, in its container"}
 		}

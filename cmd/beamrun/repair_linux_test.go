@@ -502,7 +502,7 @@ func TestRefuseStrangers(t *testing.T) {
 	ours, theirs, cannot := &attempt{state: "lost"}, &attempt{state: "lost"}, &attempt{state: "lost", err: errors.New("lost anyway")}
 	ours.node.UID, theirs.node.UID, cannot.node.UID = os.Geteuid(), os.Geteuid()+1, os.Geteuid()+1
 	refuseStrangers([]*attempt{ours, theirs, cannot})
-	var e *orphan.Error
+	var e *orphan.Problem
 	if ours.err != nil || !errors.As(theirs.err, &e) || e.Kind != orphan.KindUser || errors.As(cannot.err, &e) {
 		t.Errorf("%v, %v, %v", ours.err, theirs.err, cannot.err)
 	}

@@ -14,7 +14,7 @@ import (
 // (-setcookie), the one that beamrun handed it (BEAMRUN_COOKIE), else that of the file that a node
 // of its environment reads. It ends with the context: the file system on which the file is may be
 // the node's own.
-func (n Node) cookie(ctx context.Context) (string, *Error) {
+func (n Node) cookie(ctx context.Context) (string, *Problem) {
 	if c := vmargs.Cookie(n.vm.Args); c != "" {
 		return c, nil
 	}

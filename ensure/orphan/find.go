@@ -336,7 +336,7 @@ func holders(ctx context.Context, ports map[uint16]bool) map[uint16]owner.Proces
 // twinOf returns the problem of a node that is one of several with its name. Any user can have a
 // process that bears the name of another user's node: this user's own is not kept from its name by
 // that.
-func (n *Node) twinOf(bearers []*Node) *Error {
+func (n *Node) twinOf(bearers []*Node) *Problem {
 	const most = 5 // in a message
 	var some []string
 	count := 0
@@ -373,7 +373,7 @@ func (s *search) askAgain(ctx context.Context, wait time.Duration) bool {
 
 // taken is the problem of a node whose name epmd has at another port, on which somebody listens or
 // not. Has is who has such ports.
-func (n Node) taken(port uint16, open bool, has map[uint16]owner.Process) *Error {
+func (n Node) taken(port uint16, open bool, has map[uint16]owner.Process) *Problem {
 	if !open {
 		return n.problem(KindTaken, "see who holds it, by a connection to epmd, and end that: beamrun doctor",
 			"epmd has the name %s for port %d, where nobody listens", n.Short(), port)

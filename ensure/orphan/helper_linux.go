@@ -26,7 +26,7 @@ import (
 
 // registerByHelper has a helper register another user's node. What the helper says is that user's
 // word; that the name is there, the epmd says to this process too.
-func (n Node) registerByHelper(ctx context.Context, addr netip.AddrPort, helper []string) *Error {
+func (n Node) registerByHelper(ctx context.Context, addr netip.AddrPort, helper []string) *Problem {
 	switch {
 	case len(helper) == 0 || os.Geteuid() != 0:
 		return n.notOurs()
@@ -118,7 +118,7 @@ func Helper(in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(context.Background(), r.Left)
 	defer cancel()
 	n := Node{Name: r.Name, Addr: r.Addr, PID: r.PID, UID: r.UID, birth: r.Birth}
-	var failed *Error
+	var failed *Problem
 	if err := n.become(); err != nil {
 		failed = n.problem(KindRefused, "", "the helper could not become uid %d: %w", r.UID, err)
 	} else if err := n.RegisterItself(ctx, r.Epmd); err != nil {

@@ -10,7 +10,7 @@ import (
 	"net/netip"
 )
 
-func (n Node) registerByHelper(context.Context, netip.AddrPort, []string) *Error {
+func (n Node) registerByHelper(context.Context, netip.AddrPort, []string) *Problem {
 	return n.notOurs()
 }
 

@@ -67,7 +67,7 @@ type Node struct {
 	ByChoice bool
 
 	// Problem says why it can't be registered; nil: it can, if the cookie is right.
-	Problem *Error
+	Problem *Problem
 
 	vm    owner.Program
 	birth string            // of its process, as long as the pid is that process's
@@ -154,8 +154,8 @@ const (
 	KindRefused Kind = "refused"
 )
 
-// Error is the only type of error that [Node.Register] returns, and a Node's Problem.
-type Error struct {
+// Problem is why a node cannot have its name back: the only type of error that [Node.Register] returns, and a Node's Problem.
+type Problem struct {
 	Kind Kind
 	Node string // its name
 	Err  error  // the cause
@@ -163,20 +163,20 @@ type Error struct {
 }
 
 // Message is the error without its hint.
-func (e *Error) Message() string { return fmt.Sprintf("node %s: %s: %v", e.Node, e.Kind, e.Err) }
+func (e *Problem) Message() string { return fmt.Sprintf("node %s: %s: %v", e.Node, e.Kind, e.Err) }
 
 // Error is the message and, where there is one, the hint.
-func (e *Error) Error() string {
+func (e *Problem) Error() string {
 	if e.Hint == "" {
 		return e.Message()
 	}
 	return e.Message() + "; hint: " + e.Hint
 }
 
-func (e *Error) Unwrap() error { return e.Err }
+func (e *Problem) Unwrap() error { return e.Err }
 
-func (n Node) problem(kind Kind, hint, format string, args ...any) *Error {
-	return &Error{Kind: kind, Node: n.Name, Err: fmt.Errorf(format, args...), Hint: hint}
+func (n Node) problem(kind Kind, hint, format string, args ...any) *Problem {
+	return &Problem{Kind: kind, Node: n.Name, Err: fmt.Errorf(format, args...), Hint: hint}
 }
 
 // Ask returns the full name of the node that listens at addr, and whether it is a hidden one. It

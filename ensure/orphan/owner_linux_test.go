@@ -47,7 +47,7 @@ func TestNoAnswerToOthers(t *testing.T) {
 			node.serve(&countingConn{c, &answers})
 		})
 		err := Node{Name: "n@h", Addr: l.addr, PID: c.pid}.Register(t.Context(), server.Addr(), "secret0")
-		var e *Error
+		var e *Problem
 		if refused && (!errors.As(err, &e) || e.Kind != KindUser || answers.Load() != 0) || !refused && err != nil {
 			t.Errorf("uid %d: %v, %d bytes of an answer", uid, err, answers.Load())
 		}

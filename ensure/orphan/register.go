@@ -17,7 +17,7 @@ import (
 // see the package comment.
 //
 // A wrong cookie leaves a line in the node's log: "Connection attempt … rejected". The error is an
-// *[Error].
+// *[Problem].
 func (n Node) Register(ctx context.Context, addr netip.AddrPort, cookie string) error {
 	ctx, cancel := withTimeout(ctx)
 	defer cancel()
@@ -62,7 +62,7 @@ func (n Node) holds(ctx context.Context, other owner.Peer) bool {
 	return owner.Process{PID: n.PID}.Holds(ctx, other) && n.birth == n.vm.Birth()
 }
 
-func (n Node) register(ctx context.Context, addr netip.AddrPort, cookie string) *Error {
+func (n Node) register(ctx context.Context, addr netip.AddrPort, cookie string) *Problem {
 	switch {
 	case n.Problem != nil:
 		return n.Problem
@@ -104,7 +104,7 @@ func (n Node) register(ctx context.Context, addr netip.AddrPort, cookie string) 
 
 // outcome says what a call of erl_epmd:register_node/2 has come to, and whether it may come to
 // something else a moment later: see takenFor.
-func (n Node) outcome(ctx context.Context, addr netip.AddrPort, result any) (verdict *Error, again bool) {
+func (n Node) outcome(ctx context.Context, addr netip.AddrPort, result any) (verdict *Problem, again bool) {
 	registered := n.registered(ctx, addr)
 	if registered == nil || !errors.Is(registered, epmd.ErrNotRegistered) {
 		return registered, registered != nil && registered.Kind == KindTaken
@@ -120,7 +120,7 @@ func (n Node) outcome(ctx context.Context, addr netip.AddrPort, result any) (ver
 }
 
 // registered asks the epmd whether it has the name for this node's port; nil: it has.
-func (n Node) registered(ctx context.Context, addr netip.AddrPort) *Error {
+func (n Node) registered(ctx context.Context, addr netip.AddrPort) *Problem {
 	switch info, err := epmd.Lookup(ctx, addr, n.Short()); {
 	case err != nil:
 		return n.problem(KindRefused, "", "%w", err)
@@ -130,7 +130,7 @@ func (n Node) registered(ctx context.Context, addr netip.AddrPort) *Error {
 	return nil
 }
 
-func (n Node) notOurs() *Error {
+func (n Node) notOurs() *Problem {
 	return n.problem(KindUser, "", "it belongs to uid %d (pid %d), and a cookie of this user is not shown to it", n.UID, n.PID)
 }
 

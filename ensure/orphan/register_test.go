@@ -101,7 +101,7 @@ func TestRegisterWithFakes(t *testing.T) {
 			l := listen(t, serve...)
 			epmd := server.Addr()
 			err := Node{Name: "n@h", Addr: l.addr, UID: os.Geteuid(), PID: os.Getpid()}.Register(ctx, epmd, "secret0")
-			var e *Error
+			var e *Problem
 			if c.err == "" {
 				if err != nil {
 					t.Error(err)

@@ -86,7 +86,7 @@ type Event struct {
 // LostNode is a node that had lost its name.
 type LostNode struct {
 	epmd.Node
-	Err error // why it could not be registered again, an *[orphan.Error] most often; nil: it has its name again
+	Err error // why it could not be registered again, an *[orphan.Problem] most often; nil: it has its name again
 }
 
 // Run keeps the epmd alive until the context ends. When it is gone Run calls [ensure.Epmd]: at once
