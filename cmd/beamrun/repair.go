@@ -18,6 +18,7 @@ import (
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/epmdless"
 	"github.com/beamrun/beamrun/ensure/orphan"
+	"github.com/beamrun/beamrun/internal/dist"
 	"github.com/beamrun/beamrun/internal/fair"
 )
 
@@ -94,8 +95,8 @@ func runsHere(ctx context.Context, node string, found []orphan.Node, addr netip.
 	}
 	soon, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	full, _, err := orphan.Ask(soon, netip.AddrPortFrom(addr.Addr(), info.Port))
-	return full == node || orphan.IsTLS(err) // that one is not asked
+	full, _, err := dist.Ask(soon, netip.AddrPortFrom(addr.Addr(), info.Port))
+	return full == node || errors.Is(err, dist.ErrTLS) // that one is not asked
 }
 
 // attempt is what became of a node.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
-	"github.com/beamrun/beamrun/ensure/orphan"
+	"github.com/beamrun/beamrun/internal/dist"
 	"github.com/beamrun/beamrun/internal/shell"
 	"github.com/beamrun/beamrun/internal/vmargs"
 )
@@ -131,10 +131,10 @@ func (p *patient) mistake(ctx context.Context, n epmd.Node) (wrong, unseen strin
 	}
 	soon, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	full, _, err := orphan.Ask(soon, netip.AddrPortFrom(p.result.Address.Addr(), n.Port))
+	full, _, err := dist.Ask(soon, netip.AddrPortFrom(p.result.Address.Addr(), n.Port))
 	short, _, _ := strings.Cut(full, "@")
 	switch {
-	case orphan.IsTLS(err):
+	case errors.Is(err, dist.ErrTLS):
 		return "", speaksTLS
 	case ctx.Err() != nil:
 		return "", notInTime

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/beamrun/beamrun/cookie"
+	"github.com/beamrun/beamrun/internal/dist"
 	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
@@ -65,7 +66,7 @@ func (n Node) cookie(ctx context.Context) (string, *Problem) {
 	case n.from == nil && !n.vm.Apart: // else the path means another file to whoever reads this
 		hint = file.Hint
 	}
-	return "", n.problem(KindCookie, hint, "its cookie file %s: %w", plain(file.Path), file.Err)
+	return "", n.problem(KindCookie, hint, "its cookie file %s: %w", dist.Plain(file.Path), file.Err)
 }
 
 func (n Node) getenv(key string) string {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/internal/dist"
 	"github.com/beamrun/beamrun/internal/fair"
 	"github.com/beamrun/beamrun/internal/hostaddr"
 	"github.com/beamrun/beamrun/internal/owner"
@@ -168,15 +169,15 @@ func (s *search) look(ctx context.Context, vm owner.Program) Node {
 	if directory := vmargs.NodesDir(vm.Args); directory != "" {
 		switch there, err := n.hasFile(directory); {
 		case err != nil:
-			return apart(KindEpmdless, "", "it does without epmd, by files in %s, which could not be looked at: %w", plain(directory), err)
+			return apart(KindEpmdless, "", "it does without epmd, by files in %s, which could not be looked at: %w", dist.Plain(directory), err)
 		case there:
-			return apart(KindEpmdless, "", "it does without epmd: it is registered by its file in %s", plain(directory))
+			return apart(KindEpmdless, "", "it does without epmd: it is registered by its file in %s", dist.Plain(directory))
 		}
 		return apart(KindEpmdless, "it makes it anew within 2 s; where it can't, beamrun doctor says so",
-			"it does without epmd, and its file in %s is gone", plain(directory))
+			"it does without epmd, and its file in %s is gone", dist.Plain(directory))
 	}
 	if m := vmargs.EpmdModule(vm.Args); m != "" {
-		return apart(KindEpmdless, "", "%v does without epmd: its epmd_module is %s", vm.Process, plain(m))
+		return apart(KindEpmdless, "", "%v does without epmd: its epmd_module is %s", vm.Process, dist.Plain(m))
 	}
 	at := func(port uint16) int {
 		return slices.IndexFunc(vm.Sockets, func(l owner.Socket) bool { return l.Addr.Port() == port })
@@ -226,18 +227,18 @@ func (s *search) ask(ctx context.Context, n Node) Node {
 			break
 		}
 		soon, cancel := context.WithTimeout(ctx, askTimeout)
-		p, err := meet(soon, n.Addr)
+		p, err := dist.Meet(soon, n.Addr)
 		cancel()
 		if err == nil {
-			n.Name, n.Hidden = p.name, p.hidden
-			p.close()
+			n.Name, n.Hidden = p.Name, p.Hidden
+			p.Close()
 			if s.has(n) { // by a name that it took later
 				return Node{}
 			}
 			return n
 		}
 		switch {
-		case errors.Is(err, errNotANode): // something else of the node's
+		case errors.Is(err, dist.ErrNotNode): // something else of the node's
 		case ctx.Err() != nil:
 			n.Problem = n.problem(KindUnasked, "try again with more time", "there was not enough time left to ask it: %w", ctx.Err())
 		case errors.Is(err, context.DeadlineExceeded):

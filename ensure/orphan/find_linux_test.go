@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/internal/dist"
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
@@ -174,7 +175,7 @@ func TestFindSendsNothingElsewhere(t *testing.T) {
 		// it would have been seen
 		port, _, _ := strings.Cut(strings.TrimPrefix(ports, "["), ",")
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		Ask(ctx, netip.MustParseAddrPort("127.0.0.1:"+strings.Trim(port, "]")))
+		dist.Ask(ctx, netip.MustParseAddrPort("127.0.0.1:"+strings.Trim(port, "]")))
 		cancel()
 		if log := v.eval("ets:tab2list(log)"); !strings.Contains(log, "accepted") {
 			t.Errorf("%q: after a question to port %s: %s", args, port, log)
@@ -194,7 +195,7 @@ func TestAskingLeavesNothing(t *testing.T) {
 	v.eval(state)
 	before := v.eval(state)
 	for i := range 100 {
-		if name, _, err := Ask(t.Context(), n.Addr); err != nil || name != n.Name {
+		if name, _, err := dist.Ask(t.Context(), n.Addr); err != nil || name != n.Name {
 			t.Fatalf("the %dth time: %q, %v", i, name, err)
 		}
 	}

@@ -35,7 +35,6 @@ package orphan
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -178,25 +177,6 @@ func (e *Problem) Unwrap() error { return e.Err }
 func (n Node) problem(kind Kind, hint, format string, args ...any) *Problem {
 	return &Problem{Kind: kind, Node: n.Name, Err: fmt.Errorf(format, args...), Hint: hint}
 }
-
-// Ask returns the full name of the node that listens at addr, and whether it is a hidden one. It
-// needs no cookie: the connection ends before the node asks for it.
-//
-// Errors: that what listens is no node, or speaks TLS; the node's refusal; the context's; the
-// connection's.
-func Ask(ctx context.Context, addr netip.AddrPort) (name string, hidden bool, err error) {
-	ctx, cancel := withTimeout(ctx)
-	defer cancel()
-	p, err := meet(ctx, addr)
-	if err != nil {
-		return "", false, fmt.Errorf("node at %s: %w", addr, err)
-	}
-	p.close()
-	return p.name, p.hidden, nil
-}
-
-// IsTLS says that an error of [Ask] means a node that takes connections by TLS only.
-func IsTLS(err error) bool { return errors.Is(err, errTLS) }
 
 func withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/dist"
+	"github.com/beamrun/beamrun/internal/dist/disttest"
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
@@ -31,11 +33,11 @@ func TestNoAnswerToOthers(t *testing.T) {
 		uid, refused := c.uid, c.refused
 		var answers atomic.Int32
 		server := epmdtest.New(t)
-		node := fakeNode{name: "n@h", cookie: "secret0", call: func(args list) []byte {
+		node := disttest.Node{Name: "n@h", Cookie: "secret0", Call: func(args dist.List) []byte {
 			server.Register("n", uint16(args[1].(int)))
-			return fromRex([]any{atom("ok"), 1})
+			return disttest.FromRex([]any{dist.Atom("ok"), 1})
 		}}
-		l := listen(t, func(c net.Conn) {
+		l := disttest.Listen(t, func(c net.Conn) {
 			raw, err := c.(*net.TCPConn).SyscallConn()
 			if err != nil {
 				t.Error(err)
@@ -44,9 +46,9 @@ func TestNoAnswerToOthers(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			node.serve(&countingConn{c, &answers})
+			node.Serve(&countingConn{c, &answers})
 		})
-		err := Node{Name: "n@h", Addr: l.addr, PID: c.pid}.Register(t.Context(), server.Addr(), "secret0")
+		err := Node{Name: "n@h", Addr: l.Addr, PID: c.pid}.Register(t.Context(), server.Addr(), "secret0")
 		var e *Problem
 		if refused && (!errors.As(err, &e) || e.Kind != KindUser || answers.Load() != 0) || !refused && err != nil {
 			t.Errorf("uid %d: %v, %d bytes of an answer", uid, err, answers.Load())

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/internal/dist"
 	"github.com/beamrun/beamrun/internal/owner"
 )
 
@@ -69,24 +70,24 @@ func (n Node) register(ctx context.Context, addr netip.AddrPort, cookie string) 
 	case !n.isOurs():
 		return n.notOurs()
 	}
-	p, err := meet(ctx, n.Addr)
+	p, err := dist.Meet(ctx, n.Addr)
 	if err != nil {
 		return n.problem(KindSilent, "", "at %s: %w", n.Addr, err)
 	}
-	defer p.close()
-	if p.name != n.Name {
-		return n.problem(KindSilent, "", "at %s there is node %.255q now", n.Addr, p.name)
+	defer p.Close()
+	if p.Name != n.Name {
+		return n.problem(KindSilent, "", "at %s there is node %.255q now", n.Addr, p.Name)
 	}
-	switch err := p.prove(cookie, n.holds); {
-	case errors.As(err, new(*othersError)):
+	switch err := p.Prove(cookie, n.holds); {
+	case errors.As(err, new(*dist.OtherUserError)):
 		return n.problem(KindUser, "", "at %s: %w", n.Addr, err)
-	case errors.Is(err, errCookie):
+	case errors.Is(err, dist.ErrCookie):
 		return n.problem(KindCookie, "give its own: --cookie SOURCE; its log has a line of this", "%w", err)
 	case err != nil:
 		return n.problem(KindSilent, "", "at %s: %w", n.Addr, err)
 	}
 	for wait := 20 * time.Millisecond; ; wait *= 2 {
-		result, err := p.call("erl_epmd", "register_node", n.Short(), int(n.Addr.Port()))
+		result, err := p.Call("erl_epmd", "register_node", n.Short(), int(n.Addr.Port()))
 		if err != nil {
 			return n.problem(KindSilent, "", "at %s: its answer: %w", n.Addr, err)
 		}
@@ -109,7 +110,7 @@ func (n Node) outcome(ctx context.Context, addr netip.AddrPort, result any) (ver
 	if registered == nil || !errors.Is(registered, epmd.ErrNotRegistered) {
 		return registered, registered != nil && registered.Kind == KindTaken
 	}
-	answer := show(result)
+	answer := dist.Show(result)
 	switch {
 	case isTuple(result, "ok"), isTuple(result, "error", "already_registered"), isTuple(result, "error", "econnrefused"):
 		return n.problem(KindEpmd, "name the epmd that it uses: --port N", "it uses an epmd on another port (its erl_epmd says %s)", answer), false
@@ -135,7 +136,7 @@ func (n Node) notOurs() *Problem {
 }
 
 // isTuple reports whether the term is a tuple that begins with these atoms.
-func isTuple(term any, atoms ...atom) bool {
+func isTuple(term any, atoms ...dist.Atom) bool {
 	t, ok := term.([]any)
 	if !ok || len(t) < len(atoms) {
 		return false

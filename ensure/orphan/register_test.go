@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/dist"
+	"github.com/beamrun/beamrun/internal/dist/disttest"
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
@@ -29,53 +31,55 @@ func needPeer(t *testing.T) {
 // what epmd has.
 func TestRegisterWithFakes(t *testing.T) {
 	needPeer(t)
-	reply := func(result any) func(list) []byte { return func(list) []byte { return fromRex(result) } }
-	refused := []any{atom("error"), atom("duplicate_name")}
+	reply := func(result any) func(dist.List) []byte {
+		return func(dist.List) []byte { return disttest.FromRex(result) }
+	}
+	refused := []any{dist.Atom("error"), dist.Atom("duplicate_name")}
 	tick := []byte(nil)
-	monitor := appendTerm([]byte{112, tagVersion}, []any{19, 1, 2, 3})
-	another := appendTerm([]byte{112, tagVersion}, []any{2, atom(""), pid{"x@y", 1}})
-	another = append(another, appendTerm([]byte{tagVersion}, []any{atom("hello"), 1})...)
+	monitor := dist.AppendTerm([]byte{112, dist.TagVersion}, []any{19, 1, 2, 3})
+	another := dist.AppendTerm([]byte{112, dist.TagVersion}, []any{2, dist.Atom(""), dist.PID{Node: "x@y", Creation: 1}})
+	another = append(another, dist.AppendTerm([]byte{dist.TagVersion}, []any{dist.Atom("hello"), 1})...)
 	for what, c := range map[string]struct {
-		node  fakeNode
+		node  disttest.Node
 		first func(net.Conn) // of the connections
 		kind  Kind
 		err   string // regexp
 		does  bool   // the node registers
 		taken uint16
 	}{
-		"registers":                      {node: fakeNode{call: reply([]any{atom("ok"), 3})}, does: true},
-		"registered meanwhile":           {node: fakeNode{call: reply([]any{atom("error"), atom("already_registered")})}, does: true},
-		"first sends other things":       {node: fakeNode{call: reply(1), noise: [][]byte{tick, monitor, {112}, {70, 1, 2}, another}}, does: true},
-		"was busy":                       {node: fakeNode{call: reply(1)}, first: says("\x00\x04snok"), does: true},
-		"another cookie":                 {node: fakeNode{cookie: "other"}, kind: KindCookie, err: "^node n@h: cookie: the node has another cookie; hint: .*--cookie"},
-		"lies in its digest":             {node: fakeNode{lie: "other"}, kind: KindCookie, err: "the node has another cookie"},
-		"another node by now":            {node: fakeNode{name: "m@h"}, kind: KindSilent, err: `there is node "m@h" now`},
-		"not its own epmd":               {node: fakeNode{call: reply([]any{atom("ok"), 3})}, kind: KindEpmd, err: `another port \(its erl_epmd says {ok,3}\); hint: .*--port`},
-		"already, with another epmd":     {node: fakeNode{call: reply([]any{atom("error"), atom("already_registered")})}, kind: KindEpmd, err: "already_registered"},
-		"its epmd is down":               {node: fakeNode{call: reply([]any{atom("error"), atom("econnrefused")})}, kind: KindEpmd, err: "econnrefused"},
-		"no erl_epmd":                    {node: fakeNode{call: reply([]any{atom("badrpc"), []any{atom("EXIT"), atom("undef")}})}, kind: KindEpmdless, err: "{badrpc,{EXIT,undef}}"},
-		"its epmd refuses":               {node: fakeNode{call: reply(refused)}, kind: KindRefused, err: "its erl_epmd says {error,duplicate_name}$"},
-		"an answer of any kind":          {node: fakeNode{call: reply(list{1, "x\x1b", []any{}, atom("é")})}, kind: KindRefused, err: `\[1,"x\\x1b",{},é\]$`},
-		"an answer that is long":         {node: fakeNode{call: reply(strings.Repeat("x", 60000))}, kind: KindRefused, err: `^.{1,300}$`},
-		"leaves at the call":             {node: fakeNode{call: func(list) []byte { return nil }}, kind: KindSilent, err: "its answer: EOF"},
-		"never answers":                  {node: fakeNode{}, kind: KindSilent, err: "context deadline exceeded"},
-		"a message of 4 GB":              {node: fakeNode{call: reply(1), noise: [][]byte{nil, nil, {}}}, first: huge, kind: KindSilent, err: "a message of 4294967295 bytes"},
-		"an answer that is not a term":   {node: fakeNode{call: func(list) []byte { return append(fromRex(1)[:len(fromRex(1))-5], 200) }}, kind: KindSilent, err: `not understood \(tag 200\)`},
-		"not allowed":                    {first: says("\x00\x0csnot_allowed"), kind: KindSilent, err: `does not take the connection: "not_allowed"`},
-		"the name is somebody's by then": {node: fakeNode{call: reply(refused)}, kind: KindTaken, err: "epmd has the name n for port 1, where nobody listens", taken: 1},
+		"registers":                      {node: disttest.Node{Call: reply([]any{dist.Atom("ok"), 3})}, does: true},
+		"registered meanwhile":           {node: disttest.Node{Call: reply([]any{dist.Atom("error"), dist.Atom("already_registered")})}, does: true},
+		"first sends other things":       {node: disttest.Node{Call: reply(1), Noise: [][]byte{tick, monitor, {112}, {70, 1, 2}, another}}, does: true},
+		"was busy":                       {node: disttest.Node{Call: reply(1)}, first: disttest.Says("\x00\x04snok"), does: true},
+		"another cookie":                 {node: disttest.Node{Cookie: "other"}, kind: KindCookie, err: "^node n@h: cookie: the node has another cookie; hint: .*--cookie"},
+		"lies in its digest":             {node: disttest.Node{Lie: "other"}, kind: KindCookie, err: "the node has another cookie"},
+		"another node by now":            {node: disttest.Node{Name: "m@h"}, kind: KindSilent, err: `there is node "m@h" now`},
+		"not its own epmd":               {node: disttest.Node{Call: reply([]any{dist.Atom("ok"), 3})}, kind: KindEpmd, err: `another port \(its erl_epmd says {ok,3}\); hint: .*--port`},
+		"already, with another epmd":     {node: disttest.Node{Call: reply([]any{dist.Atom("error"), dist.Atom("already_registered")})}, kind: KindEpmd, err: "already_registered"},
+		"its epmd is down":               {node: disttest.Node{Call: reply([]any{dist.Atom("error"), dist.Atom("econnrefused")})}, kind: KindEpmd, err: "econnrefused"},
+		"no erl_epmd":                    {node: disttest.Node{Call: reply([]any{dist.Atom("badrpc"), []any{dist.Atom("EXIT"), dist.Atom("undef")}})}, kind: KindEpmdless, err: "{badrpc,{EXIT,undef}}"},
+		"its epmd refuses":               {node: disttest.Node{Call: reply(refused)}, kind: KindRefused, err: "its erl_epmd says {error,duplicate_name}$"},
+		"an answer of any kind":          {node: disttest.Node{Call: reply(dist.List{1, "x\x1b", []any{}, dist.Atom("é")})}, kind: KindRefused, err: `\[1,"x\\x1b",{},é\]$`},
+		"an answer that is long":         {node: disttest.Node{Call: reply(strings.Repeat("x", 60000))}, kind: KindRefused, err: `^.{1,300}$`},
+		"leaves at the call":             {node: disttest.Node{Call: func(dist.List) []byte { return nil }}, kind: KindSilent, err: "its answer: EOF"},
+		"never answers":                  {node: disttest.Node{}, kind: KindSilent, err: "context deadline exceeded"},
+		"a message of 4 GB":              {node: disttest.Node{Call: reply(1), Noise: [][]byte{nil, nil, {}}}, first: huge, kind: KindSilent, err: "a message of 4294967295 bytes"},
+		"an answer that is not a term":   {node: disttest.Node{Call: func(dist.List) []byte { return append(disttest.FromRex(1)[:len(disttest.FromRex(1))-5], 200) }}, kind: KindSilent, err: `not understood \(tag 200\)`},
+		"not allowed":                    {first: disttest.Says("\x00\x0csnot_allowed"), kind: KindSilent, err: `does not take the connection: "not_allowed"`},
+		"the name is somebody's by then": {node: disttest.Node{Call: reply(refused)}, kind: KindTaken, err: "epmd has the name n for port 1, where nobody listens", taken: 1},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			server := epmdtest.New(t)
-			if c.node.name == "" {
-				c.node.name = "n@h"
+			if c.node.Name == "" {
+				c.node.Name = "n@h"
 			}
-			if c.node.cookie == "" {
-				c.node.cookie = "secret0"
+			if c.node.Cookie == "" {
+				c.node.Cookie = "secret0"
 			}
-			if call := c.node.call; call != nil {
+			if call := c.node.Call; call != nil {
 				var once sync.Once
-				c.node.call = func(args list) []byte {
+				c.node.Call = func(args dist.List) []byte {
 					if len(args) != 2 || args[0] != "n" {
 						t.Errorf("called with %v", args)
 					}
@@ -88,9 +92,9 @@ func TestRegisterWithFakes(t *testing.T) {
 					return call(args)
 				}
 			}
-			serve := []func(net.Conn){c.node.serve}
+			serve := []func(net.Conn){c.node.Serve}
 			if c.first != nil {
-				serve = []func(net.Conn){c.first, c.node.serve}
+				serve = []func(net.Conn){c.first, c.node.Serve}
 			}
 			limit := 10 * time.Second
 			if strings.Contains(c.err, "deadline") {
@@ -98,9 +102,9 @@ func TestRegisterWithFakes(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
-			l := listen(t, serve...)
+			l := disttest.Listen(t, serve...)
 			epmd := server.Addr()
-			err := Node{Name: "n@h", Addr: l.addr, UID: os.Geteuid(), PID: os.Getpid()}.Register(ctx, epmd, "secret0")
+			err := Node{Name: "n@h", Addr: l.Addr, UID: os.Geteuid(), PID: os.Getpid()}.Register(ctx, epmd, "secret0")
 			var e *Problem
 			if c.err == "" {
 				if err != nil {
@@ -117,22 +121,22 @@ func TestRegisterWithFakes(t *testing.T) {
 
 // huge finishes the handshake and then begins a message of 4 GB.
 func huge(c net.Conn) {
-	fakeNode{name: "n@h", cookie: "secret0", call: func(list) []byte {
+	disttest.Node{Name: "n@h", Cookie: "secret0", Call: func(dist.List) []byte {
 		c.Write(bytes.Repeat([]byte{255}, 8))
 		return nil
-	}}.serve(c)
+	}}.Serve(c)
 }
 
 // A node with a Problem is not touched.
 func TestRegisterKeepsOff(t *testing.T) {
-	l := listen(t, isSilent)
-	n := Node{Name: "n@h", Addr: l.addr}
+	l := disttest.Listen(t, disttest.Silent)
+	n := Node{Name: "n@h", Addr: l.Addr}
 	n.Problem = n.problem(KindTwins, "", "two")
-	if err := n.Register(t.Context(), l.addr, "c"); err != error(n.Problem) || l.count.Load() != 0 {
-		t.Errorf("%v, %d connections", err, l.count.Load())
+	if err := n.Register(t.Context(), l.Addr, "c"); err != error(n.Problem) || l.Connections() != 0 {
+		t.Errorf("%v, %d connections", err, l.Connections())
 	}
-	if err := n.RegisterItself(t.Context(), l.addr); err != error(n.Problem) || l.count.Load() != 0 {
-		t.Errorf("%v, %d connections", err, l.count.Load())
+	if err := n.RegisterItself(t.Context(), l.Addr); err != error(n.Problem) || l.Connections() != 0 {
+		t.Errorf("%v, %d connections", err, l.Connections())
 	}
 }
 

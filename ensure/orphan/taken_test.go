@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/beamrun/beamrun/ensure/epmdtest"
+	"github.com/beamrun/beamrun/internal/dist"
+	"github.com/beamrun/beamrun/internal/dist/disttest"
 )
 
 // A node that restarts within milliseconds finds its old name taken, until epmd hears of the old
@@ -32,15 +34,15 @@ func TestTakenForAMoment(t *testing.T) {
 	}
 
 	calls := 0
-	l := listen(t, fakeNode{name: "n@h", cookie: "secret0", call: func(args list) []byte {
+	l := disttest.Listen(t, disttest.Node{Name: "n@h", Cookie: "secret0", Call: func(args dist.List) []byte {
 		if calls++; calls == 1 {
-			return fromRex([]any{atom("error"), atom("duplicate_name")})
+			return disttest.FromRex([]any{dist.Atom("error"), dist.Atom("duplicate_name")})
 		}
 		server.Register("n", uint16(args[1].(int)))
-		return fromRex([]any{atom("ok"), 1})
-	}}.serve)
+		return disttest.FromRex([]any{dist.Atom("ok"), 1})
+	}}.Serve)
 	time.AfterFunc(10*time.Millisecond, func() { server.Unregister("n") })
-	if err := (Node{Name: "n@h", Addr: l.addr, UID: os.Geteuid(), PID: os.Getpid()}).Register(t.Context(), addr, "secret0"); err != nil || calls != 2 {
+	if err := (Node{Name: "n@h", Addr: l.Addr, UID: os.Geteuid(), PID: os.Getpid()}).Register(t.Context(), addr, "secret0"); err != nil || calls != 2 {
 		t.Errorf("%v, %d calls", err, calls)
 	}
 }

@@ -1,4 +1,4 @@
-package orphan
+package dist
 
 import (
 	"encoding/binary"
@@ -17,7 +17,7 @@ import (
 
 // Tags of the format.
 const (
-	tagVersion    = 131
+	TagVersion    = 131 // what stands before each term of a message
 	tagSmallInt   = 97
 	tagInt        = 98
 	tagAtom       = 100 // Latin-1
@@ -34,57 +34,58 @@ const (
 	tagSmallUTF8  = 119
 )
 
-// atom is an Erlang atom. The other terms are: int for integers, string for strings, []any for
+// Atom is an Erlang atom. The other terms are: int for integers, string for strings, []any for
 // tuples and lists.
-type atom string
+type Atom string
 
-// pid is ours, on the wire.
-type pid struct {
-	node     atom
-	creation uint32
+// PID is one of ours, on the wire.
+type PID struct {
+	Node     Atom
+	Creation uint32
 }
 
-// appendTerm appends the external form of a term, which has to be one of an atom, an int32, a
+// AppendTerm appends the external form of a term, which has to be one of an atom, an int32, a
 // string of less than 64 KiB, a pid, a tuple ([]any of less than 256) or a list.
-func appendTerm(b []byte, term any) []byte {
+func AppendTerm(b []byte, term any) []byte {
 	switch t := term.(type) {
-	case atom:
+	case Atom:
 		return append(append(b, tagSmallUTF8, byte(len(t))), t...)
 	case int:
 		return binary.BigEndian.AppendUint32(append(b, tagInt), uint32(t))
 	case string:
 		return append(binary.BigEndian.AppendUint16(append(b, tagString), uint16(len(t))), t...)
-	case pid:
-		b = appendTerm(append(b, tagNewPid), t.node)
+	case PID:
+		b = AppendTerm(append(b, tagNewPid), t.Node)
 		b = binary.BigEndian.AppendUint64(b, 1<<32) // id 1, serial 0
-		return binary.BigEndian.AppendUint32(b, t.creation)
+		return binary.BigEndian.AppendUint32(b, t.Creation)
 	case []any:
 		b = append(b, tagSmallTuple, byte(len(t)))
 		for _, e := range t {
-			b = appendTerm(b, e)
+			b = AppendTerm(b, e)
 		}
 		return b
-	case list:
+	case List:
 		b = binary.BigEndian.AppendUint32(append(b, tagList), uint32(len(t)))
 		for _, e := range t {
-			b = appendTerm(b, e)
+			b = AppendTerm(b, e)
 		}
 		return append(b, tagNil)
 	}
-	panic(fmt.Sprintf("orphan: no external form of %T", term))
+	panic(fmt.Sprintf("dist: no external form of %T", term))
 }
 
-// list is an Erlang list.
-type list []any
+// List is an Erlang list.
+type List []any
 
-var errTerm = errors.New("a term that is not understood")
+// ErrTerm is the error of a term that is none of those above.
+var ErrTerm = errors.New("a term that is not understood")
 
-// readTerm reads one term and returns what follows it.
-func readTerm(b []byte) (term any, rest []byte, err error) { return readNested(b, 0) }
+// ReadTerm reads one term and returns what follows it.
+func ReadTerm(b []byte) (term any, rest []byte, err error) { return readNested(b, 0) }
 
 func readNested(b []byte, depth int) (term any, rest []byte, err error) {
 	if depth > 16 {
-		return nil, nil, errTerm
+		return nil, nil, ErrTerm
 	}
 	// take returns the next n bytes.
 	take := func(n int) (part []byte) {
@@ -119,7 +120,7 @@ func readNested(b []byte, depth int) (term any, rest []byte, err error) {
 	case tagSmallBig: // a creation, of 32 bits
 		n, sign := take(1)[0], take(1)[0]
 		if n > 7 {
-			return nil, nil, errTerm
+			return nil, nil, ErrTerm
 		}
 		value := 0
 		for i, digit := range take(int(n)) {
@@ -130,9 +131,9 @@ func readNested(b []byte, depth int) (term any, rest []byte, err error) {
 		}
 		term = value
 	case tagAtom, tagAtomUTF8:
-		term = atom(take(int(binary.BigEndian.Uint16(take(2)))))
+		term = Atom(take(int(binary.BigEndian.Uint16(take(2)))))
 	case tagSmallAtom, tagSmallUTF8:
-		term = atom(take(int(take(1)[0])))
+		term = Atom(take(int(take(1)[0])))
 	case tagString:
 		term = string(take(int(binary.BigEndian.Uint16(take(2)))))
 	case tagBinary:
@@ -142,21 +143,21 @@ func readNested(b []byte, depth int) (term any, rest []byte, err error) {
 	case tagLargeTuple:
 		term = elements(int(binary.BigEndian.Uint32(take(4))))
 	case tagNil:
-		term = list{}
+		term = List{}
 	case tagList:
 		all := elements(int(binary.BigEndian.Uint32(take(4))))
 		if tail := elements(1); err == nil {
-			if l, ok := tail[0].(list); !ok || len(l) > 0 {
-				return nil, nil, errTerm
+			if l, ok := tail[0].(List); !ok || len(l) > 0 {
+				return nil, nil, ErrTerm
 			}
 		}
-		term = list(all)
+		term = List(all)
 	case tagNewPid:
 		elements(1)
 		take(12)
-		term = atom("pid")
+		term = Atom("pid")
 	default:
-		return nil, nil, fmt.Errorf("%w (tag %d)", errTerm, tag)
+		return nil, nil, fmt.Errorf("%w (tag %d)", ErrTerm, tag)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -164,31 +165,31 @@ func readNested(b []byte, depth int) (term any, rest []byte, err error) {
 	return term, b, nil
 }
 
-// show is a term as Erlang writes it, near enough. An atom may hold anything: what is not printable
+// Show returns a term as Erlang writes it, near enough. An atom may hold anything: what is not printable
 // is escaped.
-func show(term any) string {
+func Show(term any) string {
 	join := func(all []any) string {
 		parts := make([]string, len(all))
 		for i, e := range all {
-			parts[i] = show(e)
+			parts[i] = Show(e)
 		}
 		return strings.Join(parts, ",")
 	}
 	switch t := term.(type) {
-	case atom:
-		return plain(string(t))
+	case Atom:
+		return Plain(string(t))
 	case string:
 		return strconv.Quote(t)
 	case []any:
 		return "{" + join(t) + "}"
-	case list:
+	case List:
 		return "[" + join(t) + "]"
 	}
 	return fmt.Sprint(term)
 }
 
-// plain is a text from outside as a part of a message: on one line, and no longer than a name.
-func plain(s string) string {
+// Plain returns a text from outside as a part of a message: on one line, and no longer than a name.
+func Plain(s string) string {
 	if len(s) > vmargs.MaxName {
 		s = s[:vmargs.MaxName] + "…"
 	}

@@ -1,4 +1,4 @@
-package orphan
+package dist_test
 
 import (
 	"bytes"
@@ -7,6 +7,9 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/beamrun/beamrun/internal/dist"
+	"github.com/beamrun/beamrun/internal/dist/disttest"
 )
 
 // Each tag, as OTP's external format has it, and what is short of it.
@@ -18,32 +21,32 @@ func TestReadTerm(t *testing.T) {
 		"n\x04\x00\x05\x01\x00\x00":            0x105,
 		"n\x01\x01\x05":                        -5,
 		"n\x00\x00":                            0,
-		"d\x00\x02ok":                          atom("ok"),
-		"s\x02ok":                              atom("ok"),
-		"v\x00\x02\xc3\xa9":                    atom("é"),
-		"w\x02ok":                              atom("ok"),
-		"w\x00":                                atom(""),
+		"d\x00\x02ok":                          dist.Atom("ok"),
+		"s\x02ok":                              dist.Atom("ok"),
+		"v\x00\x02\xc3\xa9":                    dist.Atom("é"),
+		"w\x02ok":                              dist.Atom("ok"),
+		"w\x00":                                dist.Atom(""),
 		"k\x00\x03abc":                         "abc",
 		"m\x00\x00\x00\x02hi":                  "hi",
-		"h\x02w\x02oka\x01":                    []any{atom("ok"), 1},
+		"h\x02w\x02oka\x01":                    []any{dist.Atom("ok"), 1},
 		"i\x00\x00\x00\x01a\x01":               []any{1},
-		"j":                                    list{},
-		"l\x00\x00\x00\x02a\x01a\x02j":         list{1, 2},
-		"Xw\x01n" + strings.Repeat("\x00", 12): atom("pid"),
+		"j":                                    dist.List{},
+		"l\x00\x00\x00\x02a\x01a\x02j":         dist.List{1, 2},
+		"Xw\x01n" + strings.Repeat("\x00", 12): dist.Atom("pid"),
 	} {
-		got, rest, err := readTerm([]byte(text + "rest"))
+		got, rest, err := dist.ReadTerm([]byte(text + "rest"))
 		if !reflect.DeepEqual(got, want) || string(rest) != "rest" || err != nil {
 			t.Errorf("%q: %#v, %q, %v; want %#v", text, got, rest, err, want)
 		}
 		for n := range len(text) {
-			if got, _, err := readTerm([]byte(text[:n])); err == nil {
+			if got, _, err := dist.ReadTerm([]byte(text[:n])); err == nil {
 				t.Errorf("%q: %#v", text[:n], got)
 			}
 		}
 	}
 	for _, bad := range []string{"F12345678", "l\x00\x00\x00\x01a\x01a\x02", "l\x00\x00\x00\x01a\x01l\x00\x00\x00\x01a\x01j", "n\x08\x0012345678",
 		strings.Repeat("h\x01", 17) + "j", "\x83a\x01"} {
-		if got, _, err := readTerm([]byte(bad)); !errors.Is(err, errTerm) {
+		if got, _, err := dist.ReadTerm([]byte(bad)); !errors.Is(err, dist.ErrTerm) {
 			t.Errorf("%q: %#v, %v", bad, got, err)
 		}
 	}
@@ -51,16 +54,16 @@ func TestReadTerm(t *testing.T) {
 
 // What is written is read back.
 func TestTermRoundTrip(t *testing.T) {
-	for _, term := range []any{atom("ok"), atom("é"), 0, -1, 1 << 30, "", "text", list{}, list{1, "x"}, []any{}, []any{atom("a"), list{[]any{2}}}} {
-		got, rest, err := readTerm(appendTerm(nil, term))
-		if !reflect.DeepEqual(got, term) && show(got) != show(term) || len(rest) != 0 || err != nil {
+	for _, term := range []any{dist.Atom("ok"), dist.Atom("é"), 0, -1, 1 << 30, "", "text", dist.List{}, dist.List{1, "x"}, []any{}, []any{dist.Atom("a"), dist.List{[]any{2}}}} {
+		got, rest, err := dist.ReadTerm(dist.AppendTerm(nil, term))
+		if !reflect.DeepEqual(got, term) && dist.Show(got) != dist.Show(term) || len(rest) != 0 || err != nil {
 			t.Errorf("%#v: %#v, %q, %v", term, got, rest, err)
 		}
 	}
-	if got, _, err := readTerm(appendTerm(nil, pid{"n@h", 1 << 31})); got != atom("pid") || err != nil {
+	if got, _, err := dist.ReadTerm(dist.AppendTerm(nil, dist.PID{"n@h", 1 << 31})); got != dist.Atom("pid") || err != nil {
 		t.Errorf("a pid: %v, %v", got, err)
 	}
-	if s := show([]any{atom("error"), list{1, "a\"b", []any{}}}); s != `{error,[1,"a\"b",{}]}` {
+	if s := dist.Show([]any{dist.Atom("error"), dist.List{1, "a\"b", []any{}}}); s != `{error,[1,"a\"b",{}]}` {
 		t.Error(s)
 	}
 }
@@ -72,7 +75,7 @@ func TestTermPromises(t *testing.T) {
 			text := []byte(tag + count + strings.Repeat("j", 100))
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, _, err := readTerm(text)
+			_, _, err := dist.ReadTerm(text)
 			runtime.ReadMemStats(&after)
 			if got := after.TotalAlloc - before.TotalAlloc; err == nil || got > 1<<20 {
 				t.Errorf("%q: %v, and %d bytes", text[:5], err, got)
@@ -82,13 +85,13 @@ func TestTermPromises(t *testing.T) {
 }
 
 func FuzzTerm(f *testing.F) {
-	f.Add(fromRex([]any{atom("ok"), 1})[2:])
+	f.Add(disttest.FromRex([]any{dist.Atom("ok"), 1})[2:])
 	f.Add([]byte("l\xff\xff\xff\xffjjjj"))
 	f.Add([]byte("i\x00\x00\x00\x02a\x01n\x04\x00\x01\x02\x03\x04"))
 	f.Add([]byte("Xw\x01n123456789012"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		kept := bytes.Clone(b)
-		term, rest, err := readTerm(b)
+		term, rest, err := dist.ReadTerm(b)
 		if !bytes.Equal(b, kept) {
 			t.Fatalf("%q became %q", kept, b)
 		}
@@ -104,7 +107,7 @@ func FuzzTerm(f *testing.F) {
 		if n := count(term); n > len(b) {
 			t.Errorf("%q: %d terms", b, n)
 		}
-		show(term)
+		dist.Show(term)
 	})
 }
 
@@ -114,7 +117,7 @@ func count(term any) int {
 	switch v := term.(type) {
 	case []any:
 		all = v
-	case list:
+	case dist.List:
 		all = v
 	}
 	n := 1

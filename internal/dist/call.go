@@ -1,4 +1,4 @@
-package orphan
+package dist
 
 import (
 	"encoding/binary"
@@ -7,18 +7,18 @@ import (
 	"os"
 )
 
-// call has the node evaluate module:function(args...), by its server rex and in the form that OTP's
+// Call has the node evaluate module:function(args...), by its server rex and in the form that OTP's
 // own erl_call uses, and returns the result: what the function returned, or {badrpc, Reason}.
-func (p *peer) call(module, function string, args ...any) (any, error) {
+func (p *Peer) Call(module, function string, args ...any) (any, error) {
 	const (
 		passThrough = 112 // what stands before the two terms of a message
 		regSend     = 6   // {6, From, Unused, ToName}
 		sendTo      = 2   // {2, Unused, To}
 		maxReply    = 1 << 20
 	)
-	self := pid{atom(ourName()), uint32(os.Getpid())}
-	m := appendTerm([]byte{passThrough, tagVersion}, []any{regSend, self, atom(""), atom("rex")})
-	m = appendTerm(append(m, tagVersion), []any{self, []any{atom("call"), atom(module), atom(function), list(args), atom("user")}})
+	self := PID{Atom(OurName()), uint32(os.Getpid())}
+	m := AppendTerm([]byte{passThrough, TagVersion}, []any{regSend, self, Atom(""), Atom("rex")})
+	m = AppendTerm(append(m, TagVersion), []any{self, []any{Atom("call"), Atom(module), Atom(function), List(args), Atom("user")}})
 	if _, err := p.conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(m))), m...)); err != nil {
 		return nil, p.cause(err)
 	}
@@ -35,18 +35,18 @@ func (p *peer) call(module, function string, args ...any) (any, error) {
 		if _, err := io.ReadFull(p.conn, message); err != nil {
 			return nil, p.cause(err)
 		}
-		if len(message) < 2 || message[0] != passThrough || message[1] != tagVersion { // a tick is empty
+		if len(message) < 2 || message[0] != passThrough || message[1] != TagVersion { // a tick is empty
 			continue
 		}
-		control, rest, err := readTerm(message[2:])
+		control, rest, err := ReadTerm(message[2:])
 		if c, ok := control.([]any); err != nil || !ok || len(c) != 3 || c[0] != sendTo || len(rest) < 1 {
 			continue // monitors, links and the like are not ours
 		}
-		reply, _, err := readTerm(rest[1:])
+		reply, _, err := ReadTerm(rest[1:])
 		if err != nil {
 			return nil, fmt.Errorf("the node's reply: %w", err)
 		}
-		if r, ok := reply.([]any); ok && len(r) == 2 && r[0] == atom("rex") {
+		if r, ok := reply.([]any); ok && len(r) == 2 && r[0] == Atom("rex") {
 			return r[1], nil
 		}
 	}
