@@ -171,33 +171,56 @@ func TestSource(t *testing.T) {
 		"derive:what do ya want for nothing?": "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
 		"env:NO_COOKIE":                       "", "env:BAD_COOKIE": "", "file:" + file + "x": "",
 	} {
-		source, err := ParseSource(s)
-		if err != nil {
-			t.Fatal(s, err)
+		var source Source
+		if err := source.UnmarshalText([]byte(s)); err != nil || source != Source(s) {
+			t.Fatal(s, source, err)
 		}
 		if got, err := source.Cookie(); got != want || (err == nil) != (want != "") {
 			t.Errorf("%s: %q, %v", s, got, err)
 		}
 	}
-	fresh, _ := ParseSource("fresh")
-	one, _ := fresh.Cookie()
-	two, err := fresh.Cookie()
+	one, _ := Fresh.Cookie()
+	two, err := Fresh.Cookie()
 	if len(one) != 64 || one == two || err != nil {
 		t.Errorf("fresh: %q, %q, %v", one, two, err)
 	}
-	user, _ := ParseSource("user")
-	c, err := user.Cookie()
-	if onDisk, _ := Load(filepath.Join(home, ".erlang.cookie")); user != User || len(c) != 64 || c != onDisk || err != nil {
-		t.Errorf("user: %q, %v; in the file: %q", c, err, onDisk)
+	for _, user := range []Source{User, "user", ""} {
+		c, err := user.Cookie()
+		if onDisk, _ := Load(filepath.Join(home, ".erlang.cookie")); len(c) != 64 || c != onDisk || err != nil {
+			t.Errorf("%q: %q, %v; in the file: %q", user, c, err, onDisk)
+		}
 	}
 	t.Setenv(SecretVar, "")
-	derive, _ := ParseSource("derive:x")
-	if _, err := derive.Cookie(); err == nil || !strings.Contains(err.Error(), SecretVar) {
+	if _, err := Source("derive:x").Cookie(); err == nil || !strings.Contains(err.Error(), SecretVar) {
 		t.Errorf("no secret: %v", err)
 	}
-	for _, s := range []string{"", "my-secret-cookie", "user:x", "fresh:", "file:", "env:", "derive:", "FILE:x"} {
-		if _, err := ParseSource(s); err != ErrSource {
+	var source Source
+	if err := source.UnmarshalText(nil); err != ErrSource {
+		t.Errorf("an empty text: %v", err)
+	}
+	for _, s := range []Source{
+		"my-secret-cookie", "user:x", "user:", "fresh:", "file:", "env:", "derive:", "FILE:x", ":", ":x",
+	} {
+		if err := source.UnmarshalText([]byte(s)); err != ErrSource || source != "" {
 			t.Errorf("%q: %v", s, err)
+		}
+		if _, err := s.Cookie(); err != ErrSource {
+			t.Errorf("%q: %v", s, err)
+		}
+		if _, err := s.Path(); err != ErrSource {
+			t.Errorf("%q: %v", s, err)
+		}
+	}
+	for s, want := range map[Source]string{
+		"": filepath.Join(home, ".erlang.cookie"), User: filepath.Join(home, ".erlang.cookie"), "file:a:b": "a:b",
+	} {
+		if path, err := s.Path(); path != want || err != nil {
+			t.Errorf("%q: %q, %v", s, path, err)
+		}
+	}
+	for s, kind := range map[Source]string{Fresh: "fresh", "env:X": "env", "derive:x": "derive"} {
+		if path, err := s.Path(); err == nil || err.Error() != "cookie: a source of the kind "+kind+" has no file" {
+			t.Errorf("%q: %q, %v", s, path, err)
 		}
 	}
 }

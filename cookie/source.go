@@ -1,6 +1,7 @@
 package cookie
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -11,76 +12,85 @@ import (
 // secret can derive the cookie of every label: package launcher passes it on to no program.
 const SecretVar = "BEAMRUN_SECRET"
 
-// ErrSource says that a text names no source. The text is not part of the message: it may be a
-// cookie.
+// ErrSource is the error of a text that names no source. The text is not part of the message: it
+// may be a cookie.
 var ErrSource = errors.New("a cookie's source is user, fresh, file:PATH, env:NAME or derive:LABEL")
 
-// Source says where a cookie comes from.
-type Source struct{ kind, arg string }
-
-// User is the source of every plain erl and iex: the file at [DefaultPath], made when it is
-// missing. A program reads it by itself.
-var User = Source{kind: "user"}
-
-// Fresh is the source that gives a new cookie each time.
-var Fresh = Source{kind: "fresh"}
-
-// ParseSource reads the text form of a source:
+// Source is where a cookie comes from: [User], [Fresh], or one of
 //
-//	user          the file at [DefaultPath], made when it is missing
-//	fresh         a new cookie, kept nowhere
-//	file:PATH     the cookie file at PATH; it must be there
+//	file:PATH     the cookie file at PATH, which must exist
 //	env:NAME      the environment variable NAME
 //	derive:LABEL  derived for LABEL from the secret in BEAMRUN_SECRET
 //
-// The error is [ErrSource].
-func ParseSource(s string) (Source, error) {
-	kind, arg, _ := strings.Cut(s, ":")
-	switch kind {
-	case "user", "fresh":
-		if s == kind {
-			return Source{kind, ""}, nil
+// The zero value means User.
+type Source string
+
+const (
+	// User is the source of every plain erl and iex: the file at [DefaultPath], made when it is
+	// missing. A program reads it by itself.
+	User Source = "user"
+
+	// Fresh is a new cookie each time, which is kept nowhere.
+	Fresh Source = "fresh"
+)
+
+// UnmarshalText reads a source, which must not be empty. The error is [ErrSource].
+func (s *Source) UnmarshalText(text []byte) error {
+	v := Source(text)
+	if _, _, err := v.parts(); err != nil || v == "" {
+		return ErrSource
+	}
+	*s = v
+	return nil
+}
+
+// parts returns the kind of the source and what follows its colon.
+func (s Source) parts() (kind, arg string, err error) {
+	kind, arg, _ = strings.Cut(cmp.Or(string(s), string(User)), ":")
+	switch Source(kind) {
+	case User, Fresh:
+		if s == "" || string(s) == kind {
+			return kind, "", nil
 		}
 	case "file", "env", "derive":
 		if arg != "" {
-			return Source{kind, arg}, nil
+			return kind, arg, nil
 		}
 	}
-	return Source{}, ErrSource
+	return "", "", ErrSource
 }
 
-// Path returns the cookie file of a user or file source; for any other source the error says that
+// Path returns the cookie file of a user or file source. For any other source the error says that
 // it has none.
 func (s Source) Path() (string, error) {
-	switch s.kind {
-	case "user":
+	kind, arg, err := s.parts()
+	switch {
+	case err != nil:
+		return "", err
+	case kind == string(User):
 		return DefaultPath()
-	case "file":
-		return s.arg, nil
+	case kind == "file":
+		return arg, nil
 	}
-	return "", fmt.Errorf("cookie: a source of the kind %s has no file", s.kind)
+	return "", fmt.Errorf("cookie: a source of the kind %s has no file", kind)
 }
 
 // Cookie returns the cookie that the source names.
 func (s Source) Cookie() (string, error) {
-	switch s.kind {
-	case "user":
-		path, err := DefaultPath()
-		if err != nil {
-			return "", err
-		}
-		return LoadOrCreate(path)
-	case "fresh":
-		return New(), nil
+	kind, arg, err := s.parts()
+	if err != nil {
+		return "", err
+	}
+	switch kind {
 	case "file":
-		return Load(s.arg)
+		return Load(arg)
 	case "env":
-		c, err := variable(s.arg, "")
+		c, err := variable(arg, "")
 		if err == nil {
 			err = check(c)
 		}
 		if err != nil && !errors.As(err, new(*SourceError)) {
-			err = &SourceError{Err: fmt.Errorf("environment variable %s: %w", s.arg, err)}
+			err = &SourceError{Err: fmt.Errorf("environment variable %s: %w", arg, err)}
 		}
 		if err != nil {
 			return "", err
@@ -91,9 +101,15 @@ func (s Source) Cookie() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return Derive([]byte(secret), s.arg)
+		return Derive([]byte(secret), arg)
+	case string(Fresh):
+		return New(), nil
 	}
-	return "", ErrSource
+	path, err := DefaultPath()
+	if err != nil {
+		return "", err
+	}
+	return LoadOrCreate(path)
 }
 
 // SourceError is a source that gives no cookie, for the environment variable that it names is not

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -26,7 +25,7 @@ func (a *app) cookie(_ context.Context, args []string) error {
 	if verb == "new" {
 		return a.result("cookie", cookie.New(), "")
 	}
-	path, err := cmp.Or(a.source, cookie.User).Path()
+	path, err := a.source.Path()
 	if err != nil {
 		return &usageError{err.Error(), "--cookie user or --cookie file:PATH"}
 	}

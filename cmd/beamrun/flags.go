@@ -30,7 +30,7 @@ type options struct {
 	epmdless bool
 	peers    []string
 	peerFile string
-	source   cookie.Source // the zero value: none was asked for, which means cookie.User
+	source   cookie.Source // "": none was asked for
 	local    bool
 	json     bool
 	quiet    bool
@@ -65,7 +65,7 @@ func (o *options) flagSet() *flag.FlagSet {
 		}
 		return nil
 	})
-	fs.Func("cookie", "", func(s string) (err error) { o.source, err = cookie.ParseSource(s); return err })
+	fs.Func("cookie", "", func(s string) error { return o.source.UnmarshalText([]byte(s)) })
 	fs.BoolVar(&o.epmdless, "epmdless", o.epmdless, "")
 	fs.Func("dist-port", "", func(s string) (err error) { o.distPort, err = launcher.ParsePorts(s); return err })
 	fs.Func("peer", "", func(s string) error { o.peers = append(o.peers, s); return launcher.CheckPeer(s) })

@@ -120,7 +120,7 @@ func (a *app) launchCookie(args []string) (string, error) {
 		// don't see (a release's vm.args).
 		a.say("warning: %v", err)
 	}
-	if a.source == (cookie.Source{}) { // nobody asked for a cookie
+	if a.source == "" { // nobody asked for a cookie
 		return "", nil
 	}
 	return a.source.Cookie()

@@ -38,7 +38,7 @@ func (a *app) repair(ctx context.Context, args []string) error {
 		return err
 	}
 	attempts := a.chosen(ctx, found, args, addr)
-	if a.source != (cookie.Source{}) {
+	if a.source != "" {
 		refuseStrangers(attempts)
 	}
 	if !a.dryRun {
@@ -188,7 +188,7 @@ func (a *app) registerAll(ctx context.Context, attempts []*attempt, addr netip.A
 	if len(todo) == 0 {
 		return nil
 	}
-	if a.source != (cookie.Source{}) {
+	if a.source != "" {
 		var err error
 		if given, err = a.givenCookie(); err != nil {
 			return err
