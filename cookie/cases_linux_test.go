@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/beamrun/beamrun/internal/cookiefile"
 )
 
 // secret is in every file of the table: no message may hold any part of it.
@@ -20,7 +22,7 @@ type place struct {
 	uid  int // whose cookie it is
 }
 
-func (p place) path() string { return filepath.Join(p.home, fileName) }
+func (p place) path() string { return filepath.Join(p.home, cookiefile.Name) }
 
 func (p place) must(errs ...error) {
 	p.t.Helper()
@@ -63,7 +65,7 @@ type fileCase struct {
 }
 
 func text(name, s string) fileCase {
-	return fileCase{name: name, text: true, make: func(p place) { p.put(fileName, s, 0o400, p.uid) }}
+	return fileCase{name: name, text: true, make: func(p place) { p.put(cookiefile.Name, s, 0o400, p.uid) }}
 }
 
 func large(name, s string) fileCase {
@@ -73,7 +75,7 @@ func large(name, s string) fileCase {
 }
 
 func mode(bits uint32, name string) fileCase {
-	return fileCase{name: "mode " + name, make: func(p place) { p.put(fileName, secret, bits, p.uid) }}
+	return fileCase{name: "mode " + name, make: func(p place) { p.put(cookiefile.Name, secret, bits, p.uid) }}
 }
 
 var fileCases = []fileCase{
@@ -82,7 +84,7 @@ var fileCases = []fileCase{
 	text("CRLF", secret+"\r\n"),
 	text("line ends and spaces after it", secret+"  \r\n \n\r "),
 	text("64 KiB of line ends after it", secret+strings.Repeat("\n", 64<<10)),
-	text("1 MiB with the line ends after it", secret+strings.Repeat("\n", maxFile-len(secret))),
+	text("1 MiB with the line ends after it", secret+strings.Repeat("\n", 1<<20-len(secret))),
 	large("10 MB of line ends after it", secret+strings.Repeat("\n", 10<<20)),
 	text("64 KiB of line ends, then a letter", secret+strings.Repeat("\n", 64<<10)+"x"),
 	text("spaces around and in it (they count)", "  "+secret+" b  \n"),
@@ -108,26 +110,26 @@ var fileCases = []fileCase{
 	mode(0, "0000"), mode(0o200, "0200"),
 	mode(0o644, "0644"), mode(0o440, "0440"), mode(0o404, "0404"), mode(0o410, "0410"), mode(0o2440, "02440"),
 
-	{name: "0400 of another user", other: true, make: func(p place) { p.put(fileName, secret, 0o400, p.other()) }},
-	{name: "0644 of another user", other: true, make: func(p place) { p.put(fileName, secret, 0o644, p.other()) }},
-	{name: "link to a good file", make: func(p place) { p.put("file", secret, 0o400, p.uid); p.link("file", fileName) }},
-	{name: "link to a 0644 file", make: func(p place) { p.put("file", secret, 0o644, p.uid); p.link("file", fileName) }},
+	{name: "0400 of another user", other: true, make: func(p place) { p.put(cookiefile.Name, secret, 0o400, p.other()) }},
+	{name: "0644 of another user", other: true, make: func(p place) { p.put(cookiefile.Name, secret, 0o644, p.other()) }},
+	{name: "link to a good file", make: func(p place) { p.put("file", secret, 0o400, p.uid); p.link("file", cookiefile.Name) }},
+	{name: "link to a 0644 file", make: func(p place) { p.put("file", secret, 0o644, p.uid); p.link("file", cookiefile.Name) }},
 	{name: "link to a 0400 file of another user", other: true, make: func(p place) {
 		p.dir("theirs")
 		p.put("theirs/file", secret, 0o400, p.other())
 		p.must(os.Chown(filepath.Join(p.home, "theirs"), p.other(), p.other()))
-		p.link("theirs/file", fileName)
+		p.link("theirs/file", cookiefile.Name)
 	}},
 	{name: "link to nothing", make: func(p place) {
 		p.dir("dotfiles")
-		p.link("dotfiles/../dotfiles/file", fileName)
+		p.link("dotfiles/../dotfiles/file", cookiefile.Name)
 	}},
-	{name: "link to nothing in no folder", make: func(p place) { p.link("dotfiles/file", fileName) }},
-	{name: "link to itself", make: func(p place) { p.link(fileName, fileName) }},
-	{name: "link to a directory", make: func(p place) { p.dir("dir"); p.link("dir", fileName) }},
-	{name: "link to /dev/full", make: func(p place) { p.link("/dev/full", fileName) }}, // /dev/null may be the user's of a container
-	{name: "link to a file of /proc (it says it is empty)", make: func(p place) { p.link("/proc/self/environ", fileName) }},
-	{name: "directory", make: func(p place) { p.dir(fileName) }},
+	{name: "link to nothing in no folder", make: func(p place) { p.link("dotfiles/file", cookiefile.Name) }},
+	{name: "link to itself", make: func(p place) { p.link(cookiefile.Name, cookiefile.Name) }},
+	{name: "link to a directory", make: func(p place) { p.dir("dir"); p.link("dir", cookiefile.Name) }},
+	{name: "link to /dev/full", make: func(p place) { p.link("/dev/full", cookiefile.Name) }}, // /dev/null may be the user's of a container
+	{name: "link to a file of /proc (it says it is empty)", make: func(p place) { p.link("/proc/self/environ", cookiefile.Name) }},
+	{name: "directory", make: func(p place) { p.dir(cookiefile.Name) }},
 	{name: "pipe", make: func(p place) {
 		p.must(syscall.Mkfifo(p.path(), 0o600), os.Chown(p.path(), p.uid, p.uid))
 	}},
@@ -145,7 +147,7 @@ var fileCases = []fileCase{
 	}},
 	{name: "missing, read-only folder", make: func(p place) { p.must(os.Chmod(p.home, 0o500)) }},
 	{name: "good file, read-only folder", make: func(p place) {
-		p.put(fileName, secret, 0o400, p.uid)
+		p.put(cookiefile.Name, secret, 0o400, p.uid)
 		p.must(os.Chmod(p.home, 0o500))
 	}},
 	{name: "folder that may not be entered", make: func(p place) { p.must(os.Chmod(p.home, 0o600)) }},
@@ -160,13 +162,13 @@ var fileCases = []fileCase{
 		p.must(os.Chown(p.home, p.other(), p.other()), os.Chmod(p.home, 0o700))
 	}},
 
-	{name: "only in ~/.config/erlang", config: true, make: func(p place) { p.config(); p.put(".config/erlang/"+fileName, secret, 0o400, p.uid) }},
+	{name: "only in ~/.config/erlang", config: true, make: func(p place) { p.config(); p.put(".config/erlang/"+cookiefile.Name, secret, 0o400, p.uid) }},
 	{name: "in ~/.config/erlang, and a link to nothing", config: true, make: func(p place) {
 		p.config()
-		p.put(".config/erlang/"+fileName, secret, 0o400, p.uid)
-		p.link("nothing", fileName)
+		p.put(".config/erlang/"+cookiefile.Name, secret, 0o400, p.uid)
+		p.link("nothing", cookiefile.Name)
 	}},
-	{name: "only a bad one in ~/.config/erlang", config: true, make: func(p place) { p.config(); p.put(".config/erlang/"+fileName, "", 0o400, p.uid) }},
+	{name: "only a bad one in ~/.config/erlang", config: true, make: func(p place) { p.config(); p.put(".config/erlang/"+cookiefile.Name, "", 0o400, p.uid) }},
 	{name: "missing, and ~/.config is a file", config: true, make: func(p place) { p.put(".config", "", 0o644, p.uid) }},
 	{name: "missing, and ~/.config/erlang may not be entered", config: true, make: func(p place) {
 		p.config()

@@ -11,10 +11,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+
+	"github.com/beamrun/beamrun/internal/cookiefile"
 )
 
-// MaxLen is the most characters that a cookie may have: it becomes an Erlang atom.
-const MaxLen = 255
+// MaxLen, 255, is the most characters that a cookie may have: it becomes an Erlang atom.
+const MaxLen = cookiefile.MaxLen
 
 // New returns a fresh cookie: SHA-256 over 32 bytes of the operating system's random numbers, as 64
 // characters of [0-9a-f]. So it never starts with the - of an option and never needs quoting.
@@ -47,7 +49,7 @@ func Derive(secret []byte, label string) (string, error) {
 // Check reports whether Erlang takes c as a cookie: 1 to 255 printable ASCII characters, spaces
 // included (kernel's auth.erl; the most that an atom holds).
 func Check(c string) error {
-	if err := check(c); err != nil {
+	if err := cookiefile.Check(c); err != nil {
 		return fmt.Errorf("cookie: %w", err)
 	}
 	return nil

@@ -74,7 +74,7 @@ func TestLoad(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	var e *FileError
+	var e *Error
 	if _, err := Load(dir); !errors.As(err, &e) || e.Path != dir {
 		t.Errorf("a folder: %v", err)
 	}
@@ -117,7 +117,7 @@ func TestLoadOrCreate(t *testing.T) {
 	if text, _ := os.ReadFile(bad); len(text) != 0 {
 		t.Error("a bad file was written to")
 	}
-	var e *FileError
+	var e *Error
 	if _, err := LoadOrCreate(filepath.Join(dir, "none", "c")); !errors.As(err, &e) || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}

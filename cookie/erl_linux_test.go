@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/beamrun/beamrun/internal/cookiefile"
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
@@ -45,7 +46,7 @@ func looksInConfig(t *testing.T, base, port string) bool {
 	p := place{t, filepath.Join(base, "config"), os.Geteuid()}
 	p.must(os.Mkdir(p.home, 0o755))
 	p.config()
-	p.put(".config/erlang/"+fileName, secret, 0o400, p.uid)
+	p.put(".config/erlang/"+cookiefile.Name, secret, 0o400, p.uid)
 	return bootErl(t, p.uid, port, nodeName("config", p.uid, 0), p.home).Cookie == secret
 }
 

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/beamrun/beamrun/internal/cookiefile"
+	"github.com/beamrun/beamrun/internal/shell"
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
@@ -60,15 +62,26 @@ func readingOf(path string, read func() (string, error)) reading {
 	if err == nil {
 		return r
 	}
-	var e *FileError
+	var e *Error
 	if !errors.As(err, &e) || c != "" {
 		panic(fmt.Sprintf("%q, %#v", c, err))
 	}
-	r.Words, r.Hint = e.Err.Error(), e.Hint
+	r.Words, r.Hint = e.Err.Error(), asBeamrun(e)
+	r.Shown = append(r.Shown, e.Message(), e.Hint)
 	for e := error(e); e != nil; e = errors.Unwrap(e) {
 		r.Shown = append(r.Shown, e.Error(), fmt.Sprintf("%+v", e), fmt.Sprintf("%#v", e))
 	}
 	return r
+}
+
+// asBeamrun returns the hint of an error as beamrun shows it, with its own command.
+func asBeamrun(e *Error) string {
+	var file *cookiefile.Error
+	if !errors.As(e, &file) || !file.Fix.Rotate {
+		return e.Hint
+	}
+	rotate := shell.New("beamrun", "--cookie").Option("file:", e.Path).Words("cookie", "rotate")
+	return file.Fix.With(rotate).String()
 }
 
 // rootsOwn is the case of rows that are about a user who is not root.

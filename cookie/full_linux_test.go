@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/beamrun/beamrun/internal/cookiefile"
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
@@ -41,7 +42,7 @@ func init() {
 				panic(err)
 			}
 		}
-		old, made, full := filepath.Join(d.Dir, "old"), filepath.Join(d.Dir, fileName), filepath.Join(d.Dir, "full")
+		old, made, full := filepath.Join(d.Dir, "old"), filepath.Join(d.Dir, cookiefile.Name), filepath.Join(d.Dir, "full")
 		must(unix.Mount("none", d.Dir, "tmpfs", 0, strings.TrimPrefix(d.Options+",mode=755", ",")))
 		must(os.WriteFile(old, []byte(secret), 0o400))
 		if d.Fill {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/beamrun/beamrun/internal/cookiefile"
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
@@ -57,8 +58,10 @@ func TestRootTouchesNoPathOfOthers(t *testing.T) {
 			"Rotate":       Rotate,
 		} {
 			err := do(path)
-			var file *FileError
-			if !errors.Is(err, ErrOtherUser) || !errors.As(err, &file) || file.Command() != "" || file.Hint == "" {
+			var stored *Error
+			var file *cookiefile.Error
+			if !errors.Is(err, ErrOtherUser) || !errors.As(err, &stored) || stored.Hint == "" ||
+				!errors.As(err, &file) || !file.Fix.Command.IsZero() || file.Fix.Rotate {
 				t.Errorf("%s %s: %v", name, path, err)
 			}
 			for _, word := range []string{"chown", "chmod", "rotate", secret} {
@@ -75,8 +78,9 @@ func TestRootTouchesNoPathOfOthers(t *testing.T) {
 		t.Errorf("passwd holds %q", text)
 	}
 	// what is root's own, and only too open, root can put right
-	var file *FileError
-	if _, err := Load(filepath.Join(root.home, "shared-mode")); !errors.As(err, &file) || !strings.HasPrefix(file.Command(), "chmod 400 ") {
+	var stored *Error
+	_, err := Load(filepath.Join(root.home, "shared-mode"))
+	if !errors.As(err, &stored) || !strings.HasPrefix(stored.Hint, "chmod 400 ") {
 		t.Errorf("root's own, mode 0420: %v", err)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/beamrun/beamrun/internal/cookiefile"
 )
 
 // SecretVar is the environment variable with the secret of a derive:LABEL source. Whoever has the
@@ -86,14 +88,11 @@ func (s Source) Cookie() (string, error) {
 		return Load(arg)
 	case "env":
 		c, err := variable(arg, "")
-		if err == nil {
-			err = check(c)
-		}
-		if err != nil && !errors.As(err, new(*SourceError)) {
-			err = &SourceError{Err: fmt.Errorf("environment variable %s: %w", arg, err)}
-		}
 		if err != nil {
 			return "", err
+		}
+		if err := cookiefile.Check(c); err != nil {
+			return "", &Error{Var: arg, Err: fmt.Errorf("environment variable %s: %w", arg, err)}
 		}
 		return c, nil
 	case "derive":
@@ -112,37 +111,18 @@ func (s Source) Cookie() (string, error) {
 	return LoadOrCreate(path)
 }
 
-// SourceError is a source that gives no cookie, for the environment variable that it names is not
-// set, or holds none.
-type SourceError struct {
-	Err  error
-	Hint string // what helps, in words; may be empty
-}
-
-// Message is the error without its hint.
-func (e *SourceError) Message() string { return "cookie: " + e.Err.Error() }
-
-func (e *SourceError) Error() string {
-	if e.Hint == "" {
-		return e.Message()
-	}
-	return e.Message() + "; hint: " + e.Hint
-}
-
-func (e *SourceError) Unwrap() error { return e.Err }
-
 // secretHint keeps the new secret off every command line and out of the shell's history.
 const secretHint = `make one, the same for every host of a cluster: export ` + SecretVar +
-	`="$(openssl rand -hex 32)", or from: beamrun cookie new`
+	`="$(openssl rand -hex 32)"`
 
-// variable returns an environment variable that has to be set, and not to nothing.
+// variable returns an environment variable, which must be set, and not to nothing.
 func variable(key, hint string) (string, error) {
 	value, set := os.LookupEnv(key)
 	switch {
 	case !set:
-		return "", &SourceError{fmt.Errorf("environment variable %s is not set", key), hint}
+		return "", &Error{Var: key, Err: fmt.Errorf("environment variable %s is not set", key), Hint: hint}
 	case value == "":
-		return "", &SourceError{fmt.Errorf("environment variable %s must not be empty", key), hint}
+		return "", &Error{Var: key, Err: fmt.Errorf("environment variable %s must not be empty", key), Hint: hint}
 	}
 	return value, nil
 }

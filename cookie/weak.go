@@ -1,13 +1,14 @@
 package cookie
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
 
-// Weak returns why a cookie can be guessed, in words that go on after "valid, but "; "" if no
-// reason is known. They do not hold the cookie.
-func Weak(c string) string {
+// Weak returns an error that says why the cookie c can be guessed, such as "weak: it has 7
+// characters". It returns nil if no reason is known. The error does not hold the cookie.
+func Weak(c string) error {
 	const (
 		fewest  = 16 // characters: 64 bits in hex
 		variety = 6  // different ones among them
@@ -19,12 +20,12 @@ func Weak(c string) string {
 	capital := func(r rune) bool { return 'A' <= r && r <= 'Z' }
 	switch {
 	case len(c) < fewest:
-		return fmt.Sprintf("weak: it has %d characters", len(c))
+		return fmt.Errorf("weak: it has %d characters", len(c))
 	case len(distinct) < variety:
-		return fmt.Sprintf("weak: it has %d different characters", len(distinct))
+		return fmt.Errorf("weak: it has %d different characters", len(distinct))
 	case len(c) == 20 && strings.IndexFunc(c, func(r rune) bool { return !capital(r) }) < 0:
 		// what Erlang itself makes, from a generator that can be guessed
-		return "guessable (CVE-2018-1279)"
+		return errors.New("guessable (CVE-2018-1279)")
 	}
-	return ""
+	return nil
 }

@@ -37,7 +37,10 @@ func (a *app) cookie(_ context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		weak := cookie.Weak(c)
+		weak := ""
+		if err := cookie.Weak(c); err != nil {
+			weak = err.Error()
+		}
 		switch {
 		case a.json:
 			return a.printJSON(struct {

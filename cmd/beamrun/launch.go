@@ -118,7 +118,8 @@ func (a *app) launchCookie(args []string) (string, error) {
 	if err != nil {
 		// A node with a name won't boot now, but the program may need none, or have one that we
 		// don't see (a release's vm.args).
-		a.say("warning: %v", err)
+		r, _ := describe(err)
+		a.say("warning: %s", r)
 	}
 	if a.source == "" { // nobody asked for a cookie
 		return "", nil

@@ -19,6 +19,7 @@ import (
 	"github.com/beamrun/beamrun/ensure/epmd"
 	"github.com/beamrun/beamrun/ensure/epmdless"
 	"github.com/beamrun/beamrun/ensure/orphan"
+	"github.com/beamrun/beamrun/internal/cookiefile"
 	"github.com/beamrun/beamrun/internal/shell"
 )
 
@@ -81,6 +82,14 @@ type report struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
+// String returns the report on one line, for a warning.
+func (r report) String() string {
+	if r.Hint == "" {
+		return r.Message
+	}
+	return r.Message + "; hint: " + r.Hint
+}
+
 // failure is what --json prints of one.
 type failure struct {
 	Error    report   `json:"error"`
@@ -94,9 +103,8 @@ func describe(err error) (report, int) {
 		below   *reportedError
 		program *programError
 		ensured *ensure.Error
-		file    *cookie.FileError
+		stored  *cookie.Error
 		lost    *orphan.Problem
-		source  *cookie.SourceError
 		other   *otherHostError
 		refused *stopError
 		dir     *epmdless.DirError
@@ -121,15 +129,13 @@ func describe(err error) (report, int) {
 			code = exitUsage
 		}
 		return report{string(ensured.Kind), ensured.Message(), epmdHint(ensured)}, code
-	case errors.As(err, &file):
-		return report{"cookie", file.Message(), file.Hint}, exitFailed
-	case errors.As(err, &source):
-		return report{"cookie", source.Message(), source.Hint}, exitFailed
+	case errors.As(err, &stored):
+		return report{"cookie", stored.Message(), cookieHint(stored.Hint, stored)}, exitFailed
 	case errors.As(err, &other):
 		return report{"other-host", other.Error(),
 			"run beamrun there; without the @ and what follows it, the name is one of this host"}, exitFailed
 	case errors.As(err, &lost):
-		return report{string(lost.Kind), lost.Message(), lost.Hint}, exitFailed
+		return report{string(lost.Kind), lost.Message(), cookieHint(lost.Hint, lost)}, exitFailed
 	case errors.As(err, &refused):
 		return report{refused.kind, refused.Error(), refused.hint}, exitFailed
 	case errors.Is(err, epmd.ErrNotRegistered):
@@ -149,6 +155,28 @@ func epmdHint(e *ensure.Error) string {
 		return e.Hint + "; --epmd PATH names one, without it one is looked for"
 	}
 	return e.Hint
+}
+
+// cookieHint adds the same to what package cookie advises, where the hint of err is that.
+func cookieHint(hint string, err error) string {
+	var (
+		stored *cookie.Error
+		file   *cookiefile.Error
+	)
+	switch {
+	case hint == "":
+	case errors.As(err, &stored) && stored.Var == cookie.SecretVar:
+		return hint + ", or from: beamrun cookie new"
+	case !errors.As(err, &file):
+	case file.Fix.Rotate:
+		rotate := shell.New("beamrun", "--cookie").Option("file:", file.Path).Words("cookie", "rotate")
+		return file.Fix.With(rotate).String()
+	case file.Fix.Other:
+		return hint + ", or give the cookie with --cookie env:NAME"
+	case file.Fix.Inside != "":
+		return "name a file in it: --cookie " + shell.Quote("file:"+file.Fix.Inside)
+	}
+	return hint
 }
 
 // fail shows an error and returns the exit code.

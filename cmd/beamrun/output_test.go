@@ -3,9 +3,15 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"strings"
 	"testing"
 	"unicode"
+
+	"github.com/beamrun/beamrun/cookie"
+	"github.com/beamrun/beamrun/ensure/orphan"
+	"github.com/beamrun/beamrun/internal/cookiefile"
+	"github.com/beamrun/beamrun/internal/shell"
 )
 
 func TestClean(t *testing.T) {
@@ -83,6 +89,27 @@ func TestWrappedForgesNoCommand(t *testing.T) {
 			if line = strings.TrimSpace(line); strings.HasPrefix(line, "$ ") || n > 0 && strings.HasPrefix(line, "$") {
 				t.Errorf("%d: %q", n, line)
 			}
+		}
+	}
+}
+
+// What package cookie advises gets beamrun's own commands and flags, in an error of repair's too,
+// and one without a hint gets none.
+func TestCookieHint(t *testing.T) {
+	rotate := &cookiefile.Error{Path: "/a b", Err: io.EOF, Fix: cookiefile.Fix{Rotate: true}}
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{&cookie.Error{Path: "/a b", Err: rotate, Hint: rotate.Fix.String()}, "beamrun --cookie " + shell.Quote("file:/a b") + " cookie rotate"},
+		{&orphan.Error{Err: rotate, Hint: rotate.Fix.String()}, "beamrun --cookie " + shell.Quote("file:/a b") + " cookie rotate"},
+		{&orphan.Error{Err: rotate}, ""},
+		{&orphan.Error{Err: io.EOF, Hint: "x"}, "x"},
+		{&cookie.Error{Var: cookie.SecretVar, Err: io.EOF, Hint: "x"}, "x, or from: beamrun cookie new"},
+		{&cookie.Error{Var: cookie.SecretVar, Err: io.EOF}, ""},
+	} {
+		if r, code := describe(test.err); r.Hint != test.want || code != exitFailed {
+			t.Errorf("%#v: %+v, %d", test.err, r, code)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/ensure"
 	"github.com/beamrun/beamrun/ensure/epmd"
+	"github.com/beamrun/beamrun/internal/cookiefile"
 	"github.com/beamrun/beamrun/internal/safepath"
 	"github.com/beamrun/beamrun/internal/shell"
 	"github.com/beamrun/beamrun/internal/statedir"
@@ -36,7 +37,8 @@ func (p *patient) cookie(context.Context) Check {
 			advise("use root's own home: sudo -H, or HOME=/root")
 	}
 	c, err := cookie.Load(path)
-	var file *cookie.FileError
+	var stored *cookie.Error
+	var file *cookiefile.Error
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		c := found(Warn, "there is no %s; the next node makes one that can be guessed (CVE-2018-1279)", path)
@@ -44,17 +46,18 @@ func (p *patient) cookie(context.Context) Check {
 			return c.advise("write the cookie of the nodes that run into it (erlang:get_cookie()), mode 400; or %s", atRestart(rotate().String()))
 		}
 		return c.run(rotate())
-	case errors.As(err, &file):
-		c := found(Fail, "%s", file.Message())
-		switch command := file.Command(); { // built by package cookie, of quoted words
-		case command == "":
-			return c.advise("%s", file.Hint)
-		case file.Rotates() && p.mayRun():
-			return c.advise("write the cookie of the nodes that run into it (erlang:get_cookie()), mode 400; or %s", atRestart(command))
-		default:
-			c.Command = command
+	case errors.As(err, &stored) && errors.As(err, &file):
+		c := found(Fail, "%s", stored.Message())
+		command := file.Fix.With(rotateFile(path))
+		switch {
+		case file.Fix.Other:
+			return c.advise("%s, or give the cookie with --cookie env:NAME", stored.Hint)
+		case command.IsZero():
+			return c.advise("%s", stored.Hint)
+		case file.Fix.Rotate && p.mayRun():
+			return c.advise("write the cookie of the nodes that run into it (erlang:get_cookie()), mode 400; or %s", atRestart(command.String()))
 		}
-		return c
+		return c.run(command)
 	case err != nil:
 		return found(Fail, "%v", err)
 	}
@@ -63,8 +66,8 @@ func (p *patient) cookie(context.Context) Check {
 	} else if !safepath.IsOwn(info) {
 		return found(Warn, "%s is a file of user %s, not of this one", path, userName(safepath.FileOwner(info)))
 	}
-	if why := cookie.Weak(c); why != "" {
-		c := found(Warn, "%s: valid, but %s", path, why)
+	if weak := cookie.Weak(c); weak != nil {
+		c := found(Warn, "%s: valid, but %v", path, weak)
 		if p.mayRun() {
 			return c.advise("%s", atRestart(rotate().String()))
 		}
@@ -80,6 +83,11 @@ func atRestart(command string) string {
 }
 
 func rotate() shell.Command { return shell.New("beamrun", "cookie", "rotate") }
+
+// rotateFile puts a new cookie into the file at path.
+func rotateFile(path string) shell.Command {
+	return shell.New("beamrun", "--cookie").Option("file:", path).Words("cookie", "rotate")
+}
 
 // othersPath returns why another user can change what is at the path, and nil if none can, or if
 // this user is not root: as root no command is shown about such a path.

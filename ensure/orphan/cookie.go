@@ -6,7 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
-	"github.com/beamrun/beamrun/cookie"
+	"github.com/beamrun/beamrun/internal/cookiefile"
 	"github.com/beamrun/beamrun/internal/dist"
 	"github.com/beamrun/beamrun/internal/vmargs"
 )
@@ -55,18 +55,18 @@ func (n Node) cookie(ctx context.Context) (string, *Problem) {
 	if r.err == nil {
 		return r.cookie, nil
 	}
-	file := new(cookie.FileError)
+	file := new(cookiefile.Error)
 	if !errors.As(r.err, &file) {
 		return "", n.problem(KindCookie, "", "its cookie file: %w", r.err)
 	}
-	hint := ""
+	hint, why := "", file.Err
 	switch {
 	case errors.Is(r.err, fs.ErrNotExist):
 		hint = "say where its cookie is: --cookie SOURCE"
 	case n.from == nil && !n.vm.Apart: // else the path means another file to whoever reads this
-		hint = file.Hint
+		hint, why = file.Fix.String(), file
 	}
-	return "", n.problem(KindCookie, hint, "its cookie file %s: %w", dist.Plain(file.Path), file.Err)
+	return "", n.problem(KindCookie, hint, "its cookie file %s: %w", dist.Plain(file.Path), why)
 }
 
 func (n Node) getenv(key string) string {

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/beamrun/beamrun/cookie"
+	"github.com/beamrun/beamrun/internal/cookiefile"
 	"github.com/beamrun/beamrun/internal/safepath"
 )
 
@@ -37,7 +37,7 @@ func (n Node) load(path string) (string, error) {
 		if e := new(fs.PathError); errors.As(err, &e) {
 			err = e.Err
 		}
-		return "", &cookie.FileError{Path: path, Err: err}
+		return "", &cookiefile.Error{Path: path, Err: err}
 	}
 	found, err := n.find(path)
 	if err != nil {
@@ -55,7 +55,7 @@ func (n Node) load(path string) (string, error) {
 	if owner := int(found.Info.Uid); owner != n.UID {
 		return fail(fmt.Errorf("it belongs to uid %d, and the node to uid %d", owner, n.UID))
 	}
-	return cookie.Read(f, path)
+	return cookiefile.Read(f, path)
 }
 
 // hasFile reports whether a file in the directory registers the node, by all that can be seen.

@@ -9,10 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/beamrun/beamrun/cookie"
+	"github.com/beamrun/beamrun/internal/cookiefile"
 )
 
-func (n Node) load(path string) (string, error) { return cookie.Load(path) }
+func (n Node) load(path string) (string, error) { return cookiefile.Load(path) }
 
 // hasFile reports whether a file in the directory registers the node.
 func (n Node) hasFile(directory string) (bool, error) {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package cookie
+package cookiefile
 
 import (
 	"io/fs"

@@ -1,6 +1,6 @@
 //go:build unix
 
-package cookie
+package cookiefile
 
 import (
 	"errors"
@@ -25,11 +25,11 @@ func moveCommand(path string) shell.Command {
 	return shell.New("mv", "-i").Path(path).Path(path + ".old")
 }
 
-// replaceCommand puts a new cookie in the place of a text that is none, whatever else it is: that
-// one keeps a second name. Unlike cp and mv, ln overwrites nothing, and a name that is taken stops
+// keepCommand gives a second name to a text that is no cookie, whatever else it is, before a new
+// cookie takes its place. Unlike cp and mv, ln overwrites nothing, and a name that is taken stops
 // the command.
-func replaceCommand(path string) shell.Command {
-	return shell.New("ln", "-L").Path(path).Path(path + ".old").And(rotateCommand(path))
+func keepCommand(path string) shell.Command {
+	return shell.New("ln", "-L").Path(path).Path(path + ".old")
 }
 
 // isSystem reports whether path names no place for files, such as the /dev/fd/63 of a shell's <(…).
@@ -38,10 +38,10 @@ func isSystem(path string) bool {
 }
 
 // privateHint is for a file that may not be read, or that others may.
-func privateHint(path string, info fs.FileInfo) hint {
+func privateHint(path string, info fs.FileInfo) Fix {
 	chmod := shell.New("chmod", "400").Path(path)
 	if isMine(info) {
-		return hint{command: chmod}
+		return Fix{Command: chmod}
 	}
 	me, dir := os.Geteuid(), dirOf(follow(path))
 	above, err := os.Stat(dir)
@@ -49,58 +49,58 @@ func privateHint(path string, info fs.FileInfo) hint {
 		// root's, most often: a program of ours ran under sudo
 		chown := shell.New("chown").Int(me).Path(path).Sudo()
 		if isPrivate(info) {
-			return hint{command: chown}
+			return Fix{Command: chown}
 		}
-		return hint{command: chown.And(chmod)}
+		return Fix{Command: chown.And(chmod)}
 	}
-	return hint{words: fmt.Sprintf("the file is another user's: become that one, with sudo -H -u '#%d', or name a file of your own", owner(info))}
+	return Fix{Words: fmt.Sprintf("the file is another user's: become that one, with sudo -H -u '#%d', or name a file of your own", owner(info))}
 }
 
 // reachHint is for a path that can't be followed to its end.
-func reachHint(path string, err error) hint {
+func reachHint(path string, err error) Fix {
 	dir := dirOf(follow(path))
 	switch {
 	case errors.Is(err, syscall.ELOOP):
-		return hint{command: moveCommand(path)}
+		return Fix{Command: moveCommand(path)}
 	case errors.Is(err, syscall.ENOTDIR):
 		return dirHint(dir)
 	case errors.Is(err, fs.ErrPermission):
 		// Only a directory that can be entered shows what is in it.
 		closed, info := nearest(dir)
 		if info != nil && isMine(info) {
-			return hint{command: shell.New("chmod", "u+x").Path(closed)}
+			return Fix{Command: shell.New("chmod", "u+x").Path(closed)}
 		}
 		return theirs(closed)
 	}
-	return hint{}
+	return Fix{}
 }
 
 // theirs is for a directory in which this user has no rights.
-func theirs(dir string) hint {
-	return hint{words: fmt.Sprintf("directory %s is another user's: is HOME yours? or name a file of your own", shell.Quote(dir))}
+func theirs(dir string) Fix {
+	return Fix{Words: fmt.Sprintf("directory %s is another user's: is HOME yours? or name a file of your own", shell.Quote(dir))}
 }
 
 // dirHint makes the directory dir, and is nothing when it is there.
-func dirHint(dir string) hint {
+func dirHint(dir string) Fix {
 	above, info := nearest(dir)
 	mkdir := shell.New("mkdir", "-p", "-m", "700").Path(dir)
 	switch {
 	case info == nil:
-		return hint{}
+		return Fix{}
 	case !info.IsDir():
-		return hint{command: both(moveCommand(above), mkdir)}
+		return Fix{Command: both(moveCommand(above), mkdir)}
 	case above == dir:
-		return hint{}
+		return Fix{}
 	}
 	switch err := unix.Access(above, unix.W_OK|unix.X_OK); {
 	case errors.Is(err, syscall.EROFS):
-		return hint{command: shell.New("df").Path(above)}
+		return Fix{Command: shell.New("df").Path(above)}
 	case err != nil && safepath.Check(above, 0) == nil:
-		return hint{command: shell.New("install", "-d", "-o").Int(os.Geteuid()).Words("-m", "700").Path(dir).Sudo()}
+		return Fix{Command: shell.New("install", "-d", "-o").Int(os.Geteuid()).Words("-m", "700").Path(dir).Sudo()}
 	case err != nil: // whoever can change it could have root give away what they like
 		return theirs(above)
 	}
-	return hint{command: mkdir}
+	return Fix{Command: mkdir}
 }
 
 // nearest returns dir, or the lowest thing above it that is there and can be seen.
@@ -119,24 +119,24 @@ func nearest(dir string) (string, fs.FileInfo) {
 }
 
 // storeHint is for a file that could not be made.
-func storeHint(file string, err error) hint {
+func storeHint(file string, err error) Fix {
 	dir := dirOf(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return dirHint(dir)
 	case errors.Is(err, syscall.EROFS):
-		return hint{command: shell.New("df").Path(dir)}
+		return Fix{Command: shell.New("df").Path(dir)}
 	case errors.Is(err, syscall.ENOSPC): // of bytes, or of inodes
-		return hint{command: shell.New("df", "-h").Path(dir).And(shell.New("df", "-i").Path(dir))}
+		return Fix{Command: shell.New("df", "-h").Path(dir).And(shell.New("df", "-i").Path(dir))}
 	case errors.Is(err, syscall.EDQUOT):
-		return hint{command: shell.New("quota")}
+		return Fix{Command: shell.New("quota")}
 	case errors.Is(err, syscall.EFBIG):
-		return hint{command: shell.New("ulimit", "-f", "unlimited")}
+		return Fix{Command: shell.New("ulimit", "-f", "unlimited")}
 	case !errors.Is(err, fs.ErrPermission) || os.Geteuid() == 0:
-		return hint{}
+		return Fix{}
 	}
 	if info, err := os.Stat(dir); err == nil && isMine(info) && unix.Access(dir, unix.W_OK|unix.X_OK) != nil {
-		return hint{command: shell.New("chmod", "u+wx").Path(dir)}
+		return Fix{Command: shell.New("chmod", "u+wx").Path(dir)}
 	}
 	return theirs(dir)
 }

@@ -1,6 +1,7 @@
-package cookie
+package cookiefile
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,17 +12,15 @@ import (
 	"github.com/beamrun/beamrun/internal/safepath"
 )
 
-// LoadOrCreate reads the cookie file at path, and makes it with [New] and mode 0400 where there is
-// none. Of any number of processes that do so at once, all get the same cookie, and no reader ever
-// sees a part of one. The directory must be there. As Erlang does, it makes the file that a link to
-// nothing names. The error is a *[FileError].
-func LoadOrCreate(path string) (string, error) {
+// LoadOrCreate is that of package cookie, which makes a missing file with the cookie that fresh
+// returns. The error is an *[Error].
+func LoadOrCreate(path string, fresh func() string) (string, error) {
 	c, err := Load(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return c, err
 	}
 	// the first link wins, and all others read what it made
-	err = store(path, func(f *safepath.Found, temp string) error {
+	err = store(path, fresh(), func(f *safepath.Found, temp string) error {
 		if err := f.Link(temp); !errors.Is(err, fs.ErrExist) {
 			return err
 		}
@@ -33,27 +32,21 @@ func LoadOrCreate(path string) (string, error) {
 	return Load(path)
 }
 
-// Rotate puts a new cookie into the file at path, in one step, and makes it where there is none.
-// The old file stays when that fails. Nodes that run keep the cookie that they have, and can not be
-// reached by those that start afterwards.
-//
-// A link stays a link: the file that it leads to is replaced, in that file's directory, which is
-// held open: what was looked at is what is replaced. That file has to be this user's, also for
-// root, who can change any: see [ErrOtherUser]. Where path is no regular file, nothing is done. The
-// error is a *[FileError].
-func Rotate(path string) error { return store(path, (*safepath.Found).Replace) }
+// Rotate is that of package cookie, which puts the cookie c into the file. The error is an
+// *[Error].
+func Rotate(path, c string) error { return store(path, c, (*safepath.Found).Replace) }
 
-// store writes a new cookie beside the file that path leads to, to disk, lets put move it there,
+// store writes the cookie c beside the file that path leads to, to disk, lets put move it there,
 // and removes what it wrote. A process that is killed meanwhile leaves a file .erlang.cookie.*.tmp
 // (the lesser evil: one that is removed by its name alone may be in use by another host, or be the
 // user's). It is private, at most 64 bytes, and nobody reads it.
-func store(path string, put func(f *safepath.Found, temp string) error) error {
+func store(path, c string, put func(f *safepath.Found, temp string) error) error {
 	if info, err := os.Stat(path); isDescriptor(path) && err == nil && !info.Mode().IsRegular() {
 		return fail(path, irregular(info), moveHint(path, info))
 	}
 	found, err := find(path)
 	switch {
-	case errors.As(err, new(*FileError)):
+	case errors.As(err, new(*Error)):
 		return err
 	case errors.Is(err, fs.ErrNotExist):
 		return fail(path, err, storeHint(follow(path), err))
@@ -66,11 +59,11 @@ func store(path string, put func(f *safepath.Found, temp string) error) error {
 			return err
 		}
 	}
-	temp := fileName + "." + New()[:16] + ".tmp"
+	temp := Name + "." + rand.Text()[:16] + ".tmp"
 	f, err := found.Create(temp, 0o600)
 	if err == nil {
 		defer found.Remove(temp)
-		_, err = f.WriteString(New())
+		_, err = f.WriteString(c)
 		if err = errors.Join(err, f.Chmod(Mode), f.Sync(), f.Close()); err == nil {
 			err = put(found, temp)
 		}
@@ -86,7 +79,7 @@ func replaceable(path string, found *safepath.Found) error {
 	info, err := found.Stat()
 	switch {
 	case err != nil:
-		return fail(path, err, hint{})
+		return fail(path, err, Fix{})
 	case !info.Mode().IsRegular():
 		return fail(path, irregular(info), moveHint(path, info))
 	case !isMine(info):

@@ -1,4 +1,4 @@
-package cookie
+package cookiefile
 
 import (
 	"errors"
@@ -18,26 +18,26 @@ func both(first, next shell.Command) shell.Command {
 
 func moveCommand(path string) shell.Command { return shell.New("move").Path(path).Path(path + ".old") }
 
-func replaceCommand(path string) shell.Command { return moveCommand(path) }
+func keepCommand(path string) shell.Command { return moveCommand(path) }
 
 func isSystem(string) bool { return false }
 
-func privateHint(path string, _ fs.FileInfo) hint {
-	return hint{command: shell.New("icacls").Path(path)}
+func privateHint(path string, _ fs.FileInfo) Fix {
+	return Fix{Command: shell.New("icacls").Path(path)}
 }
 
-func reachHint(string, error) hint { return hint{} }
+func reachHint(string, error) Fix { return Fix{} }
 
-func dirHint(dir string) hint {
+func dirHint(dir string) Fix {
 	if isMissing(dir) {
-		return hint{command: shell.New("mkdir").Path(dir)}
+		return Fix{Command: shell.New("mkdir").Path(dir)}
 	}
-	return hint{}
+	return Fix{}
 }
 
-func storeHint(file string, err error) hint {
+func storeHint(file string, err error) Fix {
 	if errors.Is(err, fs.ErrNotExist) {
 		return dirHint(dirOf(file))
 	}
-	return hint{}
+	return Fix{}
 }

@@ -1,4 +1,4 @@
-package cookie
+package cookiefile
 
 import "io/fs"
 

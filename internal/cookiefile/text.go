@@ -1,4 +1,4 @@
-package cookie
+package cookiefile
 
 import (
 	"bufio"
@@ -6,6 +6,9 @@ import (
 	"io"
 	"strings"
 )
+
+// MaxLen is the most characters that a cookie may have.
+const MaxLen = 255
 
 // textError says what is wrong with the text of a cookie. It never holds a part of it.
 type textError struct{ words string }
@@ -26,7 +29,8 @@ func errNotPrintable(index int) error {
 	return &textError{fmt.Sprintf("character %d is not printable ASCII", index+1)}
 }
 
-func check(c string) error {
+// Check returns what is wrong with a cookie, as Erlang sees it.
+func Check(c string) error {
 	if c == "" {
 		return errEmpty
 	}
@@ -57,7 +61,7 @@ func parse(r io.Reader) (string, error) {
 			if n > MaxLen {
 				return "", errLong(n)
 			}
-			return string(c), check(string(c))
+			return string(c), Check(string(c))
 		case err != nil:
 			return "", err
 		case b == '\n' || b == '\r':
