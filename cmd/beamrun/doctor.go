@@ -17,22 +17,12 @@ func (a *app) doctor(ctx context.Context, args []string) error {
 	if err := noArgs("doctor", args); err != nil {
 		return err
 	}
-	if a.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, a.timeout)
-		defer cancel()
-	}
 	// Package time reads the file that TZ names, which may be another user's, or a pipe.
 	tz := strings.TrimPrefix(os.Getenv("TZ"), ":")
 	if os.Geteuid() == 0 && (strings.Contains(tz, "..") || strings.HasPrefix(tz, "/") && safepath.Check(tz, 0) != nil) {
 		os.Unsetenv("TZ")
 	}
-	var checks []doctor.Check
-	if a.epmdless {
-		checks = doctor.ExamineEpmdless(ctx)
-	} else {
-		checks = doctor.Examine(ctx, a.epmd())
-	}
+	checks := doctor.Examine(ctx, doctor.Config{Epmd: a.epmd(), Epmdless: a.epmdless, Timeout: a.timeout})
 	worst := doctor.Worst(checks)
 	if a.json {
 		a.printJSON(struct {

@@ -15,7 +15,7 @@ const waitsFor = 200 * time.Millisecond
 
 // defunct: epmds that have ended and stay, for their parent does not wait for them. That is a
 // container, most often, whose first process is a program that knows nothing of it.
-func (p *patient) defunct(ctx context.Context) Check {
+func (h *host) defunct(ctx context.Context) Check {
 	mine := func() []owner.Defunct {
 		return slices.DeleteFunc(owner.Defuncts(ctx, "epmd"), func(d owner.Defunct) bool {
 			return os.Geteuid() != 0 && d.UID != os.Geteuid()

@@ -1,20 +1,17 @@
-// Package doctor says what is wrong with the epmd and the nodes of this host, and what mends it.
+// Package doctor finds out what is wrong with the epmd and the nodes of this host, and what fixes
+// it.
 //
-//	for _, c := range doctor.Examine(ctx, ensure.Config{}) {
-//		fmt.Println(c.Status, c.Name, c.Evidence, c.Command)
-//	}
-//
-// Nodes can do without epmd, see package epmdless: [ExamineEpmdless] is for a host that has none on
-// purpose.
-//
-// It starts nothing, registers nothing and tells no node anything: it asks epmd for its names, the
-// system about processes and sockets, and the nodes whose port epmd does not have for their names,
-// see package orphan. It makes the directories of package ensure and of [epmdless.Dir] if they are
+// It starts nothing, registers nothing and changes no node: it asks epmd for its names, the system
+// for processes and sockets, and the nodes whose port epmd does not have for their names, see
+// package orphan. It makes the directories of package ensure and of [epmdless.Dir] if they are
 // missing, and removes files of dead nodes from the latter. Most is known on Linux only; a check
-// that nobody can make is left out.
+// that cannot be made is left out.
+//
+// What it shows are commands of the program beamrun, and flags of those.
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -23,8 +20,8 @@ import (
 	"github.com/beamrun/beamrun/ensure"
 )
 
-// Timeout bounds an examination whose context has no deadline.
-const Timeout = 5 * time.Second
+// DefaultTimeout bounds a call of [Examine] whose Config has no Timeout.
+const DefaultTimeout = 5 * time.Second
 
 // Status is what a check found.
 type Status string
@@ -57,34 +54,34 @@ func Worst(checks []Check) Status {
 
 type check struct {
 	name string
-	run  func(*patient, context.Context) Check
+	run  func(*host, context.Context) Check
 	of   part
 }
 
-// checks are all checks, in the order in which they are shown. One that can't be made returns no
+// checks are all checks, in the order in which they are shown. One that cannot be made returns no
 // Status.
 var checks = []check{
-	{"epmd program", (*patient).program, ofEpmd},
-	{"epmd answers", (*patient).answers, ofEpmd},
-	{"epmd process", (*patient).process, ofEpmd},
-	{"addresses", (*patient).addresses, ofEpmd},
-	{"other epmds", (*patient).others, ofEpmd},
-	{"defunct epmds", (*patient).defunct, ofHost},
-	{"lifetime", (*patient).lifetime, ofEpmd},
-	{"systemd units", (*patient).units, ofEpmd},
-	{"names", (*patient).registered, ofEpmd},
-	{"lost nodes", (*patient).lost, ofEpmd},
-	{"epmdless nodes", (*patient).epmdlessNodes, ofHost},
-	{"host name", (*patient).hostName, ofHost},
-	{"cookie", (*patient).cookie, ofHost},
-	{"cookies in ps", (*patient).cookiesInPS, ofHost},
-	{"environment", (*patient).environment, ofEpmd},
-	{"epmd module", (*patient).epmdModule, ofHost},
-	{"home", (*patient).home, ofHost},
-	{"state folder", (*patient).stateFolder, ofHost},
+	{"epmd program", (*host).program, ofEpmd},
+	{"epmd answers", (*host).answers, ofEpmd},
+	{"epmd process", (*host).process, ofEpmd},
+	{"addresses", (*host).addresses, ofEpmd},
+	{"other epmds", (*host).others, ofEpmd},
+	{"defunct epmds", (*host).defunct, ofHost},
+	{"lifetime", (*host).lifetime, ofEpmd},
+	{"systemd units", (*host).units, ofEpmd},
+	{"names", (*host).registered, ofEpmd},
+	{"lost nodes", (*host).lost, ofEpmd},
+	{"epmdless nodes", (*host).epmdlessNodes, ofHost},
+	{"host name", (*host).hostName, ofHost},
+	{"cookie", (*host).cookie, ofHost},
+	{"cookies in ps", (*host).cookiesInPS, ofHost},
+	{"environment", (*host).environment, ofEpmd},
+	{"epmd module", (*host).epmdModule, ofHost},
+	{"home", (*host).home, ofHost},
+	{"state folder", (*host).stateFolder, ofHost},
 }
 
-// part is what a check is about.
+// part is the part of the host that a check is about.
 type part bool
 
 const (
@@ -92,36 +89,36 @@ const (
 	ofHost part = false // also where there is no epmd
 )
 
-// Examine makes all checks.
-func Examine(ctx context.Context, c ensure.Config) []Check {
-	ctx, cancel := withTimeout(ctx)
+// Config is what to examine. Its zero value means the epmd of this environment.
+type Config struct {
+	// Epmd is the epmd that is meant, as for [ensure.Probe].
+	Epmd ensure.Config
+
+	// Epmdless is for a host without epmd, see package epmdless. None is asked then, and no check is
+	// about one.
+	Epmdless bool
+
+	// Timeout bounds the whole examination; an earlier deadline of the context wins. 0:
+	// [DefaultTimeout].
+	Timeout time.Duration
+}
+
+// Examine makes all checks. It returns those that could be made.
+func Examine(ctx context.Context, c Config) []Check {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, DefaultTimeout))
 	defer cancel()
-	return admit(ctx, c).examine(ctx)
+	return look(ctx, c).examine(ctx)
 }
 
-// ExamineEpmdless makes those that are not about epmd, and asks none.
-func ExamineEpmdless(ctx context.Context) []Check {
-	ctx, cancel := withTimeout(ctx)
-	defer cancel()
-	return admitEpmdless(ctx).examine(ctx)
-}
-
-func withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeout(ctx, Timeout)
-}
-
-func (p *patient) examine(ctx context.Context) []Check {
+func (h *host) examine(ctx context.Context) []Check {
 	made := make([]Check, len(checks))
 	var wg sync.WaitGroup
 	for i, check := range checks {
-		if p.epmdless && check.of == ofEpmd {
+		if h.epmdless && check.of == ofEpmd {
 			continue
 		}
 		wg.Go(func() {
-			made[i] = check.run(p, ctx)
+			made[i] = check.run(h, ctx)
 			made[i].Name = check.name
 		})
 	}

@@ -18,13 +18,13 @@ import (
 func TestExamine(t *testing.T) {
 	server := epmdtest.New(t)
 	server.Register("alice", server.Port())
-	checks := Examine(t.Context(), ensure.Config{Port: server.Port()})
+	checks := Examine(t.Context(), Config{Epmd: ensure.Config{Port: server.Port()}})
 	i := slices.IndexFunc(checks, func(c Check) bool { return c.Name == "epmd answers" })
 	if i < 0 || checks[i].Status != OK {
 		t.Errorf("%+v", checks)
 	}
 	server.Close()
-	checks = Examine(t.Context(), ensure.Config{Port: server.Port()})
+	checks = Examine(t.Context(), Config{Epmd: ensure.Config{Port: server.Port()}})
 	if i = slices.IndexFunc(checks, func(c Check) bool { return c.Name == "epmd answers" }); i < 0 || checks[i].Status != Fail {
 		t.Errorf("after its end: %+v", checks)
 	}
@@ -45,7 +45,7 @@ func TestExamineEpmdless(t *testing.T) {
 	t.Setenv("ERL_EPMD_PORT", strconv.Itoa(int(server.Port())))
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("XDG_CACHE_HOME", "")
-	made := ExamineEpmdless(t.Context())
+	made := Examine(t.Context(), Config{Epmdless: true})
 	for _, c := range made {
 		i := slices.IndexFunc(checks, func(o check) bool { return o.name == c.Name })
 		// those that ended are of other tests, and of a machine whose first process does not wait

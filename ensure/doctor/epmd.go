@@ -14,18 +14,15 @@ import (
 	"github.com/beamrun/beamrun/internal/shell"
 )
 
-// namesOne is the advice where there is no epmd program that could be started.
-const namesOne = "%s; --epmd PATH names one, without it one is looked for"
-
 // program: which epmd would be started.
-func (p *patient) program(ctx context.Context) Check {
-	path, err := p.config.Find(ctx)
+func (h *host) program(ctx context.Context) Check {
+	path, err := h.config.Find(ctx)
 	var e *ensure.Error
 	switch {
-	case errors.As(err, &e) && p.err == nil:
-		return found(Warn, "%v; the one that runs could not be started again", e.Err).advise(namesOne, e.Hint)
+	case errors.As(err, &e) && h.err == nil:
+		return found(Warn, "%v; the one that runs could not be started again", e.Err).advise(orProgram, e.Hint)
 	case errors.As(err, &e):
-		return found(Fail, "%v", e.Err).advise(namesOne, e.Hint)
+		return found(Fail, "%v", e.Err).advise(orProgram, e.Hint)
 	}
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -38,7 +35,7 @@ func (p *patient) program(ctx context.Context) Check {
 	if version == "" {
 		return ok("%s", path)
 	}
-	if c := p.withoutIPv6(path, version); c.Status != "" {
+	if c := h.withoutIPv6(path, version); c.Status != "" {
 		return c
 	}
 	return ok("%s, of ERTS %s", path, version)
@@ -55,52 +52,51 @@ func ertsOf(path string) string {
 }
 
 // answers: the probe.
-func (p *patient) answers(context.Context) Check {
-	if p.err == nil {
-		with := "with " + count(len(p.names), "node")
-		if p.unnamed != nil {
+func (h *host) answers(context.Context) Check {
+	if h.err == nil {
+		with := "with " + count(len(h.names), "node")
+		if h.unnamed != nil {
 			with = "with names that could not be read"
 		}
-		return ok("on %s, %s, in %v", p.result.Address, with, p.result.Elapsed.Round(100*time.Microsecond))
+		return ok("on %s, %s, in %v", h.result.Address, with, h.result.Elapsed.Round(100*time.Microsecond))
 	}
-	c := found(Fail, "%s", p.err.Message())
-	o, known := p.owner()
+	c := found(Fail, "%s", h.err.Message())
+	o, known := h.owner()
 	switch {
-	case p.err.Kind == ensure.KindConfig: // environment says it
+	case h.err.Kind == ensure.KindConfig: // environment says it
 		return Check{}
-	case p.err.Kind == ensure.KindDown && p.elsewhere() != 0:
+	case h.err.Kind == ensure.KindDown && h.elsewhere() != 0:
 		return c.advise("see below: environment")
-	case p.err.Kind == ensure.KindDown:
-		return c.run(p.beamrun().Words("ensure")).
-			advise("or start nodes that do without: beamrun --epmdless PROGRAM; then: beamrun --epmdless doctor")
-	case p.err.Kind == ensure.KindHung && known && o.Stopped():
+	case h.err.Kind == ensure.KindDown:
+		return c.run(h.ensureCommand()).advise(doWithout)
+	case h.err.Kind == ensure.KindHung && known && o.Stopped():
 		return c.run(shell.New("kill", "-CONT").Int(o.PID))
 	}
-	if p.err.Kind == ensure.KindForeign {
-		return c.advise("%s or --port N; nodes can also do without epmd: --epmdless", p.err.Hint)
+	if h.err.Kind == ensure.KindForeign {
+		return c.advise(orPort, h.err.Hint)
 	}
-	return c.advise("%s", p.err.Hint)
+	return c.advise("%s", h.err.Hint)
 }
 
 // process: who has the port.
-func (p *patient) process(context.Context) Check {
-	o, known := p.owner()
+func (h *host) process(context.Context) Check {
+	o, known := h.owner()
 	if known {
 		since := o.Since()
-		c := ok("%v has port %d since %s (%s)", o, p.port(), since.Format(time.DateTime), age(time.Since(since)))
-		if gone := o.Deleted(); gone != "" && p.err == nil { // distillery#320
+		c := ok("%v has port %d since %s (%s)", o, h.port(), since.Format(time.DateTime), age(time.Since(since)))
+		if gone := o.Deleted(); gone != "" && h.err == nil { // distillery#320
 			c.Status = Warn
 			c.Evidence += shell.Line("; its program " + gone + " was deleted, or replaced by another")
-			if unit := p.restart(o); !unit.IsZero() { // words, for systemctl asks for no nodes
+			if unit := h.restart(o); !unit.IsZero() { // words, for systemctl asks for no nodes
 				return c.advise("while no node is registered: %v; it goes on until then", unit)
 			}
-			c = p.again(c, p.beamrun().Words("ensure"), "it goes on until then")
+			c = h.again(c, h.ensureCommand(), "it goes on until then")
 		}
 		return c
 	}
-	for _, s := range p.sockets {
-		if s.Addr.Port() == p.port() {
-			return ok("user %s has port %d; root can see by which process", userName(s.UID), p.port())
+	for _, s := range h.sockets {
+		if s.Addr.Port() == h.port() {
+			return ok("user %s has port %d; root can see by which process", userName(s.UID), h.port())
 		}
 	}
 	return Check{}
@@ -127,14 +123,14 @@ func count(n int, what string) string {
 }
 
 // addresses: where it listens, and what that exposes.
-func (p *patient) addresses(context.Context) Check {
+func (h *host) addresses(context.Context) Check {
 	var at []netip.Addr
-	for _, s := range p.sockets {
-		if s.Addr.Port() == p.port() {
+	for _, s := range h.sockets {
+		if s.Addr.Port() == h.port() {
 			at = append(at, s.Addr.Addr())
 		}
 	}
-	if len(at) == 0 || p.err != nil {
+	if len(at) == 0 || h.err != nil {
 		return Check{}
 	}
 	slices.SortFunc(at, netip.Addr.Compare)
@@ -142,10 +138,10 @@ func (p *patient) addresses(context.Context) Check {
 	const exposes = "whoever reaches that port can list the nodes, take names and use up its connections"
 	switch {
 	case slices.ContainsFunc(at, netip.Addr.IsUnspecified):
-		c := ok("all of this host: %s; a firewall, or epmd started with --local, keeps others out", exposes)
-		if asked := p.result.Endpoint.Addresses; len(asked) > 0 && !slices.ContainsFunc(asked, netip.Addr.IsUnspecified) {
-			c = found(Warn, "all of this host, while only %s is asked for (--address, --local or ERL_EPMD_ADDRESS): %s", list(asked), exposes)
-			c = p.again(c, p.beamrun().Words("ensure"), "")
+		c := ok("all of this host: %s; %s", exposes, keptOut)
+		if asked := h.result.Endpoint.Addresses; len(asked) > 0 && !slices.ContainsFunc(asked, netip.Addr.IsUnspecified) {
+			c = found(Warn, "all of this host, while only %s is asked for (%s): %s", list(asked), whereAsked, exposes)
+			c = h.again(c, h.ensureCommand(), "")
 		}
 		return c
 	case open:
@@ -163,28 +159,28 @@ func list[T fmt.Stringer](all []T) string {
 }
 
 // others: more than one epmd.
-func (p *patient) others(context.Context) Check {
-	o, known := p.owner()
+func (h *host) others(context.Context) Check {
+	o, known := h.owner()
 	var more []string
-	port := 0
-	for _, e := range p.epmds {
+	var port uint16
+	for _, e := range h.epmds {
 		if known && e.PID == o.PID {
 			continue
 		}
 		where := "on no port"
 		if len(e.Sockets) > 0 {
-			port = int(e.Sockets[0].Addr.Port())
+			port = e.Sockets[0].Addr.Port()
 			where = fmt.Sprintf("on port %d", port)
 		}
 		more = append(more, fmt.Sprintf("pid %d %s", e.PID, where))
 	}
-	unseen := notSeen(p.unseenEpmds, "epmd")
+	unseen := notSeen(h.unseenEpmds, "epmd")
 	if len(more) == 0 {
-		return p.asRootSees(ok("none%s", unseen), p.unseenEpmds)
+		return h.asRootSees(ok("none%s", unseen), h.unseenEpmds)
 	}
 	c := found(Warn, "%s: nodes of one do not find those of another%s", strings.Join(more, ", "), unseen)
 	if len(more) == 1 && port != 0 {
-		return c.advise("if nobody needs it: %v", shell.New("beamrun", "--port").Int(port).Words("stop"))
+		return c.advise("if nobody needs it: %v", stopOther(port))
 	}
-	return c.advise("end those that nobody needs: beamrun --port N stop")
+	return c.advise(stopUnused)
 }

@@ -21,20 +21,20 @@ import (
 const enrol = 3 * time.Second
 
 // epmdlessNodes: whether the nodes of this user that do without epmd are found. Others' are theirs.
-func (p *patient) epmdlessNodes(ctx context.Context) Check {
-	vms := slices.DeleteFunc(slices.Clone(p.vms), func(vm owner.Program) bool {
+func (h *host) epmdlessNodes(ctx context.Context) Check {
+	vms := slices.DeleteFunc(slices.Clone(h.vms), func(vm owner.Program) bool {
 		return vm.UID != os.Geteuid() || vm.Closed || vm.Elsewhere || len(vm.Sockets) == 0 || vmargs.OnlyVisits(vm.Args)
 	})
 	folder, err := epmdless.Dir()
 	if err != nil {
-		if p.epmdless || slices.ContainsFunc(vms, func(vm owner.Program) bool { return vmargs.NodesDir(vm.Args) != "" }) {
+		if h.epmdless || slices.ContainsFunc(vms, func(vm owner.Program) bool { return vmargs.NodesDir(vm.Args) != "" }) {
 			return found(Fail, "%s", strings.ReplaceAll(err.Error(), "\n", "; ")).
 				advise("set HOME to a directory of this user's; what is not of this user alone: chmod 700, or remove it")
 		}
 		return Check{} // nobody misses it
 	}
 	closed := 0
-	for _, vm := range p.vms {
+	for _, vm := range h.vms {
 		if vm.UID == os.Geteuid() && vm.Closed {
 			closed++
 		}
@@ -78,7 +78,7 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 	}
 	if len(remote) > 0 {
 		well = append(well, fmt.Sprintf("nodes that %s starts on other hosts (-rsh) get no environment, "+
-			"so look for an epmd: start them there by beamrun --epmdless too", strings.Join(remote, ", ")))
+			"so look for an epmd: %s", strings.Join(remote, ", "), startThere))
 	}
 	var problems []Check
 	if len(strange) > 0 {
@@ -95,7 +95,7 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 		}
 		problems = append(problems, c.run(wake))
 	}
-	unseen := notSeen(p.unseenVMs, "VM")
+	unseen := notSeen(h.unseenVMs, "VM")
 	if closed > 0 {
 		unseen += "; " + count(closed, "VM") + " of this user could not be looked at"
 	}
@@ -106,7 +106,7 @@ func (p *patient) epmdlessNodes(ctx context.Context) Check {
 		return c
 	case len(well) > 0:
 		return ok("%s%s", strings.Join(well, "; "), unseen)
-	case p.epmdless && unseen != "":
+	case h.epmdless && unseen != "":
 		return ok("none was seen%s", unseen)
 	}
 	return Check{}

@@ -11,18 +11,16 @@ import (
 
 // withoutIPv6 returns what is wrong with an epmd of that version on a host without [::1]: one that
 // is limited to addresses listens there too, and in some versions ends where it cannot.
-func (p *patient) withoutIPv6(path, version string) Check {
-	asked := p.result.Endpoint.Addresses
+func (h *host) withoutIPv6(path, version string) Check {
+	asked := h.result.Endpoint.Addresses
 	if len(asked) == 0 || slices.ContainsFunc(asked, netip.Addr.IsUnspecified) || hasIPv6Loopback() {
 		return Check{}
 	}
-	const advice = "give the host [::1] (sysctl net.ipv6.conf.lo.disable_ipv6=0), ask for no address (--address, --local, ERL_EPMD_ADDRESS)," +
-		" or take an epmd of OTP 23.3.4.14, 24.3.4, 25.0 or later; of 27, 28 and 29 the newest"
 	switch ends, may := endsWithoutIPv6(version); {
 	case ends:
-		return found(Warn, "%s, of ERTS %s, ends where an address is asked for (%s) and the host has no [::1]", path, version, list(asked)).advise(advice)
-	case may && p.err != nil: // else it was seen to run
-		return found(Warn, "%s, of ERTS %s, may end where an address is asked for (%s) and the host has no [::1]", path, version, list(asked)).advise(advice)
+		return found(Warn, "%s, of ERTS %s, ends where an address is asked for (%s) and the host has no [::1]", path, version, list(asked)).advise(giveLoopback)
+	case may && h.err != nil: // else it was seen to run
+		return found(Warn, "%s, of ERTS %s, may end where an address is asked for (%s) and the host has no [::1]", path, version, list(asked)).advise(giveLoopback)
 	}
 	return Check{}
 }

@@ -14,20 +14,20 @@ import (
 )
 
 // lifetime: where the epmd lives, and what would end it.
-func (p *patient) lifetime(ctx context.Context) Check {
-	o, known := p.owner()
-	if p.err != nil || !known {
+func (h *host) lifetime(ctx context.Context) Check {
+	o, known := h.owner()
+	if h.err != nil || !known {
 		return Check{}
 	}
 	if o.Terminal() {
-		return p.again(found(Warn, "it runs at a terminal, and ends with it"), p.beamrun().Words("ensure"), "")
+		return h.again(found(Warn, "it runs at a terminal, and ends with it"), h.ensureCommand(), "")
 	}
 	if _, err := systemd.Here(); err != nil {
 		return ok("a session of its own, and nothing that would end it is seen")
 	}
 	in := systemd.Of(o.PID)
 	if in.Name == "" {
-		return p.inSession(ctx, o)
+		return h.inSession(ctx, o)
 	}
 	if in.IsEpmds() {
 		if in.User != "" && systemd.EndsAtLogout(ctx, in.User) {
@@ -40,13 +40,13 @@ func (p *patient) lifetime(ctx context.Context) Check {
 	if !ends {
 		return ok("in %s, whose KillMode=%s leaves it alone", in.Name, mode)
 	}
-	return p.again(found(Warn, "it ends with %s, in which it was started, and every node of this host loses its name then", in.Name),
-		p.beamrun().Words("--detach", "systemd", "ensure"),
-		"that it does not come to this again: "+systemd.Remedy(in.Name, p.port()))
+	return h.again(found(Warn, "it ends with %s, in which it was started, and every node of this host loses its name then", in.Name),
+		h.bySystemd(),
+		"that it does not come to this again: "+systemd.Remedy(in.Name, h.port()))
 }
 
 // inSession is for an epmd in no service.
-func (p *patient) inSession(ctx context.Context, o owner.Process) Check {
+func (h *host) inSession(ctx context.Context, o owner.Process) Check {
 	session := systemd.Session(o.PID)
 	if session == "" {
 		return ok("no service and no login session that would end it")
@@ -55,12 +55,12 @@ func (p *patient) inSession(ctx context.Context, o owner.Process) Check {
 	if kills != "b true" {
 		return ok("in %s, whose end leaves it alone (KillUserProcesses=no)", session)
 	}
-	return p.again(found(Warn, "it ends with the login %s (KillUserProcesses=yes)", session),
-		p.beamrun().Words("--detach", "systemd", "ensure"), "")
+	return h.again(found(Warn, "it ends with the login %s (KillUserProcesses=yes)", session),
+		h.bySystemd(), "")
 }
 
 // restart is the command that restarts the unit of systemd which runs the epmd, none if none does.
-func (p *patient) restart(o owner.Process) shell.Command {
+func (h *host) restart(o owner.Process) shell.Command {
 	if _, err := systemd.Here(); err != nil {
 		return shell.Command{}
 	}
@@ -77,7 +77,7 @@ func (p *patient) restart(o owner.Process) shell.Command {
 }
 
 // units: whether the distribution's own units are well.
-func (p *patient) units(ctx context.Context) Check {
+func (h *host) units(ctx context.Context) Check {
 	if _, err := systemd.Here(); err != nil {
 		return Check{}
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/beamrun/beamrun/internal/shell"
 )
 
-func (p *patient) lifetime(context.Context) Check { return Check{} }
-func (p *patient) units(context.Context) Check    { return Check{} }
+func (h *host) lifetime(context.Context) Check { return Check{} }
+func (h *host) units(context.Context) Check    { return Check{} }
 
-func (p *patient) restart(owner.Process) shell.Command { return shell.Command{} }
+func (h *host) restart(owner.Process) shell.Command { return shell.Command{} }

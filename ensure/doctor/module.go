@@ -16,7 +16,7 @@ import (
 
 // epmdModule: whether the nodes of this environment can load what is to be their client of epmd.
 // With a module that is missing none with a name boots: undef (elixir#13809).
-func (p *patient) epmdModule(ctx context.Context) Check {
+func (h *host) epmdModule(ctx context.Context) Check {
 	type flags struct {
 		key    string
 		words  []string
@@ -42,7 +42,7 @@ func (p *patient) epmdModule(ctx context.Context) Check {
 		if f.key == "ELIXIR_ERL_OPTIONS" {
 			dirs = vmargs.CodePaths(erls)
 		}
-		at := p.beam(ctx, f.module, dirs)
+		at := h.beam(ctx, f.module, dirs)
 		if at != "" {
 			well = append(well, fmt.Sprintf("%s has -epmd_module %s, which is %s", f.key, f.module, at))
 			continue
@@ -56,12 +56,12 @@ func (p *patient) epmdModule(ctx context.Context) Check {
 }
 
 // beam returns the path of a module's file, where a node would find it, or "".
-func (p *patient) beam(ctx context.Context, module string, dirs []string) string {
+func (h *host) beam(ctx context.Context, module string, dirs []string) string {
 	if strings.ContainsAny(module, `/\`) {
 		return ""
 	}
 	libs := filepath.SplitList(os.Getenv("ERL_LIBS"))
-	if path, err := p.config.Find(ctx); err == nil {
+	if path, err := h.config.Find(ctx); err == nil {
 		// ROOT/erts-V/bin/epmd, and ROOT/lib has OTP's applications
 		if real, err := filepath.EvalSymlinks(path); err == nil && ertsOf(real) != "" {
 			libs = append(libs, filepath.Join(filepath.Dir(real), "..", "..", "lib"))

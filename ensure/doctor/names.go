@@ -25,26 +25,26 @@ const comeBack = 3 * time.Second
 const askTimeout = time.Second
 
 // registered: names whose port nobody listens on, or another process has.
-func (p *patient) registered(ctx context.Context) Check {
+func (h *host) registered(ctx context.Context) Check {
 	switch {
-	case p.unnamed != nil:
-		return found(Warn, "names could not be read: %v", p.unnamed)
-	case p.err != nil, len(p.sockets) == 0:
+	case h.unnamed != nil:
+		return found(Warn, "names could not be read: %v", h.unnamed)
+	case h.err != nil, len(h.sockets) == 0:
 		return Check{}
-	case !p.isOfHere():
-		return ok("%s; who listens is not seen, for this epmd is in another network", count(len(p.names), "name"))
+	case !h.isOfHere():
+		return ok("%s; who listens is not seen, for this epmd is in another network", count(len(h.names), "name"))
 	}
 	var wrong []string
 	unseen := map[string][]string{} // names by why they were not looked at
 	nodes := map[int]bool{}         // the pids of those that have their names rightly
-	for _, n := range p.names {
-		switch why, reason := p.mistake(ctx, n); {
+	for _, n := range h.names {
+		switch why, reason := h.mistake(ctx, n); {
 		case why != "":
 			wrong = append(wrong, why)
 		case reason != "":
 			unseen[reason] = append(unseen[reason], shell.Quote(n.Name))
 		default:
-			nodes[p.on[n.Port].PID] = true
+			nodes[h.on[n.Port].PID] = true
 		}
 	}
 	rest := ""
@@ -55,25 +55,25 @@ func (p *patient) registered(ctx context.Context) Check {
 	}
 	switch {
 	case len(wrong) == 0 && len(unseen[notInTime]) > 0:
-		return found(Warn, "%s%s", count(len(p.names), "name"), rest)
+		return found(Warn, "%s%s", count(len(h.names), "name"), rest)
 	case len(wrong) == 0 && rest != "":
-		return ok("%s, each at a port where something listens%s", count(len(p.names), "name"), rest)
+		return ok("%s, each at a port where something listens%s", count(len(h.names), "name"), rest)
 	case len(wrong) == 0:
-		return ok("%s, each of a node that listens", count(len(p.names), "name"))
+		return ok("%s, each of a node that listens", count(len(h.names), "name"))
 	}
 	c := found(Fail, "%s", strings.Join(wrong, "; "))
 	// a name is held by a connection to epmd
-	holders := slices.DeleteFunc(slices.Clone(p.connected()), func(h holder) bool { return nodes[h.PID] })
+	holders := slices.DeleteFunc(slices.Clone(h.connected()), func(who holder) bool { return nodes[who.PID] })
 	switch {
 	case len(holders) == 0:
-		who := shell.New("ss", "-tnp").Option("dport = :", strconv.Itoa(int(p.port())))
+		who := shell.New("ss", "-tnp").Option("dport = :", strconv.Itoa(int(h.port())))
 		c = c.advise("it is held by a connection to epmd; see as root by which process: %v", who)
 	default:
 		// Words, for a holder is a program that runs. It may do so for others, may have inherited
 		// the connection from its parent, or was sent it by who wants it killed.
 		var all []string
-		for _, h := range holders {
-			all = append(all, h.String())
+		for _, who := range holders {
+			all = append(all, who.String())
 		}
 		if len(holders) <= len(wrong) {
 			c.Evidence += "; held by " + shortList(all)
@@ -104,10 +104,10 @@ func shortList(names []string) string {
 
 // mistake returns what is wrong with a name, or else why that is not known. A node is asked for its
 // name only where the system does not show it.
-func (p *patient) mistake(ctx context.Context, n epmd.Node) (wrong, unseen string) {
+func (h *host) mistake(ctx context.Context, n epmd.Node) (wrong, unseen string) {
 	name := shell.Quote(n.Name) // anybody may register any
-	if !p.listens(n.Port) {
-		now, err := epmd.Lookup(ctx, p.result.Address, n.Name)
+	if !h.listens(n.Port) {
+		now, err := epmd.Lookup(ctx, h.result.Address, n.Name)
 		switch {
 		case errors.Is(err, epmd.ErrNotRegistered), err == nil && now.Port != n.Port:
 			return "", "" // it has ended meanwhile
@@ -116,22 +116,22 @@ func (p *patient) mistake(ctx context.Context, n epmd.Node) (wrong, unseen strin
 		}
 		return fmt.Sprintf("%s is stale: nobody listens on its port %d", name, n.Port), ""
 	}
-	o, known := p.on[n.Port]
+	o, known := h.on[n.Port]
 	if !known {
 		return "", processUnseen
 	}
-	for _, vm := range p.vms {
+	for _, vm := range h.vms {
 		if vm.PID != o.PID {
 			continue
 		}
 		switch name := vmargs.ShortName(vm.Args); {
-		case name == n.Name, name == "" && p.isConnected(vm.PID) && p.isAlone(n):
+		case name == n.Name, name == "" && h.isConnected(vm.PID) && h.isAlone(n):
 			return "", "" // it was given that name, or took one later and registered it itself
 		}
 	}
 	soon, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	full, _, err := dist.Ask(soon, netip.AddrPortFrom(p.result.Address.Addr(), n.Port))
+	full, _, err := dist.Ask(soon, netip.AddrPortFrom(h.result.Address.Addr(), n.Port))
 	short, _, _ := strings.Cut(full, "@")
 	switch {
 	case errors.Is(err, dist.ErrTLS):
@@ -149,22 +149,22 @@ func (p *patient) mistake(ctx context.Context, n epmd.Node) (wrong, unseen strin
 }
 
 // isConnected says that the process has a connection to epmd.
-func (p *patient) isConnected(pid int) bool {
-	return slices.ContainsFunc(p.connected(), func(h holder) bool { return h.PID == pid })
+func (h *host) isConnected(pid int) bool {
+	return slices.ContainsFunc(h.connected(), func(who holder) bool { return who.PID == pid })
 }
 
 // isAlone says that no other name has that port.
-func (p *patient) isAlone(n epmd.Node) bool {
-	return !slices.ContainsFunc(p.names, func(o epmd.Node) bool { return o.Port == n.Port && o.Name != n.Name })
+func (h *host) isAlone(n epmd.Node) bool {
+	return !slices.ContainsFunc(h.names, func(o epmd.Node) bool { return o.Port == n.Port && o.Name != n.Name })
 }
 
 // lost: nodes that run and that epmd does not know; where none runs, all that should be in one.
-func (p *patient) lost(ctx context.Context) Check {
-	down := p.err != nil
-	if down && p.err.Kind != ensure.KindDown {
+func (h *host) lost(ctx context.Context) Check {
+	down := h.err != nil
+	if down && h.err.Kind != ensure.KindDown {
 		return Check{}
 	}
-	nodes, epmdless, unseen, err := p.lostNodes(ctx)
+	nodes, epmdless, unseen, err := h.lostNodes(ctx)
 	if err != nil {
 		return found(Warn, "%v", err)
 	}
@@ -207,7 +207,7 @@ func (p *patient) lost(ctx context.Context) Check {
 		} else {
 			said = append(said, "running, and unknown to epmd: "+strings.Join(lost, ", "))
 		}
-		if o, known := p.owner(); known && time.Since(o.Since()) < comeBack {
+		if o, known := h.owner(); known && time.Since(o.Since()) < comeBack {
 			c.Status = Warn
 			said = append(said, "but this epmd is new, and nodes of OTP 23.3 and later come back within 2 s")
 		}
@@ -221,45 +221,9 @@ func (p *patient) lost(ctx context.Context) Check {
 	}
 	switch {
 	case down && len(by) == 0 && len(can) > 0: // it starts an epmd, and repairs all
-		c = c.run(p.beamrun().Words("repair"))
+		c = c.run(h.repairCommand())
 	case len(can) > 0:
-		c = c.run(p.beamrun().Words("repair").Args(can...))
+		c = c.run(h.repairCommand(can...))
 	}
-	return p.asRootSees(c, unseen)
-}
-
-// cookiesInPS: cookies that every user of the host can read.
-func (p *patient) cookiesInPS(context.Context) Check {
-	if len(p.sockets) == 0 && len(p.vms) == 0 {
-		return Check{}
-	}
-	var shown []string
-	ofRelease, others := false, false
-	for _, vm := range p.vms {
-		if !vm.Elsewhere && vmargs.Cookie(vm.Args) != "" {
-			name := vmargs.ShortName(vm.Args)
-			if name == "" {
-				name = vm.Name
-			}
-			shown = append(shown, fmt.Sprintf("%s (pid %d, user %s)", name, vm.PID, userName(vm.UID)))
-			if vmargs.IsRelease(vm.Args) {
-				ofRelease = true
-			} else {
-				others = true
-			}
-		}
-	}
-	if len(shown) == 0 {
-		return p.asRootSees(ok("none in the arguments of %s%s", count(len(p.vms), "Erlang VM"), notSeen(p.unseenVMs, "VM")), p.unseenVMs)
-	}
-	var advice []string
-	if ofRelease { // which takes no notice of what `beamrun cookie rotate` does
-		advice = append(advice, "a release's cookie is in releases/COOKIE, RELEASE_COOKIE or its vm.args: change it there at its next restart;"+
-			" the lines for rel/env.sh.eex and vm.args that keep it out of the arguments are in SECURITY.md of beamrun")
-	}
-	if others {
-		advice = append(advice, "at the next planned restart: stop it, beamrun cookie rotate if that is its cookie, and start it without -setcookie, by beamrun")
-	}
-	return found(Warn, "every user of this host can read the cookie of %s (-setcookie)%s", strings.Join(shown, ", "), notSeen(p.unseenVMs, "VM")).
-		advise("%s", strings.Join(advice, "; "))
+	return h.asRootSees(c, unseen)
 }

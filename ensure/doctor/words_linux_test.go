@@ -39,7 +39,7 @@ func TestHostileWords(t *testing.T) {
 				Sockets: []owner.Socket{{Addr: netip.MustParseAddrPort("127.0.0.1:7")}}}
 		}
 		process := owner.Process{PID: 1<<22 + 1, Name: s} // no such pid can be
-		p := &patient{
+		h := &host{
 			config: ensure.Config{Port: 4369, Local: true},
 			result: ensure.Result{Endpoint: ensure.Endpoint{Port: 4369}, Address: netip.MustParseAddrPort("127.0.0.1:4369")},
 			names:  []epmd.Node{{Name: s, Port: 7}},
@@ -50,18 +50,18 @@ func TestHostileWords(t *testing.T) {
 			epmds:     []owner.Program{program(1<<22+3, "epmd", s)},
 			connected: func() []holder { return []holder{{process, 0}} },
 		}
-		for _, run := range []func(*patient, context.Context) Check{(*patient).process, (*patient).addresses, (*patient).others,
-			(*patient).registered, (*patient).cookiesInPS, (*patient).epmdlessNodes} {
-			inert(t, run(p, t.Context()))
+		for _, run := range []func(*host, context.Context) Check{(*host).process, (*host).addresses, (*host).others,
+			(*host).registered, (*host).cookiesInPS, (*host).epmdlessNodes} {
+			inert(t, run(h, t.Context()))
 		}
 		for _, kind := range []ensure.Kind{ensure.KindDown, ensure.KindHung, ensure.KindForeign, ensure.KindConfig} {
-			p.err = &ensure.Error{Kind: kind, Err: errors.New(s), Hint: "h " + s}
-			inert(t, p.answers(t.Context()))
-			inert(t, p.environment(t.Context()))
+			h.err = &ensure.Error{Kind: kind, Err: errors.New(s), Hint: "h " + s}
+			inert(t, h.answers(t.Context()))
+			inert(t, h.environment(t.Context()))
 		}
-		inert(t, p.again(found(Warn, "%s", s), p.beamrun().Words("ensure"), s))
+		inert(t, h.again(found(Warn, "%s", s), h.ensureCommand(), s))
 		t.Setenv("ERL_FLAGS", "-epmd_module "+s+" -pa "+s)
-		inert(t, p.epmdModule(t.Context()))
+		inert(t, h.epmdModule(t.Context()))
 		c := withHost(found(Fail, "%s", s), debians(), s)
 		inert(t, c)
 		if (c.Command == "") == isHostName(s) {
@@ -69,20 +69,20 @@ func TestHostileWords(t *testing.T) {
 		}
 		inert(t, withHost(found(Fail, "%s", s), debians(), "vm."+s, "vm"))
 		t.Setenv("HOME", "/nowhere/"+s)
-		inert(t, (&patient{}).home(t.Context()))
+		inert(t, (&host{}).home(t.Context()))
 		t.Setenv("ERL_EPMD_PORT", s)
 		t.Setenv("ERL_EPMD_ADDRESS", s)
 		t.Setenv("BEAMRUN_DETACH", s)
 		_, err := ensure.Probe(t.Context(), ensure.Config{})
-		p = &patient{}
-		if !errors.As(err, &p.err) {
+		h = &host{}
+		if !errors.As(err, &h.err) {
 			continue // the text is blank
 		}
-		inert(t, p.environment(t.Context()))
+		inert(t, h.environment(t.Context()))
 		os.Unsetenv("ERL_EPMD_PORT")
 		_, err = ensure.Probe(t.Context(), ensure.Config{})
-		if errors.As(err, &p.err) {
-			inert(t, p.environment(t.Context()))
+		if errors.As(err, &h.err) {
+			inert(t, h.environment(t.Context()))
 		}
 	}
 }
@@ -112,15 +112,15 @@ func TestNamesUnread(t *testing.T) {
 	server := epmdtest.New(t)
 	server.Register("alice", server.Port())
 	server.SetFaults(epmdtest.Cut(8)) // the port is whole, and all that a probe reads
-	p := admit(t.Context(), ensure.Config{Port: server.Port()})
-	if p.err != nil || p.unnamed == nil {
-		t.Fatalf("%v, %v", p.err, p.unnamed)
+	h := look(t.Context(), Config{Epmd: ensure.Config{Port: server.Port()}})
+	if h.err != nil || h.unnamed == nil {
+		t.Fatalf("%v, %v", h.err, h.unnamed)
 	}
-	c := p.registered(t.Context())
+	c := h.registered(t.Context())
 	if c.Status != Warn || !strings.HasPrefix(c.Evidence, "names could not be read: ") {
 		t.Errorf("%+v", c)
 	}
-	if c := p.answers(t.Context()); !strings.Contains(c.Evidence, "names that could not be read") {
+	if c := h.answers(t.Context()); !strings.Contains(c.Evidence, "names that could not be read") {
 		t.Errorf("%+v", c)
 	}
 }
@@ -129,24 +129,24 @@ func TestNamesUnread(t *testing.T) {
 func TestNamesUnseen(t *testing.T) {
 	server := epmdtest.New(t)
 	server.Register("alice", 1)
-	p := admit(t.Context(), ensure.Config{Port: server.Port()})
-	if c := p.registered(t.Context()); c.Status != Fail || !strings.HasPrefix(c.Evidence, "alice is stale: ") {
+	h := look(t.Context(), Config{Epmd: ensure.Config{Port: server.Port()}})
+	if c := h.registered(t.Context()); c.Status != Fail || !strings.HasPrefix(c.Evidence, "alice is stale: ") {
 		t.Errorf("%+v", c)
 	}
-	p.sockets = []owner.Socket{{Addr: netip.MustParseAddrPort("127.0.0.1:1234")}} // of another network
-	if c := p.registered(t.Context()); c.Status != OK || !strings.Contains(c.Evidence, "who listens is not seen") {
+	h.sockets = []owner.Socket{{Addr: netip.MustParseAddrPort("127.0.0.1:1234")}} // of another network
+	if c := h.registered(t.Context()); c.Status != OK || !strings.Contains(c.Evidence, "who listens is not seen") {
 		t.Errorf("%+v", c)
 	}
-	p.sockets = []owner.Socket{{Addr: netip.MustParseAddrPort("127.0.0.1:1")}, {Addr: p.result.Address}}
-	p.open = map[uint16]bool{1: true}
-	p.on = nil // another user's process
-	if c := p.registered(t.Context()); c.Status != OK || !strings.Contains(c.Evidence, "; "+processUnseen+": alice") {
+	h.sockets = []owner.Socket{{Addr: netip.MustParseAddrPort("127.0.0.1:1")}, {Addr: h.result.Address}}
+	h.open = map[uint16]bool{1: true}
+	h.on = nil // another user's process
+	if c := h.registered(t.Context()); c.Status != OK || !strings.Contains(c.Evidence, "; "+processUnseen+": alice") {
 		t.Errorf("%+v", c)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	p.sockets, p.open = p.sockets[1:], nil
-	if c := p.registered(ctx); c.Status != Warn || !strings.Contains(c.Evidence, "; "+notInTime+": alice") {
+	h.sockets, h.open = h.sockets[1:], nil
+	if c := h.registered(ctx); c.Status != Warn || !strings.Contains(c.Evidence, "; "+notInTime+": alice") {
 		t.Errorf("%+v", c)
 	}
 }
@@ -180,17 +180,17 @@ func TestCookieOfAnother(t *testing.T) {
 		}
 		t.Setenv("HOME", home)
 		t.Setenv("XDG_CONFIG_HOME", "")
-		c := (&patient{}).cookie(t.Context())
+		c := (&host{}).cookie(t.Context())
 		if c.Status == OK || c.Command != "" || !strings.Contains(c.Evidence, "uid 54321") && !strings.Contains(c.Evidence, "writable by others") {
 			t.Errorf("%s: %+v", name, c)
 		}
 		t.Setenv("HOME", filepath.Join(home, "none"))
-		if c := (&patient{}).home(t.Context()); strings.HasPrefix(name, "his directory") && (c.Command != "" || c.Advice == "") {
+		if c := (&host{}).home(t.Context()); strings.HasPrefix(name, "his directory") && (c.Command != "" || c.Advice == "") {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}
 	t.Setenv("HOME", t.TempDir())
-	if c := (&patient{}).cookie(t.Context()); c.Command != "beamrun cookie rotate" {
+	if c := (&host{}).cookie(t.Context()); c.Command != "beamrun cookie rotate" {
 		t.Errorf("root's own: %+v", c)
 	}
 }

@@ -78,7 +78,7 @@ func TestEpmdModule(t *testing.T) {
 		t.Setenv("ERL_ZFLAGS", "")
 		t.Setenv("ELIXIR_ERL_OPTIONS", test.elixir)
 		t.Setenv("ERL_LIBS", test.libs)
-		if c := (&patient{}).epmdModule(t.Context()); c.Status != test.want {
+		if c := (&host{}).epmdModule(t.Context()); c.Status != test.want {
 			t.Errorf("%+v: %+v", test, c)
 		}
 	}
@@ -89,17 +89,17 @@ func TestMayRun(t *testing.T) {
 	me := os.Geteuid()
 	names := []epmd.Node{{Name: "a", Port: 1}}
 	for name, test := range map[string]struct {
-		p    patient
+		h    host
 		want bool
 	}{
-		"no VM":             {patient{}, false},
-		"another user's VM": {patient{names: names, vms: []owner.Program{{UID: me + 1}}}, false},
-		"this user's VM":    {patient{vms: []owner.Program{{UID: me + 1}, {UID: me}}}, true},
-		"this user's VM, which could not be looked into": {patient{vms: []owner.Program{{UID: me, Closed: true}}}, true},
-		"a VM that was not looked at":                    {patient{unseenVMs: 1}, true},
-		"names, and no VM is seen":                       {patient{names: names}, true},
+		"no VM":             {host{}, false},
+		"another user's VM": {host{names: names, vms: []owner.Program{{UID: me + 1}}}, false},
+		"this user's VM":    {host{vms: []owner.Program{{UID: me + 1}, {UID: me}}}, true},
+		"this user's VM, which could not be looked into": {host{vms: []owner.Program{{UID: me, Closed: true}}}, true},
+		"a VM that was not looked at":                    {host{unseenVMs: 1}, true},
+		"names, and no VM is seen":                       {host{names: names}, true},
 	} {
-		if got := test.p.mayRun(); got != test.want && me >= 0 {
+		if got := test.h.mayRun(); got != test.want && me >= 0 {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -132,13 +132,13 @@ func TestCookiesInPS(t *testing.T) {
 		vms               []owner.Program
 		release, rotation bool
 	}{{[]owner.Program{release}, true, false}, {[]owner.Program{plain}, false, true}, {[]owner.Program{release, plain}, true, true}} {
-		c := (&patient{vms: test.vms}).cookiesInPS(t.Context())
+		c := (&host{vms: test.vms}).cookiesInPS(t.Context())
 		if c.Status != Warn || c.Command != "" || strings.Contains(c.Advice, "releases/COOKIE") != test.release ||
 			strings.Contains(c.Advice, "cookie rotate") != test.rotation {
 			t.Errorf("%+v", c)
 		}
 	}
-	if c := (&patient{vms: []owner.Program{{}}, unseenVMs: 2}).cookiesInPS(t.Context()); c.Status != OK || !strings.Contains(c.Evidence, "; 2 VMs ") {
+	if c := (&host{vms: []owner.Program{{}}, unseenVMs: 2}).cookiesInPS(t.Context()); c.Status != OK || !strings.Contains(c.Evidence, "; 2 VMs ") {
 		t.Errorf("%+v", c)
 	}
 }
