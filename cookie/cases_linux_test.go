@@ -12,6 +12,8 @@ import (
 	"github.com/beamrun/beamrun/internal/cookiefile"
 )
 
+const fileName = cookiefile.Name
+
 // secret is in every file of the table: no message may hold any part of it.
 const secret = "Xq7Zp2Wv9K"
 
@@ -19,10 +21,10 @@ const secret = "Xq7Zp2Wv9K"
 type place struct {
 	t    *testing.T
 	home string
-	uid  int // whose cookie it is
+	uid  int // of the user
 }
 
-func (p place) path() string { return filepath.Join(p.home, cookiefile.Name) }
+func (p place) path() string { return filepath.Join(p.home, fileName) }
 
 func (p place) must(errs ...error) {
 	p.t.Helper()
@@ -36,7 +38,8 @@ func (p place) put(name, text string, mode uint32, uid int) {
 	p.t.Helper()
 	path := filepath.Join(p.home, name)
 	// not os.Chmod: it takes 04000 for something else
-	p.must(os.WriteFile(path, []byte(text), 0o600), os.Chown(path, uid, uid), syscall.Chmod(path, mode))
+	p.must(os.WriteFile(path, []byte(text), 0o600), os.Chown(path, uid, uid),
+		syscall.Chmod(path, mode))
 }
 
 func (p place) dir(name string) {
@@ -61,11 +64,13 @@ type fileCase struct {
 	other  bool // needs another user's files: root takes none, unlike Erlang
 	text   bool // is only about the text: the same for every user
 	large  bool // is more than beamrun reads, unlike Erlang
-	config bool // is about the configuration folder, where older ones do not look
+	config bool // is about the configuration directory, where older ones do not look
 }
 
 func text(name, s string) fileCase {
-	return fileCase{name: name, text: true, make: func(p place) { p.put(cookiefile.Name, s, 0o400, p.uid) }}
+	return fileCase{name: name, text: true, make: func(p place) {
+		p.put(fileName, s, 0o400, p.uid)
+	}}
 }
 
 func large(name, s string) fileCase {
@@ -75,7 +80,9 @@ func large(name, s string) fileCase {
 }
 
 func mode(bits uint32, name string) fileCase {
-	return fileCase{name: "mode " + name, make: func(p place) { p.put(cookiefile.Name, secret, bits, p.uid) }}
+	return fileCase{name: "mode " + name, make: func(p place) {
+		p.put(fileName, secret, bits, p.uid)
+	}}
 }
 
 var fileCases = []fileCase{
@@ -106,30 +113,49 @@ var fileCases = []fileCase{
 	text("UTF-8 byte order mark", "\xef\xbb\xbf"+secret),
 	text("Latin-1", secret+"\xe9"),
 
-	mode(0o400, "0400"), mode(0o600, "0600"), mode(0o700, "0700"), mode(0o500, "0500"), mode(0o4400, "04400"), mode(0o1400, "01400"),
+	mode(0o400, "0400"), mode(0o600, "0600"), mode(0o700, "0700"), mode(0o500, "0500"),
+	mode(0o4400, "04400"), mode(0o1400, "01400"),
 	mode(0, "0000"), mode(0o200, "0200"),
-	mode(0o644, "0644"), mode(0o440, "0440"), mode(0o404, "0404"), mode(0o410, "0410"), mode(0o2440, "02440"),
+	mode(0o644, "0644"), mode(0o440, "0440"), mode(0o404, "0404"), mode(0o410, "0410"),
+	mode(0o2440, "02440"),
 
-	{name: "0400 of another user", other: true, make: func(p place) { p.put(cookiefile.Name, secret, 0o400, p.other()) }},
-	{name: "0644 of another user", other: true, make: func(p place) { p.put(cookiefile.Name, secret, 0o644, p.other()) }},
-	{name: "link to a good file", make: func(p place) { p.put("file", secret, 0o400, p.uid); p.link("file", cookiefile.Name) }},
-	{name: "link to a 0644 file", make: func(p place) { p.put("file", secret, 0o644, p.uid); p.link("file", cookiefile.Name) }},
+	{name: "0400 of another user", other: true, make: func(p place) {
+		p.put(fileName, secret, 0o400, p.other())
+	}},
+	{name: "0644 of another user", other: true, make: func(p place) {
+		p.put(fileName, secret, 0o644, p.other())
+	}},
+	{name: "link to a good file", make: func(p place) {
+		p.put("file", secret, 0o400, p.uid)
+		p.link("file", fileName)
+	}},
+	{name: "link to a 0644 file", make: func(p place) {
+		p.put("file", secret, 0o644, p.uid)
+		p.link("file", fileName)
+	}},
 	{name: "link to a 0400 file of another user", other: true, make: func(p place) {
 		p.dir("theirs")
 		p.put("theirs/file", secret, 0o400, p.other())
 		p.must(os.Chown(filepath.Join(p.home, "theirs"), p.other(), p.other()))
-		p.link("theirs/file", cookiefile.Name)
+		p.link("theirs/file", fileName)
 	}},
 	{name: "link to nothing", make: func(p place) {
 		p.dir("dotfiles")
-		p.link("dotfiles/../dotfiles/file", cookiefile.Name)
+		p.link("dotfiles/../dotfiles/file", fileName)
 	}},
-	{name: "link to nothing in no folder", make: func(p place) { p.link("dotfiles/file", cookiefile.Name) }},
-	{name: "link to itself", make: func(p place) { p.link(cookiefile.Name, cookiefile.Name) }},
-	{name: "link to a directory", make: func(p place) { p.dir("dir"); p.link("dir", cookiefile.Name) }},
-	{name: "link to /dev/full", make: func(p place) { p.link("/dev/full", cookiefile.Name) }}, // /dev/null may be the user's of a container
-	{name: "link to a file of /proc (it says it is empty)", make: func(p place) { p.link("/proc/self/environ", cookiefile.Name) }},
-	{name: "directory", make: func(p place) { p.dir(cookiefile.Name) }},
+	{name: "link to nothing in no folder", make: func(p place) {
+		p.link("dotfiles/file", fileName)
+	}},
+	{name: "link to itself", make: func(p place) { p.link(fileName, fileName) }},
+	{name: "link to a directory", make: func(p place) { p.dir("dir"); p.link("dir", fileName) }},
+	// /dev/null may be the user's of a container
+	{name: "link to /dev/full", make: func(p place) {
+		p.link("/dev/full", fileName)
+	}},
+	{name: "link to a file of /proc (it says it is empty)", make: func(p place) {
+		p.link("/proc/self/environ", fileName)
+	}},
+	{name: "directory", make: func(p place) { p.dir(fileName) }},
 	{name: "pipe", make: func(p place) {
 		p.must(syscall.Mkfifo(p.path(), 0o600), os.Chown(p.path(), p.uid, p.uid))
 	}},
@@ -147,11 +173,15 @@ var fileCases = []fileCase{
 	}},
 	{name: "missing, read-only folder", make: func(p place) { p.must(os.Chmod(p.home, 0o500)) }},
 	{name: "good file, read-only folder", make: func(p place) {
-		p.put(cookiefile.Name, secret, 0o400, p.uid)
+		p.put(fileName, secret, 0o400, p.uid)
 		p.must(os.Chmod(p.home, 0o500))
 	}},
-	{name: "folder that may not be entered", make: func(p place) { p.must(os.Chmod(p.home, 0o600)) }},
-	{name: "missing, folder of another user", other: true, make: func(p place) { p.must(os.Chown(p.home, p.other(), p.other())) }},
+	{name: "folder that may not be entered", make: func(p place) {
+		p.must(os.Chmod(p.home, 0o600))
+	}},
+	{name: "missing, folder of another user", other: true, make: func(p place) {
+		p.must(os.Chown(p.home, p.other(), p.other()))
+	}},
 	{name: "no folder, nor the right to make it", other: true, make: func(p place) {
 		p.must(os.Remove(p.home), os.Chown(filepath.Dir(p.home), p.other(), p.other()))
 	}},
@@ -162,14 +192,22 @@ var fileCases = []fileCase{
 		p.must(os.Chown(p.home, p.other(), p.other()), os.Chmod(p.home, 0o700))
 	}},
 
-	{name: "only in ~/.config/erlang", config: true, make: func(p place) { p.config(); p.put(".config/erlang/"+cookiefile.Name, secret, 0o400, p.uid) }},
+	{name: "only in ~/.config/erlang", config: true, make: func(p place) {
+		p.config()
+		p.put(".config/erlang/"+fileName, secret, 0o400, p.uid)
+	}},
 	{name: "in ~/.config/erlang, and a link to nothing", config: true, make: func(p place) {
 		p.config()
-		p.put(".config/erlang/"+cookiefile.Name, secret, 0o400, p.uid)
-		p.link("nothing", cookiefile.Name)
+		p.put(".config/erlang/"+fileName, secret, 0o400, p.uid)
+		p.link("nothing", fileName)
 	}},
-	{name: "only a bad one in ~/.config/erlang", config: true, make: func(p place) { p.config(); p.put(".config/erlang/"+cookiefile.Name, "", 0o400, p.uid) }},
-	{name: "missing, and ~/.config is a file", config: true, make: func(p place) { p.put(".config", "", 0o644, p.uid) }},
+	{name: "only a bad one in ~/.config/erlang", config: true, make: func(p place) {
+		p.config()
+		p.put(".config/erlang/"+fileName, "", 0o400, p.uid)
+	}},
+	{name: "missing, and ~/.config is a file", config: true, make: func(p place) {
+		p.put(".config", "", 0o644, p.uid)
+	}},
 	{name: "missing, and ~/.config/erlang may not be entered", config: true, make: func(p place) {
 		p.config()
 		p.must(os.Chmod(filepath.Join(p.home, ".config/erlang"), 0o600))

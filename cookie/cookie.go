@@ -32,8 +32,8 @@ func New() string {
 
 // Derive returns the cookie that everyone computes who knows secret: HMAC-SHA256 of the label, as
 // 64 characters of [0-9a-f]. The secret should have 32 random bytes (a short one can be guessed
-// from a recorded handshake); two labels give two cookies, of which neither tells the other or the
-// secret. An empty secret or label is an error.
+// from a recorded handshake); two labels give two cookies, and neither gives away the other or
+// the secret. An empty secret or label is an error.
 func Derive(secret []byte, label string) (string, error) {
 	if len(secret) == 0 {
 		return "", errors.New("cookie: the secret to derive from is empty (" + SecretVar + ")")

@@ -42,7 +42,8 @@ func TestDerive(t *testing.T) {
 func TestCheck(t *testing.T) {
 	for c, ok := range map[string]bool{
 		"a": true, "-x": true, "a b": true, "~!": true, strings.Repeat("x", 255): true,
-		"": false, "a\n": false, "a\x00": false, "é": false, "\x7f": false, strings.Repeat("x", 256): false,
+		"": false, "a\n": false, "a\x00": false, "é": false, "\x7f": false,
+		strings.Repeat("x", 256): false,
 	} {
 		if err := Check(c); (err == nil) != ok {
 			t.Errorf("%.20q: %v", c, err)
@@ -56,7 +57,8 @@ func TestCheck(t *testing.T) {
 func write(t *testing.T, text string, mode os.FileMode) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "cookie")
-	if err := errors.Join(os.WriteFile(path, []byte(text), 0o600), os.Chmod(path, mode)); err != nil {
+	err := errors.Join(os.WriteFile(path, []byte(text), 0o600), os.Chmod(path, mode))
+	if err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -65,7 +67,8 @@ func write(t *testing.T, text string, mode os.FileMode) string {
 // What Erlang reads, Load reads: see auth.erl, check_cookie.
 func TestLoad(t *testing.T) {
 	for text, want := range map[string]string{
-		"abc": "abc", "abc\n": "abc", "abc\r\n": "abc", "abc\n \n": "abc", "abc \n": "abc ", "a b": "a b", "-abc": "-abc",
+		"abc": "abc", "abc\n": "abc", "abc\r\n": "abc", "abc\n \n": "abc",
+		"abc \n": "abc ", "a b": "a b", "-abc": "-abc",
 		"": "", "\n": "", "abc\ndef": "", "abc\x00": "", "é": "", strings.Repeat("x", 10_000): "",
 	} {
 		got, err := Load(write(t, text, 0o400))
@@ -76,7 +79,7 @@ func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	var e *Error
 	if _, err := Load(dir); !errors.As(err, &e) || e.Path != dir {
-		t.Errorf("a folder: %v", err)
+		t.Errorf("a directory: %v", err)
 	}
 	if _, err := Load(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
@@ -118,8 +121,9 @@ func TestLoadOrCreate(t *testing.T) {
 		t.Error("a bad file was written to")
 	}
 	var e *Error
-	if _, err := LoadOrCreate(filepath.Join(dir, "none", "c")); !errors.As(err, &e) || !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("no folder: %v", err)
+	_, err = LoadOrCreate(filepath.Join(dir, "none", "c"))
+	if !errors.As(err, &e) || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no directory: %v", err)
 	}
 	if files, _ := os.ReadDir(dir); len(files) != 1 {
 		t.Errorf("left behind: %v", files)
@@ -142,7 +146,9 @@ func TestDefaultPath(t *testing.T) {
 	check(inHome)
 	dir, err := os.UserConfigDir()
 	inConfig := filepath.Join(dir, "erlang", ".erlang.cookie")
-	if err := errors.Join(err, os.MkdirAll(filepath.Dir(inConfig), 0o700), os.WriteFile(inConfig, []byte("x"), 0o400)); err != nil {
+	err = errors.Join(err, os.MkdirAll(filepath.Dir(inConfig), 0o700),
+		os.WriteFile(inConfig, []byte("x"), 0o400))
+	if err != nil {
 		t.Fatal(err)
 	}
 	check(inConfig)
@@ -166,9 +172,11 @@ func TestSource(t *testing.T) {
 	t.Setenv("BAD_COOKIE", "line\n")
 	t.Setenv(SecretVar, "Jefe")
 	file := write(t, "from-file\n", 0o400)
+	// RFC 4231, test case 2
+	const derived = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
 	for s, want := range map[string]string{
 		"env:MY_COOKIE": "from-env", "file:" + file: "from-file",
-		"derive:what do ya want for nothing?": "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+		"derive:what do ya want for nothing?": derived,
 		"env:NO_COOKIE":                       "", "env:BAD_COOKIE": "", "file:" + file + "x": "",
 	} {
 		var source Source
@@ -184,14 +192,16 @@ func TestSource(t *testing.T) {
 	if len(one) != 64 || one == two || err != nil {
 		t.Errorf("fresh: %q, %q, %v", one, two, err)
 	}
+	inHome := filepath.Join(home, ".erlang.cookie")
 	for _, user := range []Source{User, "user", ""} {
 		c, err := user.Cookie()
-		if onDisk, _ := Load(filepath.Join(home, ".erlang.cookie")); len(c) != 64 || c != onDisk || err != nil {
+		if onDisk, _ := Load(inHome); len(c) != 64 || c != onDisk || err != nil {
 			t.Errorf("%q: %q, %v; in the file: %q", user, c, err, onDisk)
 		}
 	}
 	t.Setenv(SecretVar, "")
-	if _, err := Source("derive:x").Cookie(); err == nil || !strings.Contains(err.Error(), SecretVar) {
+	_, err = Source("derive:x").Cookie()
+	if err == nil || !strings.Contains(err.Error(), SecretVar) {
 		t.Errorf("no secret: %v", err)
 	}
 	var source Source
@@ -199,7 +209,8 @@ func TestSource(t *testing.T) {
 		t.Errorf("an empty text: %v", err)
 	}
 	for _, s := range []Source{
-		"my-secret-cookie", "user:x", "user:", "fresh:", "file:", "env:", "derive:", "FILE:x", ":", ":x",
+		"my-secret-cookie", "user:x", "user:", "fresh:", "file:", "env:", "derive:", "FILE:x",
+		":", ":x",
 	} {
 		if err := source.UnmarshalText([]byte(s)); err != ErrSource || source != "" {
 			t.Errorf("%q: %v", s, err)
@@ -211,15 +222,14 @@ func TestSource(t *testing.T) {
 			t.Errorf("%q: %v", s, err)
 		}
 	}
-	for s, want := range map[Source]string{
-		"": filepath.Join(home, ".erlang.cookie"), User: filepath.Join(home, ".erlang.cookie"), "file:a:b": "a:b",
-	} {
+	for s, want := range map[Source]string{"": inHome, User: inHome, "file:a:b": "a:b"} {
 		if path, err := s.Path(); path != want || err != nil {
 			t.Errorf("%q: %q, %v", s, path, err)
 		}
 	}
 	for s, kind := range map[Source]string{Fresh: "fresh", "env:X": "env", "derive:x": "derive"} {
-		if path, err := s.Path(); err == nil || err.Error() != "cookie: a source of the kind "+kind+" has no file" {
+		path, err := s.Path()
+		if err == nil || err.Error() != "cookie: a source of the kind "+kind+" has no file" {
 			t.Errorf("%q: %q, %v", s, path, err)
 		}
 	}
@@ -227,8 +237,10 @@ func TestSource(t *testing.T) {
 
 func FuzzLoad(f *testing.F) {
 	for _, text := range []string{
-		"", "abc", "abc\n", "abc \r\n\n", "\n", " ", "\nabc", "abc\ndef", "abc\n \x00", "a\tb", "a\x00", "\xe6", "æ", "~\x7f", "\xef\xbb\xbfabc",
-		strings.Repeat("x", 255) + "\n", strings.Repeat("x", 256), strings.Repeat("x", 256) + "\t", "abc" + strings.Repeat("\n", 70<<10),
+		"", "abc", "abc\n", "abc \r\n\n", "\n", " ", "\nabc", "abc\ndef", "abc\n \x00",
+		"a\tb", "a\x00", "\xe6", "æ", "~\x7f", "\xef\xbb\xbfabc",
+		strings.Repeat("x", 255) + "\n", strings.Repeat("x", 256),
+		strings.Repeat("x", 256) + "\t", "abc" + strings.Repeat("\n", 70<<10),
 	} {
 		f.Add([]byte(text))
 	}

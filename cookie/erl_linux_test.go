@@ -10,11 +10,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/beamrun/beamrun/internal/cookiefile"
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
@@ -29,7 +27,8 @@ func startEpmd(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	end := time.Now().Add(5 * time.Second)
+	for ; time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if conn, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
 			conn.Close()
 			return port
@@ -39,14 +38,14 @@ func startEpmd(t *testing.T) string {
 	return ""
 }
 
-// looksInConfig reports whether erl takes a cookie file of the configuration directory, as OTP 25 and
-// later do.
+// looksInConfig reports whether erl takes a cookie file of the configuration directory, as OTP 25
+// and later do.
 func looksInConfig(t *testing.T, base, port string) bool {
 	t.Helper()
 	p := place{t, filepath.Join(base, "config"), os.Geteuid()}
 	p.must(os.Mkdir(p.home, 0o755))
 	p.config()
-	p.put(".config/erlang/"+cookiefile.Name, secret, 0o400, p.uid)
+	p.put(".config/erlang/"+fileName, secret, 0o400, p.uid)
 	return bootErl(t, p.uid, port, nodeName("config", p.uid, 0), p.home).Cookie == secret
 }
 
@@ -59,20 +58,26 @@ type verdict struct {
 
 func (v verdict) String() string { return fmt.Sprintf("%v %.300q %s", v.OK, v.Cookie, v.Words) }
 
-// what auth.erl and atoms say of a cookie that they refuse, and of one that they can't make. The
+// what auth.erl and atoms say of a cookie that they refuse, and of one that they cannot make. The
 // last is "type|directory", by which auth.erl means to say that the file is of that type.
-var refusals = regexp.MustCompile(`Too short cookie|Bad characters in cookie|accessible by owner only|` +
-	`Error when reading|system_limit|Failed to (create|write)|112,101,32\|(directory|device|other)`)
+var refusals = regexp.MustCompile(
+	`Too short cookie|Bad characters in cookie|accessible by owner only|` +
+		`Error when reading|system_limit|Failed to (create|write)|` +
+		`112,101,32\|(directory|device|other)`)
 
-// bootErl starts a node as a user would, and says whether it came up, and with which cookie.
+// bootErl starts a node as a user would. It returns whether the node came up, and with which
+// cookie.
 func bootErl(t *testing.T, uid int, port, node, home string) verdict {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "erl", "-noinput", "-start_epmd", "false", "-sname", node, "+S", "1:1",
-		"-eval", `io:format("COOKIE ~s~n", [[io_lib:format("~2.16.0b", [B]) || B <- atom_to_list(erlang:get_cookie())]]), halt().`)
+	const show = `io:format("COOKIE ~s~n", [[io_lib:format("~2.16.0b", [B]) || ` +
+		`B <- atom_to_list(erlang:get_cookie())]]), halt().`
+	cmd := exec.CommandContext(ctx, "erl", "-noinput", "-start_epmd", "false",
+		"-sname", node, "+S", "1:1", "-eval", show)
 	become(cmd, uid)
 	cmd.Dir, cmd.WaitDelay = "/", time.Second
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "ERL_EPMD_PORT=" + port, "ERL_CRASH_DUMP_BYTES=0"}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home,
+		"ERL_EPMD_PORT=" + port, "ERL_CRASH_DUMP_BYTES=0"}
 	var out watcher
 	cmd.Stdout, cmd.Stderr = &out, &out
 	// It says it seconds before it ends, and some of it at the length of the file.
@@ -81,7 +86,8 @@ func bootErl(t *testing.T, uid int, port, node, home string) verdict {
 	if ctx.Err() != nil {
 		t.Errorf("%s: erl hangs", node)
 	}
-	if line := regexp.MustCompile(`(?m)^COOKIE ([0-9a-f]+)$`).FindSubmatch(out.text); err == nil && line != nil {
+	line := regexp.MustCompile(`(?m)^COOKIE ([0-9a-f]+)$`).FindSubmatch(out.text)
+	if err == nil && line != nil {
 		text, err := hex.DecodeString(string(line[1]))
 		if err != nil {
 			t.Error(err)
@@ -113,5 +119,5 @@ func (w *watcher) Write(p []byte) (int, error) {
 }
 
 func nodeName(kind string, uid, i int) string {
-	return strings.Join([]string{"cookie", kind, strconv.Itoa(os.Getpid()), strconv.Itoa(uid), strconv.Itoa(i)}, "_")
+	return fmt.Sprintf("cookie_%s_%d_%d_%d", kind, os.Getpid(), uid, i)
 }

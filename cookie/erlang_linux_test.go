@@ -25,7 +25,7 @@ type reading struct {
 	Shown      []string // every way to print the error
 }
 
-// request asks the role below to read the cookie of the user whose home it is.
+// request asks the role below to read the cookie of the user with that home.
 type request struct {
 	Home   string
 	Create bool
@@ -108,7 +108,8 @@ func TestAsErlang(t *testing.T) {
 			for i, c := range cases {
 				above := filepath.Join(base, fmt.Sprint(kind, uid), fmt.Sprint(i))
 				p := place{t, filepath.Join(above, "home"), uid}
-				p.must(os.MkdirAll(p.home, 0o755), os.Chown(p.home, uid, uid), os.Chown(above, uid, uid))
+				p.must(os.MkdirAll(p.home, 0o755), os.Chown(p.home, uid, uid),
+					os.Chown(above, uid, uid))
 				c.make(p)
 				out = append(out, p.home)
 			}
@@ -142,20 +143,24 @@ func TestAsErlang(t *testing.T) {
 		for i, c := range cases {
 			load, made := readings[2*i], readings[2*i+1]
 			t.Run(fmt.Sprintf("%s/uid %d", c.name, uid), func(t *testing.T) {
-				isNew := erl[i].OK && len(erl[i].Cookie) == 20 && !strings.Contains(erl[i].Cookie, secret)
+				isNew := erl[i].OK && len(erl[i].Cookie) == 20 &&
+					!strings.Contains(erl[i].Cookie, secret)
 				if old && c.config {
 					if !isNew {
-						t.Errorf("this erl looks in the home folder only, but: %v", erl[i])
+						t.Errorf("this erl looks in the home directory only, but: %v", erl[i])
 					}
 					return // what beamrun takes there is that of newer ones
 				}
-				// root touches nothing of another user's, and nobody reads more than 1 MiB
+				// root touches nothing of another user's, and no more than 1 MiB is read
 				stricter := erl[i].OK && (c.large || uid == 0 && c.other && c.name != rootsOwn)
 				if stricter {
-					if load.OK || made.OK || slices.ContainsFunc(append(load.Shown, made.Shown...), func(s string) bool { return strings.Contains(s, "chown") }) {
+					gives := func(s string) bool { return strings.Contains(s, "chown") }
+					shown := append(load.Shown, made.Shown...)
+					if load.OK || made.OK || slices.ContainsFunc(shown, gives) {
 						t.Errorf("Load: %v, LoadOrCreate: %v; both have to refuse it", load, made)
 					}
-					if want, got := tree(t, loadHomes[i]), tree(t, makeHomes[i]); !slices.Equal(want, got) {
+					want, got := tree(t, loadHomes[i]), tree(t, makeHomes[i])
+					if !slices.Equal(want, got) {
 						t.Errorf("files after LoadOrCreate: %v, before: %v", got, want)
 					}
 					table.add(c.name, uid, erl[i], stricter, false, made)
@@ -164,10 +169,12 @@ func TestAsErlang(t *testing.T) {
 				if made.OK != erl[i].OK || !isNew && made.Cookie != erl[i].Cookie {
 					t.Errorf("LoadOrCreate: %v; erl: %v", made, erl[i])
 				}
-				if isNew && load.OK || !isNew && (load.OK != erl[i].OK || load.Cookie != erl[i].Cookie) {
+				if isNew && load.OK ||
+					!isNew && (load.OK != erl[i].OK || load.Cookie != erl[i].Cookie) {
 					t.Errorf("Load: %v; erl: %v", load, erl[i])
 				}
-				if want, got := tree(t, erlHomes[i]), tree(t, makeHomes[i]); !slices.Equal(want, got) {
+				want, got := tree(t, erlHomes[i]), tree(t, makeHomes[i])
+				if !slices.Equal(want, got) {
 					t.Errorf("files after LoadOrCreate: %v, after erl: %v", got, want)
 				}
 				for _, r := range []reading{load, made} {
@@ -177,8 +184,8 @@ func TestAsErlang(t *testing.T) {
 						}
 					}
 				}
-				// where erl makes the file, Load's words; else LoadOrCreate's, which say why it
-				// can't
+				// Load's words where erl makes the file; else LoadOrCreate's, which say why it
+				// cannot
 				refused, home, create := made, makeHomes[i], true
 				if isNew {
 					refused, home, create = load, loadHomes[i], false
@@ -208,7 +215,7 @@ func TestAsErlang(t *testing.T) {
 func tree(t *testing.T, dir string) (out []string) {
 	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
-			return nil // no folder, or one that we may not enter
+			return nil // no directory, or one that we may not enter
 		}
 		info, err := d.Info()
 		if err != nil {
@@ -232,7 +239,7 @@ func holdsPart(s, secret string) bool {
 	return false
 }
 
-// isCommand tells a command from words.
+// isCommand reports whether a hint is a command, and not words.
 func isCommand(hint string) bool {
 	word, _, _ := strings.Cut(hint, " ")
 	return slices.Contains([]string{"beamrun", "chmod", "mv", "mkdir", "sudo", "ln"}, word)

@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/beamrun/beamrun/internal/cookiefile"
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
@@ -42,7 +41,8 @@ func init() {
 				panic(err)
 			}
 		}
-		old, made, full := filepath.Join(d.Dir, "old"), filepath.Join(d.Dir, cookiefile.Name), filepath.Join(d.Dir, "full")
+		old, made := filepath.Join(d.Dir, "old"), filepath.Join(d.Dir, fileName)
+		full := filepath.Join(d.Dir, "full")
 		must(unix.Mount("none", d.Dir, "tmpfs", 0, strings.TrimPrefix(d.Options+",mode=755", ",")))
 		must(os.WriteFile(old, []byte(secret), 0o400))
 		if d.Fill {
@@ -70,8 +70,10 @@ func init() {
 		must(err)
 		out.Old = string(text)
 		if d.Limit == 0 {
-			erl := exec.Command("erl", "-noinput", "-start_epmd", "false", "-sname", "small", "-eval", "halt().")
-			erl.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + d.Dir, "ERL_EPMD_PORT=1", "ERL_CRASH_DUMP_BYTES=0"}
+			erl := exec.Command("erl", "-noinput", "-start_epmd", "false",
+				"-sname", "small", "-eval", "halt().")
+			erl.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + d.Dir,
+				"ERL_EPMD_PORT=1", "ERL_CRASH_DUMP_BYTES=0"}
 			said, _ := erl.CombinedOutput()
 			out.Erl = string(refusals.Find(said))
 		}
@@ -99,9 +101,18 @@ func TestFullDisk(t *testing.T) {
 		disk             smallDisk
 		erl, words, hint string
 	}{
-		"no byte":   {smallDisk{Options: "size=8k", Fill: true}, "Failed to write", "no space left on device", "df -h DIR && df -i DIR"},
-		"no inode":  {smallDisk{Options: "nr_inodes=2"}, "Failed to create", "no space left on device", "df -h DIR && df -i DIR"},
-		"read-only": {smallDisk{ReadOnly: true}, "Failed to create", "read-only file system", "df DIR"},
+		"no byte": {
+			smallDisk{Options: "size=8k", Fill: true},
+			"Failed to write", "no space left on device", "df -h DIR && df -i DIR",
+		},
+		"no inode": {
+			smallDisk{Options: "nr_inodes=2"},
+			"Failed to create", "no space left on device", "df -h DIR && df -i DIR",
+		},
+		"read-only": {
+			smallDisk{ReadOnly: true},
+			"Failed to create", "read-only file system", "df DIR",
+		},
 		"half way":  {smallDisk{Limit: 30}, "", "file too large", "ulimit -f unlimited"},
 		"last byte": {smallDisk{Limit: 63}, "", "file too large", "ulimit -f unlimited"},
 	} {
@@ -142,7 +153,8 @@ func TestKilled(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Microsecond) {
+		end := time.Now().Add(5 * time.Second)
+		for ; time.Now().Before(end); time.Sleep(50 * time.Microsecond) {
 			if files, _ := os.ReadDir(dir); len(files) > 0 {
 				break
 			}
@@ -153,7 +165,7 @@ func TestKilled(t *testing.T) {
 		files, _ := os.ReadDir(dir)
 		for _, f := range files {
 			if strings.HasSuffix(f.Name(), ".tmp") {
-				continue // nobody reads it
+				continue // which no program reads
 			}
 			if c, err := Load(filepath.Join(dir, f.Name())); err != nil || len(c) != 64 {
 				t.Errorf("after a kill: %d characters, %v", len(c), err)

@@ -43,13 +43,16 @@ func TestRootTouchesNoPathOfOthers(t *testing.T) {
 	hers.link("../root/etc/shadow", "shadow")
 	hers.link("../root/etc/new", "new")
 	hers.dir("dir")
-	root.put("tmp/moved", secret, 0o400, 0) // as anyone may move one there, out of their own directory
-	root.must(os.Symlink("etc/shadow", filepath.Join(root.home, "planted-link")), os.Lchown(filepath.Join(root.home, "planted-link"), nobodyUID, nobodyUID))
+	// as anyone may move one there, out of their own directory
+	root.put("tmp/moved", secret, 0o400, 0)
+	planted := filepath.Join(root.home, "planted-link")
+	root.must(os.Symlink("etc/shadow", planted), os.Lchown(planted, nobodyUID, nobodyUID))
 
 	before, rootBefore := tree(t, hers.home), tree(t, root.home)
 	for _, path := range []string{
-		"hers/own", "hers/planted", "hers/passwd", "hers/shadow", "hers/new", "hers/missing", "hers/dir/missing", "hers/dir/../own",
-		"hers/../root/etc/shadow", "root/into-hers", "root/tmp/moved", "root/tmp/missing", "root/planted-link",
+		"hers/own", "hers/planted", "hers/passwd", "hers/shadow", "hers/new", "hers/missing",
+		"hers/dir/missing", "hers/dir/../own", "hers/../root/etc/shadow", "root/into-hers",
+		"root/tmp/moved", "root/tmp/missing", "root/planted-link",
 	} {
 		path := filepath.Join(base, "x")[:len(base)+1] + path // not Join alone: a .. has to stay
 		for name, do := range map[string]func(string) error{
@@ -71,10 +74,12 @@ func TestRootTouchesNoPathOfOthers(t *testing.T) {
 			}
 		}
 	}
-	if after, rootAfter := tree(t, hers.home), tree(t, root.home); !equal(before, after) || !equal(rootBefore, rootAfter) {
+	after, rootAfter := tree(t, hers.home), tree(t, root.home)
+	if !equal(before, after) || !equal(rootBefore, rootAfter) {
 		t.Errorf("changed: %v, %v", after, rootAfter)
 	}
-	if text, _ := os.ReadFile(filepath.Join(root.home, "etc/passwd")); string(text) != "root:x:0:0\n" {
+	text, _ := os.ReadFile(filepath.Join(root.home, "etc/passwd"))
+	if string(text) != "root:x:0:0\n" {
 		t.Errorf("passwd holds %q", text)
 	}
 	// what is root's own, and only too open, root can put right
@@ -90,7 +95,8 @@ func equal(a, b []string) bool { return strings.Join(a, "") == strings.Join(b, "
 func init() {
 	roles["swap"] = func() { // as mallory: two entries of her directory, again and again
 		for {
-			unix.Renameat2(unix.AT_FDCWD, os.Args[1], unix.AT_FDCWD, os.Args[2], unix.RENAME_EXCHANGE)
+			unix.Renameat2(unix.AT_FDCWD, os.Args[1], unix.AT_FDCWD, os.Args[2],
+				unix.RENAME_EXCHANGE)
 		}
 	}
 }
@@ -129,7 +135,8 @@ func TestRotateRace(t *testing.T) {
 	if files, _ := os.ReadDir(root.home); len(files) != 1 {
 		t.Errorf("in root's directory: %v", files)
 	}
-	if text, err := os.ReadFile(filepath.Join(root.home, "file")); !bytes.Equal(text, []byte("of root's")) {
+	text, err := os.ReadFile(filepath.Join(root.home, "file"))
+	if !bytes.Equal(text, []byte("of root's")) {
 		t.Errorf("root's file holds %q, %v", text, err)
 	}
 	t.Logf("%d tries", tries)
@@ -148,7 +155,8 @@ func TestRotateOnlyOwn(t *testing.T) {
 	become(cmd, p.uid)
 	cmd.Env = append(os.Environ(), roleVar+"=rotate")
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "it belongs to uid 54322; hint: sudo chown 54321 ") {
+	const want = "it belongs to uid 54322; hint: sudo chown 54321 "
+	if err == nil || !strings.Contains(string(out), want) {
 		t.Errorf("%v: %s", err, out)
 	}
 	if text, _ := os.ReadFile(filepath.Join(p.home, "theirs")); string(text) != secret {
@@ -159,7 +167,8 @@ func TestRotateOnlyOwn(t *testing.T) {
 // A file is not waited for, whoever holds it: one with a lease, a pipe in the place of a file.
 func TestLoadNeverWaits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c")
-	if err := errors.Join(os.WriteFile(path, []byte(secret), 0o600), os.Chmod(path, 0o400)); err != nil {
+	err := errors.Join(os.WriteFile(path, []byte(secret), 0o600), os.Chmod(path, 0o400))
+	if err != nil {
 		t.Fatal(err)
 	}
 	holder, err := os.OpenFile(path, os.O_RDONLY, 0)

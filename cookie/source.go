@@ -62,8 +62,8 @@ func (s Source) parts() (kind, arg string, err error) {
 	return "", "", ErrSource
 }
 
-// Path returns the cookie file of a user or file source. For any other source the error says that
-// it has none.
+// Path returns the cookie file of a user or file source. Any other source has none, and it is an
+// error.
 func (s Source) Path() (string, error) {
 	kind, arg, err := s.parts()
 	switch {
@@ -120,9 +120,11 @@ func variable(key, hint string) (string, error) {
 	value, set := os.LookupEnv(key)
 	switch {
 	case !set:
-		return "", &Error{Var: key, Err: fmt.Errorf("environment variable %s is not set", key), Hint: hint}
+		err := fmt.Errorf("environment variable %s is not set", key)
+		return "", &Error{Var: key, Err: err, Hint: hint}
 	case value == "":
-		return "", &Error{Var: key, Err: fmt.Errorf("environment variable %s must not be empty", key), Hint: hint}
+		err := fmt.Errorf("environment variable %s must not be empty", key)
+		return "", &Error{Var: key, Err: err, Hint: hint}
 	}
 	return value, nil
 }

@@ -36,7 +36,8 @@ func (d *docTable) add(name string, uid int, erl verdict, stricter, isNew bool, 
 		filepath.Dir(filepath.Dir(refused.Path)), "HOME",
 		fmt.Sprint(nobodyUID+1), "THEIR_UID", fmt.Sprint(nobodyUID), "UID",
 		"|", `\|`)
-	rest := fmt.Sprintf(" | %s | %s | %s |", outcome, tidy.Replace(refused.Words), code(tidy.Replace(refused.Hint)))
+	rest := fmt.Sprintf(" | %s | %s | %s |",
+		outcome, tidy.Replace(refused.Words), code(tidy.Replace(refused.Hint)))
 	if uid != 0 && os.Geteuid() == 0 {
 		if d.rows[d.index[name]] == "| "+name+rest {
 			return
@@ -56,7 +57,8 @@ func code(hint string) string {
 	return hint
 }
 
-const head = "| case | Erlang, Load and LoadOrCreate | message: cookie file PATH: … | hint |\n|---|---|---|---|\n"
+const head = "| case | Erlang, Load and LoadOrCreate | message: cookie file PATH: … | hint |\n" +
+	"|---|---|---|---|\n"
 
 // compare sees that README.md has exactly these rows.
 func (d *docTable) compare(t *testing.T) {
@@ -75,10 +77,12 @@ func (d *docTable) compare(t *testing.T) {
 		return
 	}
 	if *update {
-		if err := os.WriteFile("README.md", []byte(before+head+want+after[end:]), 0o644); err != nil {
+		text := []byte(before + head + want + after[end:])
+		if err := os.WriteFile("README.md", text, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	t.Errorf("README.md (go test ./cookie -update writes it) has\n%s\nobserved:\n%s", after[:end], want)
+	t.Errorf("README.md (go test ./cookie -update writes it) has\n%s\nobserved:\n%s",
+		after[:end], want)
 }

@@ -27,7 +27,9 @@ func (h *host) ensureCommand() shell.Command { return h.beamrun().Words("ensure"
 func (h *host) stopCommand() shell.Command   { return h.beamrun().Words("stop") }
 
 // bySystemd starts an epmd that systemd runs.
-func (h *host) bySystemd() shell.Command { return h.beamrun().Words("--detach", "systemd", "ensure") }
+func (h *host) bySystemd() shell.Command {
+	return h.beamrun().Words("--detach", "systemd", "ensure")
+}
 
 // repairCommand is for those nodes, without any for all.
 func (h *host) repairCommand(nodes ...string) shell.Command {
@@ -63,8 +65,8 @@ const (
 	giveLoopback = "give the host [::1] (sysctl net.ipv6.conf.lo.disable_ipv6=0)," +
 		" ask for no address (--address, --local, ERL_EPMD_ADDRESS)," +
 		" or take an epmd of OTP 23.3.4.14, 24.3.4, 25.0 or later; of 27, 28 and 29 the newest"
-	startHidden = "at the next planned restart: stop it, beamrun cookie rotate if that is its cookie," +
-		" and start it without -setcookie, by beamrun"
+	startHidden = "at the next planned restart: stop it," +
+		" beamrun cookie rotate if that is its cookie, and start it without -setcookie, by beamrun"
 	hideOfRelease = "a release's cookie is in releases/COOKIE, RELEASE_COOKIE or its vm.args:" +
 		" change it there at its next restart; the lines for rel/env.sh.eex and vm.args" +
 		" that keep it out of the arguments are in SECURITY.md of beamrun"

@@ -16,9 +16,12 @@ import (
 func TestEndsWithoutIPv6(t *testing.T) {
 	const no, ends, may = "no", "ends", "may"
 	for version, want := range map[string]string{
-		"10.7.2.19": ends, "11.1.8": ends, "11.2.2.12": ends, "11.2.2.13": no, "11.2.2.18": no, // otp#4820
+		// otp#4820
+		"10.7.2.19": ends, "11.1.8": ends, "11.2.2.12": ends, "11.2.2.13": no, "11.2.2.18": no,
 		"12.0": ends, "12.3.1": ends, "12.3.2": no, "12.3.2.17": no, "13.1.5": no, "14.2": no,
-		"15.2.7.10": no, "15.2.7.11": ends, "15.2.7.12": may, "16.2.1": no, "16.3": may, "17.0.2": may, "17.1": no, // otp#11402
+		// otp#11402
+		"15.2.7.10": no, "15.2.7.11": ends, "15.2.7.12": may,
+		"16.2.1": no, "16.3": may, "17.0.2": may, "17.1": no,
 		"": no, "x": no, "11.x": no,
 	} {
 		got := no
@@ -68,7 +71,8 @@ func TestEpmdModule(t *testing.T) {
 		{flags: "-kernel epmd_module my_epmd", want: Warn},
 		{flags: "-epmd_module my_epmd", libs: dir, want: OK},
 		{aflags: "-pa /nowhere " + ebin, flags: "-epmd_module my_epmd", want: OK},
-		{flags: "-epmd_module my_epmd", elixir: "-pz " + ebin, want: Warn}, // plain erl does not look at that
+		// plain erl does not look at that
+		{flags: "-epmd_module my_epmd", elixir: "-pz " + ebin, want: Warn},
 		{aflags: "-pz " + ebin, elixir: "-epmd_module my_epmd", want: OK},
 		{elixir: "-epmd_module my_epmd -pa " + dir, want: Warn},
 		{aflags: "-epmd_module ../ebin/my_epmd -pa " + ebin, want: Warn},
@@ -95,9 +99,11 @@ func TestMayRun(t *testing.T) {
 		"no VM":             {host{}, false},
 		"another user's VM": {host{names: names, vms: []owner.Program{{UID: me + 1}}}, false},
 		"this user's VM":    {host{vms: []owner.Program{{UID: me + 1}, {UID: me}}}, true},
-		"this user's VM, which could not be looked into": {host{vms: []owner.Program{{UID: me, Closed: true}}}, true},
-		"a VM that was not looked at":                    {host{unseenVMs: 1}, true},
-		"names, and no VM is seen":                       {host{names: names}, true},
+		"this user's VM, which could not be looked into": {
+			host{vms: []owner.Program{{UID: me, Closed: true}}}, true,
+		},
+		"a VM that was not looked at": {host{unseenVMs: 1}, true},
+		"names, and no VM is seen":    {host{names: names}, true},
 	} {
 		if got := test.h.mayRun(); got != test.want && me >= 0 {
 			t.Errorf("%s: %v", name, got)
@@ -110,7 +116,8 @@ func TestNotSeen(t *testing.T) {
 	if got := notSeen(0, "VM"); got != "" {
 		t.Errorf("%q", got)
 	}
-	one, two := "; 1 VM of other users was not looked at", "; 2 VMs of other users were not looked at"
+	one := "; 1 VM of other users was not looked at"
+	two := "; 2 VMs of other users were not looked at"
 	if os.Geteuid() == 0 {
 		one, two = "; 1 VM could not be looked at", "; 2 VMs could not be looked at"
 	}
@@ -125,20 +132,27 @@ func TestNotSeen(t *testing.T) {
 // A release's cookie is not changed by `beamrun cookie rotate`, which is therefore not advised.
 func TestCookiesInPS(t *testing.T) {
 	vm := func(args ...string) owner.Program {
-		return owner.Program{Args: append([]string{"beam.smp", "--", "-sname", "a", "-setcookie", "x"}, args...)}
+		node := []string{"beam.smp", "--", "-sname", "a", "-setcookie", "x"}
+		return owner.Program{Args: append(node, args...)}
 	}
 	release, plain := vm("-boot", "/srv/app/releases/1.0/start"), vm("-boot", "start_clean")
 	for _, test := range []struct {
 		vms               []owner.Program
 		release, rotation bool
-	}{{[]owner.Program{release}, true, false}, {[]owner.Program{plain}, false, true}, {[]owner.Program{release, plain}, true, true}} {
+	}{
+		{[]owner.Program{release}, true, false},
+		{[]owner.Program{plain}, false, true},
+		{[]owner.Program{release, plain}, true, true},
+	} {
 		c := (&host{vms: test.vms}).cookiesInPS(t.Context())
-		if c.Status != Warn || c.Command != "" || strings.Contains(c.Advice, "releases/COOKIE") != test.release ||
+		if c.Status != Warn || c.Command != "" ||
+			strings.Contains(c.Advice, "releases/COOKIE") != test.release ||
 			strings.Contains(c.Advice, "cookie rotate") != test.rotation {
 			t.Errorf("%+v", c)
 		}
 	}
-	if c := (&host{vms: []owner.Program{{}}, unseenVMs: 2}).cookiesInPS(t.Context()); c.Status != OK || !strings.Contains(c.Evidence, "; 2 VMs ") {
+	c := (&host{vms: []owner.Program{{}}, unseenVMs: 2}).cookiesInPS(t.Context())
+	if c.Status != OK || !strings.Contains(c.Evidence, "; 2 VMs ") {
 		t.Errorf("%+v", c)
 	}
 }
@@ -147,7 +161,8 @@ func TestCookiesInPS(t *testing.T) {
 func TestHostKeepsAddress(t *testing.T) {
 	for at, want := range map[string]string{"192.168.1.5": "192.168.1.5", "::1": "127.0.1.1"} {
 		c := withHost(found(Warn, "x"), netip.MustParseAddr(at), "vm.example.org", "vm")
-		if runtime.GOOS != "windows" && !strings.HasSuffix(c.Command, " sh "+want+" vm.example.org vm") {
+		end := " sh " + want + " vm.example.org vm"
+		if runtime.GOOS != "windows" && !strings.HasSuffix(c.Command, end) {
 			t.Errorf("%s: %s", at, c.Command)
 		}
 	}

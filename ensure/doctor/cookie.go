@@ -11,13 +11,14 @@ import (
 	"github.com/beamrun/beamrun/cookie"
 	"github.com/beamrun/beamrun/internal/cookiefile"
 	"github.com/beamrun/beamrun/internal/safepath"
+	"github.com/beamrun/beamrun/internal/shell"
 	"github.com/beamrun/beamrun/internal/vmargs"
 )
 
 // cookie: the file that a plain erl reads.
 func (h *host) cookie(context.Context) Check {
 	path, err := cookie.DefaultPath()
-	if home, herr := os.UserHomeDir(); err != nil || herr != nil || !isFolder(home) {
+	if home, herr := os.UserHomeDir(); err != nil || herr != nil || !isDir(home) {
 		return Check{} // home says it
 	}
 	if unsafe := othersPath(path); unsafe != nil {
@@ -29,9 +30,10 @@ func (h *host) cookie(context.Context) Check {
 	var file *cookiefile.Error
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		c := found(Warn, "there is no %s; the next node makes one that can be guessed (CVE-2018-1279)", path)
+		c := found(Warn, "there is no %s; the next node makes one that can be guessed"+
+			" (CVE-2018-1279)", path)
 		if h.mayRun() {
-			return c.advise("write the cookie of the nodes that run into it (erlang:get_cookie()), mode 400; or %s", atRestart(rotate().String()))
+			return c.advise(writeIt, atRestart(rotate()))
 		}
 		return c.run(rotate())
 	case errors.As(err, &stored) && errors.As(err, &file):
@@ -43,7 +45,7 @@ func (h *host) cookie(context.Context) Check {
 		case command.IsZero():
 			return c.advise("%s", stored.Hint)
 		case file.Fix.Rotate && h.mayRun():
-			return c.advise("write the cookie of the nodes that run into it (erlang:get_cookie()), mode 400; or %s", atRestart(command.String()))
+			return c.advise(writeIt, atRestart(command))
 		}
 		return c.run(command)
 	case err != nil:
@@ -52,22 +54,28 @@ func (h *host) cookie(context.Context) Check {
 	if info, err := os.Stat(path); err != nil {
 		return found(Fail, "%v", err)
 	} else if !safepath.IsOwn(info) {
-		return found(Warn, "%s is a file of user %s, not of this one", path, userName(safepath.FileOwner(info)))
+		of := userName(safepath.FileOwner(info))
+		return found(Warn, "%s is a file of user %s, not of this one", path, of)
 	}
 	if weak := cookie.Weak(c); weak != nil {
 		c := found(Warn, "%s: valid, but %v", path, weak)
 		if h.mayRun() {
-			return c.advise("%s", atRestart(rotate().String()))
+			return c.advise("%s", atRestart(rotate()))
 		}
 		return c.run(rotate()).advise("every host of a cluster needs the same")
 	}
 	return ok("%s, for this user alone, and not easily guessed", path)
 }
 
-// atRestart says when to rotate a cookie while nodes run, or may. It is no command: they keep the
-// cookie that they have, so nodes that start afterwards would not reach them.
-func atRestart(command string) string {
-	return "at the next planned restart: stop the nodes, then: " + command + ", then start them; every host of a cluster needs the same"
+// writeIt is the advice while nodes run without a file of their cookie.
+const writeIt = "write the cookie of the nodes that run into it (erlang:get_cookie()), mode 400;" +
+	" or %s"
+
+// atRestart is the advice on a command that rotates a cookie, while nodes run, or may. They keep
+// the cookie that they have, so nodes that start afterwards would not reach them.
+func atRestart(rotate shell.Command) string {
+	return fmt.Sprintf("at the next planned restart: stop the nodes, then: %v, then start them;"+
+		" every host of a cluster needs the same", rotate)
 }
 
 // cookiesInPS: cookies that every user of the host can read.
@@ -83,7 +91,8 @@ func (h *host) cookiesInPS(context.Context) Check {
 			if name == "" {
 				name = vm.Name
 			}
-			shown = append(shown, fmt.Sprintf("%s (pid %d, user %s)", name, vm.PID, userName(vm.UID)))
+			who := fmt.Sprintf("%s (pid %d, user %s)", name, vm.PID, userName(vm.UID))
+			shown = append(shown, who)
 			if vmargs.IsRelease(vm.Args) {
 				ofRelease = true
 			} else {
@@ -91,8 +100,10 @@ func (h *host) cookiesInPS(context.Context) Check {
 			}
 		}
 	}
+	unseen := notSeen(h.unseenVMs, "VM")
 	if len(shown) == 0 {
-		return h.asRootSees(ok("none in the arguments of %s%s", count(len(h.vms), "Erlang VM"), notSeen(h.unseenVMs, "VM")), h.unseenVMs)
+		c := ok("none in the arguments of %s%s", count(len(h.vms), "Erlang VM"), unseen)
+		return h.asRootSees(c, h.unseenVMs)
 	}
 	var advice []string
 	if ofRelease { // which takes no notice of what `beamrun cookie rotate` does
@@ -101,6 +112,6 @@ func (h *host) cookiesInPS(context.Context) Check {
 	if others {
 		advice = append(advice, startHidden)
 	}
-	return found(Warn, "every user of this host can read the cookie of %s (-setcookie)%s", strings.Join(shown, ", "), notSeen(h.unseenVMs, "VM")).
-		advise("%s", strings.Join(advice, "; "))
+	return found(Warn, "every user of this host can read the cookie of %s (-setcookie)%s",
+		strings.Join(shown, ", "), unseen).advise("%s", strings.Join(advice, "; "))
 }

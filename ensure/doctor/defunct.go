@@ -14,7 +14,7 @@ import (
 const waitsFor = 200 * time.Millisecond
 
 // defunct: epmds that have ended and stay, for their parent does not wait for them. That is a
-// container, most often, whose first process is a program that knows nothing of it.
+// container, most often, in which the first process is a program that knows nothing of it.
 func (h *host) defunct(ctx context.Context) Check {
 	mine := func() []owner.Defunct {
 		return slices.DeleteFunc(owner.Defuncts(ctx, "epmd"), func(d owner.Defunct) bool {
@@ -41,9 +41,12 @@ func (h *host) defunct(ctx context.Context) Check {
 	if len(said) == 0 {
 		return Check{}
 	}
-	c := found(Warn, "%s ended, and their parents do not wait for them: %s", count(len(said), "epmd"), shortList(said))
+	c := found(Warn, "%s ended, and their parents do not wait for them: %s",
+		count(len(said), "epmd"), shortList(said))
+	const withInit = "docker run --init, or init: true in compose.yaml"
 	if first {
-		return c.advise("each keeps a pid; start the container with an init: docker run --init, or init: true in compose.yaml")
+		return c.advise("each keeps a pid; start the container with an init: " + withInit)
 	}
-	return c.advise("each keeps a pid until its parent waits, or ends; where they become those of a container's pid 1: docker run --init, or init: true in compose.yaml")
+	return c.advise("each keeps a pid until its parent waits, or ends;" +
+		" where they become those of a container's pid 1: " + withInit)
 }

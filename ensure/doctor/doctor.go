@@ -32,14 +32,15 @@ const (
 	Fail Status = "fail" // it does not work
 )
 
-// Check is one thing that was looked at. Its command ends no process that is in use, and cuts no
-// node off that runs: a fix that would is in the advice.
+// Check is one thing that was looked at. Its command is the fix, for a shell of the same user and
+// environment. It ends no process that is in use, and cuts no node off that runs: a fix that would
+// is in the advice.
 type Check struct {
 	Name     string `json:"name"`
 	Status   Status `json:"status"`
-	Evidence string `json:"evidence"`          // what was seen, in one line; never a cookie
-	Command  string `json:"command,omitempty"` // the fix, for a shell of the same user and environment
-	Advice   string `json:"advice,omitempty"`  // where no command does it, or not for good
+	Evidence string `json:"evidence"` // what was seen, in one line; never a cookie
+	Command  string `json:"command,omitempty"`
+	Advice   string `json:"advice,omitempty"` // where no command does it, or not for good
 }
 
 // Worst is the worst status of all: OK, Warn or Fail.
@@ -78,7 +79,7 @@ var checks = []check{
 	{"environment", (*host).environment, ofEpmd},
 	{"epmd module", (*host).epmdModule, ofHost},
 	{"home", (*host).home, ofHost},
-	{"state folder", (*host).stateFolder, ofHost},
+	{"state folder", (*host).stateDir, ofHost},
 }
 
 // part is the part of the host that a check is about.
@@ -94,8 +95,8 @@ type Config struct {
 	// Epmd is the epmd that is meant, as for [ensure.Probe].
 	Epmd ensure.Config
 
-	// Epmdless is for a host without epmd, see package epmdless. None is asked then, and no check is
-	// about one.
+	// Epmdless is for a host without epmd, see package epmdless. None is asked then, and no check
+	// is about one.
 	Epmdless bool
 
 	// Timeout bounds the whole examination; an earlier deadline of the context wins. 0:

@@ -19,13 +19,14 @@ func TestExamine(t *testing.T) {
 	server := epmdtest.New(t)
 	server.Register("alice", server.Port())
 	checks := Examine(t.Context(), Config{Epmd: ensure.Config{Port: server.Port()}})
-	i := slices.IndexFunc(checks, func(c Check) bool { return c.Name == "epmd answers" })
+	answers := func(c Check) bool { return c.Name == "epmd answers" }
+	i := slices.IndexFunc(checks, answers)
 	if i < 0 || checks[i].Status != OK {
 		t.Errorf("%+v", checks)
 	}
 	server.Close()
 	checks = Examine(t.Context(), Config{Epmd: ensure.Config{Port: server.Port()}})
-	if i = slices.IndexFunc(checks, func(c Check) bool { return c.Name == "epmd answers" }); i < 0 || checks[i].Status != Fail {
+	if i = slices.IndexFunc(checks, answers); i < 0 || checks[i].Status != Fail {
 		t.Errorf("after its end: %+v", checks)
 	}
 	for _, c := range checks {
@@ -38,7 +39,7 @@ func TestExamine(t *testing.T) {
 	}
 }
 
-// Without epmd: nobody asks one, and no check is about one.
+// Without epmd none is asked, and no check is about one.
 func TestExamineEpmdless(t *testing.T) {
 	server := epmdtest.New(t)
 	server.SetFaults(epmdtest.RefuseAfter(1))
@@ -48,9 +49,10 @@ func TestExamineEpmdless(t *testing.T) {
 	made := Examine(t.Context(), Config{Epmdless: true})
 	for _, c := range made {
 		i := slices.IndexFunc(checks, func(o check) bool { return o.name == c.Name })
-		// those that ended are of other tests, and of a machine whose first process does not wait
-		// for them
-		if checks[i].of == ofEpmd || c.Name != "defunct epmds" && strings.Contains(c.Evidence, "epmd ") {
+		// those that ended are of other tests, and of a machine where the first process does not
+		// wait for them
+		if checks[i].of == ofEpmd ||
+			c.Name != "defunct epmds" && strings.Contains(c.Evidence, "epmd ") {
 			t.Errorf("%+v", c)
 		}
 	}
@@ -65,14 +67,21 @@ func TestExamineEpmdless(t *testing.T) {
 }
 
 func TestMerged(t *testing.T) {
-	got := merged([]Check{found(Warn, "a").run(shell.New("b")), found(Fail, "c").advise("d"), found(Warn, "e").run(shell.New("f"))})
-	if want := (Check{Status: Fail, Evidence: "a; c; e", Command: "b; f", Advice: "d"}); got != want {
+	got := merged([]Check{
+		found(Warn, "a").run(shell.New("b")),
+		found(Fail, "c").advise("d"),
+		found(Warn, "e").run(shell.New("f")),
+	})
+	want := Check{Status: Fail, Evidence: "a; c; e", Command: "b; f", Advice: "d"}
+	if got != want {
 		t.Errorf("%+v", got)
 	}
 }
 
 func TestWorst(t *testing.T) {
-	for want, statuses := range map[Status][]Status{OK: {OK, OK}, Warn: {OK, Warn, OK}, Fail: {Fail, Warn}} {
+	for want, statuses := range map[Status][]Status{
+		OK: {OK, OK}, Warn: {OK, Warn, OK}, Fail: {Fail, Warn},
+	} {
 		var checks []Check
 		for _, s := range statuses {
 			checks = append(checks, Check{Status: s})
@@ -88,7 +97,8 @@ func TestWorst(t *testing.T) {
 
 func TestAge(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "0 seconds", time.Second: "1 second", 90 * time.Second: "1 minute", 3 * time.Hour: "3 hours", 47 * time.Hour: "47 hours", 72 * time.Hour: "3 days",
+		0: "0 seconds", time.Second: "1 second", 90 * time.Second: "1 minute",
+		3 * time.Hour: "3 hours", 47 * time.Hour: "47 hours", 72 * time.Hour: "3 days",
 	} {
 		if got := age(d); got != want {
 			t.Errorf("%v: %q, want %q", d, got, want)

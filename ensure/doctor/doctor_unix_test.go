@@ -14,8 +14,8 @@ import (
 // What is no node's file is named for what it is, and the command removes it, and nothing behind a
 // link.
 func TestForeign(t *testing.T) {
-	folder, kept := t.TempDir(), filepath.Join(t.TempDir(), "kept")
-	path := func(name string) string { return filepath.Join(folder, name) }
+	dir, kept := t.TempDir(), filepath.Join(t.TempDir(), "kept")
+	path := func(name string) string { return filepath.Join(dir, name) }
 	err := os.WriteFile(kept, nil, 0o600)
 	for _, step := range []func() error{
 		func() error { return os.MkdirAll(path("a folder/with/more"), 0o700) },
@@ -30,7 +30,8 @@ func TestForeign(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, entries := "'a folder' is a folder, link.1 is a link, pipe is a pipe, plain is not a node's", []string{path("a folder"), path("link.1"), path("pipe"), path("plain")}
+	want := "'a folder' is a folder, link.1 is a link, pipe is a pipe, plain is not a node's"
+	entries := []string{path("a folder"), path("link.1"), path("pipe"), path("plain")}
 	if os.Getuid() == 0 {
 		entries = append(entries, path("theirs.1"), path("theirs"))
 		want += ", theirs.1 is another user's, theirs is a folder of user uid 54321"
@@ -47,31 +48,33 @@ func TestForeign(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := foreign(folder, entries)
+	c := foreign(dir, entries)
 	if c.Status != Warn || !strings.HasSuffix(c.Evidence, want) {
 		t.Errorf("%+v, want %s", c, want)
 	}
 	if os.Getuid() == 0 { // what another user has in a directory is not ours to remove
-		if strings.Contains(c.Command, path("theirs")+" ") || strings.HasSuffix(c.Command, path("theirs")) || !strings.Contains(c.Advice, path("theirs")) {
+		at := path("theirs")
+		if strings.Contains(c.Command, at+" ") || strings.HasSuffix(c.Command, at) ||
+			!strings.Contains(c.Advice, at) {
 			t.Errorf("%+v", c)
 		}
 		if err := os.Remove(path("theirs")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	removes(t, c, folder)
+	removes(t, c, dir)
 	if _, err := os.Stat(kept); err != nil {
 		t.Error(err)
 	}
 }
 
 // removes runs the command of a check, after which the directory is empty.
-func removes(t *testing.T, c Check, folder string) {
+func removes(t *testing.T, c Check, dir string) {
 	t.Helper()
 	if out, err := exec.Command("bash", "-c", c.Command).CombinedOutput(); err != nil {
 		t.Errorf("%s: %v: %s", c.Command, err, out)
 	}
-	if left, err := os.ReadDir(folder); err != nil || len(left) != 0 {
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 		t.Errorf("%s left %v, %v", c.Command, left, err)
 	}
 }

@@ -20,7 +20,8 @@ func (h *host) program(ctx context.Context) Check {
 	var e *ensure.Error
 	switch {
 	case errors.As(err, &e) && h.err == nil:
-		return found(Warn, "%v; the one that runs could not be started again", e.Err).advise(orProgram, e.Hint)
+		return found(Warn, "%v; the one that runs could not be started again", e.Err).
+			advise(orProgram, e.Hint)
 	case errors.As(err, &e):
 		return found(Fail, "%v", e.Err).advise(orProgram, e.Hint)
 	}
@@ -58,7 +59,8 @@ func (h *host) answers(context.Context) Check {
 		if h.unnamed != nil {
 			with = "with names that could not be read"
 		}
-		return ok("on %s, %s, in %v", h.result.Address, with, h.result.Elapsed.Round(100*time.Microsecond))
+		took := h.result.Elapsed.Round(100 * time.Microsecond)
+		return ok("on %s, %s, in %v", h.result.Address, with, took)
 	}
 	c := found(Fail, "%s", h.err.Message())
 	o, known := h.owner()
@@ -83,10 +85,12 @@ func (h *host) process(context.Context) Check {
 	o, known := h.owner()
 	if known {
 		since := o.Since()
-		c := ok("%v has port %d since %s (%s)", o, h.port(), since.Format(time.DateTime), age(time.Since(since)))
+		c := ok("%v has port %d since %s (%s)", o, h.port(),
+			since.Format(time.DateTime), age(time.Since(since)))
 		if gone := o.Deleted(); gone != "" && h.err == nil { // distillery#320
 			c.Status = Warn
-			c.Evidence += shell.Line("; its program " + gone + " was deleted, or replaced by another")
+			c.Evidence += shell.Line("; its program " + gone +
+				" was deleted, or replaced by another")
 			if unit := h.restart(o); !unit.IsZero() { // words, for systemctl asks for no nodes
 				return c.advise("while no node is registered: %v; it goes on until then", unit)
 			}
@@ -96,7 +100,8 @@ func (h *host) process(context.Context) Check {
 	}
 	for _, s := range h.sockets {
 		if s.Addr.Port() == h.port() {
-			return ok("user %s has port %d; root can see by which process", userName(s.UID), h.port())
+			return ok("user %s has port %d; root can see by which process",
+				userName(s.UID), h.port())
 		}
 	}
 	return Check{}
@@ -135,12 +140,15 @@ func (h *host) addresses(context.Context) Check {
 	}
 	slices.SortFunc(at, netip.Addr.Compare)
 	open := slices.ContainsFunc(at, func(a netip.Addr) bool { return !a.IsLoopback() })
-	const exposes = "whoever reaches that port can list the nodes, take names and use up its connections"
+	const exposes = "whoever reaches that port can list the nodes," +
+		" take names and use up its connections"
 	switch {
 	case slices.ContainsFunc(at, netip.Addr.IsUnspecified):
 		c := ok("all of this host: %s; %s", exposes, keptOut)
-		if asked := h.result.Endpoint.Addresses; len(asked) > 0 && !slices.ContainsFunc(asked, netip.Addr.IsUnspecified) {
-			c = found(Warn, "all of this host, while only %s is asked for (%s): %s", list(asked), whereAsked, exposes)
+		asked := h.result.Endpoint.Addresses
+		if len(asked) > 0 && !slices.ContainsFunc(asked, netip.Addr.IsUnspecified) {
+			c = found(Warn, "all of this host, while only %s is asked for (%s): %s",
+				list(asked), whereAsked, exposes)
 			c = h.again(c, h.ensureCommand(), "")
 		}
 		return c
@@ -178,7 +186,8 @@ func (h *host) others(context.Context) Check {
 	if len(more) == 0 {
 		return h.asRootSees(ok("none%s", unseen), h.unseenEpmds)
 	}
-	c := found(Warn, "%s: nodes of one do not find those of another%s", strings.Join(more, ", "), unseen)
+	c := found(Warn, "%s: nodes of one do not find those of another%s",
+		strings.Join(more, ", "), unseen)
 	if len(more) == 1 && port != 0 {
 		return c.advise("if nobody needs it: %v", stopOther(port))
 	}

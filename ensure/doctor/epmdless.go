@@ -23,15 +23,18 @@ const enrol = 3 * time.Second
 // epmdlessNodes: whether the nodes of this user that do without epmd are found. Others' are theirs.
 func (h *host) epmdlessNodes(ctx context.Context) Check {
 	vms := slices.DeleteFunc(slices.Clone(h.vms), func(vm owner.Program) bool {
-		return vm.UID != os.Geteuid() || vm.Closed || vm.Elsewhere || len(vm.Sockets) == 0 || vmargs.OnlyVisits(vm.Args)
+		return vm.UID != os.Geteuid() || vm.Closed || vm.Elsewhere || len(vm.Sockets) == 0 ||
+			vmargs.OnlyVisits(vm.Args)
 	})
-	folder, err := epmdless.Dir()
+	dir, err := epmdless.Dir()
 	if err != nil {
-		if h.epmdless || slices.ContainsFunc(vms, func(vm owner.Program) bool { return vmargs.NodesDir(vm.Args) != "" }) {
+		needs := func(vm owner.Program) bool { return vmargs.NodesDir(vm.Args) != "" }
+		if h.epmdless || slices.ContainsFunc(vms, needs) {
 			return found(Fail, "%s", strings.ReplaceAll(err.Error(), "\n", "; ")).
-				advise("set HOME to a directory of this user's; what is not of this user alone: chmod 700, or remove it")
+				advise("set HOME to a directory of this user's;" +
+					" what is not of this user alone: chmod 700, or remove it")
 		}
-		return Check{} // nobody misses it
+		return Check{} // no node needs it
 	}
 	closed := 0
 	for _, vm := range h.vms {
@@ -43,19 +46,21 @@ func (h *host) epmdlessNodes(ctx context.Context) Check {
 	if err != nil {
 		return found(Fail, "%v", err)
 	}
-	var well, apart, missing, remote []string
+	var good, apart, missing, remote []string
 	var wake shell.Command
 	stopped := 0
 	for _, n := range nodes {
-		well = append(well, n.Name)
+		good = append(good, n.Name)
 	}
-	if len(well) > 0 {
-		well = []string{fmt.Sprintf("%s: each registered by its file in %s", strings.Join(well, ", "), folder)}
+	if len(good) > 0 {
+		good = []string{fmt.Sprintf("%s: each registered by its file in %s",
+			strings.Join(good, ", "), dir)}
 	}
 	for _, vm := range vms {
-		name, theirs, port := vmargs.ShortName(vm.Args), vmargs.NodesDir(vm.Args), vmargs.PeersPort(vm.Args)
+		name, theirs := vmargs.ShortName(vm.Args), vmargs.NodesDir(vm.Args)
+		port := vmargs.PeersPort(vm.Args)
 		if vmargs.ChangedUser(vm.Args, vm.UID) {
-			theirs = folder // by the module's own search
+			theirs = dir // by the module's own search
 		}
 		who := fmt.Sprintf("%s (pid %d)", name, vm.PID)
 		by := filepath.Base(vmargs.RemoteShell(vm.Args))
@@ -65,33 +70,37 @@ func (h *host) epmdlessNodes(ctx context.Context) Check {
 		isIts := func(n epmdless.Node) bool { return n.PID == vm.PID || n.Name == name }
 		switch {
 		case name == "": // it may have none, or one that it took later
-		case theirs != "" && (vm.Apart || !isSame(theirs, folder)):
+		case theirs != "" && (vm.Apart || !isSame(theirs, dir)):
 			apart = append(apart, who+" in "+theirs)
-		case theirs != "" && !slices.ContainsFunc(nodes, isIts) && time.Since(vm.Since()) > enrol && vm.Birth() != "":
+		case theirs != "" && !slices.ContainsFunc(nodes, isIts) &&
+			time.Since(vm.Since()) > enrol && vm.Birth() != "":
 			missing = append(missing, who)
 			if vm.Stopped() {
 				stopped, wake = stopped+1, wake.Then(shell.New("kill", "-CONT").Int(vm.PID))
 			}
-		case port != 0 && slices.ContainsFunc(vm.Sockets, func(s owner.Socket) bool { return s.Addr.Port() == port }):
-			well = append(well, fmt.Sprintf("%s on port %d, as all of its peers", who, port))
+		case port != 0 && slices.ContainsFunc(vm.Sockets, isAt(port)):
+			good = append(good, fmt.Sprintf("%s on port %d, as all of its peers", who, port))
 		}
 	}
 	if len(remote) > 0 {
-		well = append(well, fmt.Sprintf("nodes that %s starts on other hosts (-rsh) get no environment, "+
-			"so look for an epmd: %s", strings.Join(remote, ", "), startThere))
+		good = append(good, fmt.Sprintf("nodes that %s starts on other hosts (-rsh)"+
+			" get no environment, so look for an epmd: %s", strings.Join(remote, ", "), startThere))
 	}
 	var problems []Check
 	if len(strange) > 0 {
-		problems = append(problems, foreign(folder, strange))
+		problems = append(problems, foreign(dir, strange))
 	}
 	if len(apart) > 0 {
-		problems = append(problems, found(Warn, "registered in another folder than that of this environment, %s, so nodes of one are not found from the other: %s",
-			folder, strings.Join(apart, ", ")).advise("give both the same HOME and XDG_CACHE_HOME"))
+		c := found(Warn, "registered in another folder than that of this environment, %s,"+
+			" so nodes of one are not found from the other: %s", dir, strings.Join(apart, ", "))
+		problems = append(problems, c.advise("give both the same HOME and XDG_CACHE_HOME"))
 	}
 	if len(missing) > 0 {
-		c := found(Fail, "running, and without a file in %s, so not found: %s", folder, strings.Join(missing, ", "))
+		c := found(Fail, "running, and without a file in %s, so not found: %s",
+			dir, strings.Join(missing, ", "))
 		if stopped < len(missing) {
-			c = c.advise("a node makes its file anew within 2 s, where it can: see that the disk has room; else start it anew")
+			c = c.advise("a node makes its file anew within 2 s, where it can:" +
+				" see that the disk has room; else start it anew")
 		}
 		problems = append(problems, c.run(wake))
 	}
@@ -104,8 +113,8 @@ func (h *host) epmdlessNodes(ctx context.Context) Check {
 		c := merged(problems)
 		c.Evidence += unseen
 		return c
-	case len(well) > 0:
-		return ok("%s%s", strings.Join(well, "; "), unseen)
+	case len(good) > 0:
+		return ok("%s%s", strings.Join(good, "; "), unseen)
 	case h.epmdless && unseen != "":
 		return ok("none was seen%s", unseen)
 	}
@@ -113,10 +122,10 @@ func (h *host) epmdlessNodes(ctx context.Context) Check {
 }
 
 // foreign is the problem of entries of the directory that are no nodes' files.
-func foreign(folder string, entries []string) Check {
+func foreign(dir string, entries []string) Check {
 	var said []string
-	files, folders := shell.New("rm", "-f"), shell.New("rm", "-r")
-	anyFile, anyFolder := false, false
+	files, dirs := shell.New("rm", "-f"), shell.New("rm", "-r")
+	anyFile, anyDir := false, false
 	var theirs []string
 	for _, path := range entries {
 		info, err := os.Lstat(path)
@@ -144,7 +153,7 @@ func foreign(folder string, entries []string) Check {
 		switch {
 		case info.IsDir() && !safepath.IsOwn(info):
 		case info.IsDir():
-			folders, anyFolder = folders.Path(path), true
+			dirs, anyDir = dirs.Path(path), true
 		default:
 			files, anyFile = files.Path(path), true
 		}
@@ -153,12 +162,13 @@ func foreign(folder string, entries []string) Check {
 	if anyFile {
 		remove = files
 	}
-	if anyFolder {
-		remove = remove.Then(folders)
+	if anyDir {
+		remove = remove.Then(dirs)
 	}
-	c := found(Warn, "no nodes' files, in %s: %s", folder, strings.Join(said, ", ")).run(remove)
+	c := found(Warn, "no nodes' files, in %s: %s", dir, strings.Join(said, ", ")).run(remove)
 	if len(theirs) > 0 {
-		c = c.advise("have its user look into it, and move it elsewhere: %s", strings.Join(theirs, ", "))
+		c = c.advise("have its user look into it, and move it elsewhere: %s",
+			strings.Join(theirs, ", "))
 	}
 	return c
 }
@@ -167,12 +177,24 @@ func foreign(folder string, entries []string) Check {
 func merged(all []Check) Check {
 	var evidence, commands, advice []string
 	for _, c := range all {
-		evidence, commands, advice = append(evidence, c.Evidence), append(commands, c.Command), append(advice, c.Advice)
+		evidence = append(evidence, c.Evidence)
+		commands = append(commands, c.Command)
+		advice = append(advice, c.Advice)
 	}
 	join := func(words []string) string {
 		return strings.Join(slices.DeleteFunc(words, func(s string) bool { return s == "" }), "; ")
 	}
-	return Check{Status: Worst(all), Evidence: join(evidence), Command: join(commands), Advice: join(advice)}
+	return Check{
+		Status:   Worst(all),
+		Evidence: join(evidence),
+		Command:  join(commands),
+		Advice:   join(advice),
+	}
+}
+
+// isAt reports whether a socket has that port.
+func isAt(port uint16) func(owner.Socket) bool {
+	return func(s owner.Socket) bool { return s.Addr.Port() == port }
 }
 
 // isSame reports whether both mean one directory.

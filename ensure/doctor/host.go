@@ -38,7 +38,7 @@ type host struct {
 
 	unseenVMs, unseenEpmds int // that were not looked at
 
-	connected func() []holder // those that have a connection to epmd, but itself and us, by their pids
+	connected func() []holder // to epmd, but itself and this process, by their pids
 }
 
 // holder is a process that has a connection to epmd, and so may hold a name.
@@ -132,7 +132,9 @@ func (h *host) mayHaveNodes() bool { return len(h.names) > 0 || h.unnamed != nil
 // names are registered and no VM is seen.
 func (h *host) mayRun() bool {
 	return h.unseenVMs > 0 || len(h.vms) == 0 && h.mayHaveNodes() ||
-		slices.ContainsFunc(h.vms, func(vm owner.Program) bool { return vm.UID == os.Geteuid() || os.Geteuid() < 0 })
+		slices.ContainsFunc(h.vms, func(vm owner.Program) bool {
+			return vm.UID == os.Geteuid() || os.Geteuid() < 0
+		})
 }
 
 // again adds what ends the epmd and then starts one, by the second command. It is not kill, which
@@ -146,7 +148,8 @@ func (h *host) again(c Check, start shell.Command, more string) Check {
 	}
 	command := h.stopCommand().And(start)
 	if h.mayHaveNodes() {
-		return c.advise("at the next planned restart: end the nodes, then: %v, then start them%s", command, more)
+		return c.advise("at the next planned restart: end the nodes, then: %v, then start them%s",
+			command, more)
 	}
 	return c.run(command).advise("%s", strings.TrimPrefix(more, "; "))
 }
@@ -189,7 +192,9 @@ func userName(uid int) string {
 
 // lostNodes are those that should have a name and have none, or did without; how many need none;
 // and how many VMs were not looked at.
-func (h *host) lostNodes(ctx context.Context) (found []orphan.Node, epmdless, unseen int, err error) {
+func (h *host) lostNodes(ctx context.Context) (
+	found []orphan.Node, epmdless, unseen int, err error,
+) {
 	var all []orphan.Node
 	if h.err == nil {
 		all, unseen, err = orphan.Find(ctx, h.result.Address)
@@ -207,7 +212,7 @@ func (h *host) lostNodes(ctx context.Context) (found []orphan.Node, epmdless, un
 	return found, epmdless, unseen, err
 }
 
-// notSeen says that some programs were not looked at, so that nothing is claimed of them; "" if
+// notSeen returns that n programs were not looked at, so that nothing is claimed of them; "" if
 // there are none. repair has the same words.
 func notSeen(n int, what string) string {
 	switch {

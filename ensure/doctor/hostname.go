@@ -38,11 +38,13 @@ func (h *host) hostName(ctx context.Context) Check {
 		full, domain = longName(short)
 	}
 	if domain == "" {
-		return ok("%s; long names: the host has no domain, so name a host (-name x@127.0.0.1)", evidence)
+		return ok("%s; long names: the host has no domain, so name a host (-name x@127.0.0.1)",
+			evidence)
 	}
 	shorts := at
 	if at, err = leadsHere(ctx, full); err != nil {
-		return withHost(found(Warn, "%s; long names (NAME@%s): %v", evidence, full, err), shorts, full, short)
+		c := found(Warn, "%s; long names (NAME@%s): %v", evidence, full, err)
+		return withHost(c, shorts, full, short)
 	}
 	return ok("%s; long names: %s is %s", evidence, full, at)
 }
@@ -59,13 +61,15 @@ func withHost(c Check, at netip.Addr, names ...string) Check {
 		at = debians()
 	}
 	if slices.ContainsFunc(names, func(s string) bool { return !isHostName(s) }) {
-		return c.advise("no node can have a host of that name; give this host another: letters, digits, - and dots")
+		return c.advise("no node can have a host of that name;" +
+			" give this host another: letters, digits, - and dots")
 	}
 	if runtime.GOOS == "windows" {
 		return c.advise("add an address of this host, and the name, to the file hosts of Windows")
 	}
-	return c.run(asRoot(shell.New("sh", "-c",
-		`'h=$(cat /etc/hosts) && printf "%s\n" "$*" "$h" >/etc/hosts'`, "sh").Arg(at.String()).Args(names...)))
+	prepend := shell.New("sh", "-c",
+		`'h=$(cat /etc/hosts) && printf "%s\n" "$*" "$h" >/etc/hosts'`, "sh")
+	return c.run(asRoot(prepend.Arg(at.String()).Args(names...)))
 }
 
 // isHostName reports whether a text can be a host's name, in a hosts file, in a command and in the

@@ -13,16 +13,19 @@ import (
 // is limited to addresses listens there too, and in some versions ends where it cannot.
 func (h *host) withoutIPv6(path, version string) Check {
 	asked := h.result.Endpoint.Addresses
-	if len(asked) == 0 || slices.ContainsFunc(asked, netip.Addr.IsUnspecified) || hasIPv6Loopback() {
+	if len(asked) == 0 || slices.ContainsFunc(asked, netip.Addr.IsUnspecified) ||
+		hasIPv6Loopback() {
 		return Check{}
 	}
+	how := "may end"
 	switch ends, may := endsWithoutIPv6(version); {
 	case ends:
-		return found(Warn, "%s, of ERTS %s, ends where an address is asked for (%s) and the host has no [::1]", path, version, list(asked)).advise(giveLoopback)
-	case may && h.err != nil: // else it was seen to run
-		return found(Warn, "%s, of ERTS %s, may end where an address is asked for (%s) and the host has no [::1]", path, version, list(asked)).advise(giveLoopback)
+		how = "ends"
+	case !may || h.err == nil: // it was seen to run
+		return Check{}
 	}
-	return Check{}
+	return found(Warn, "%s, of ERTS %s, %s where an address is asked for (%s)"+
+		" and the host has no [::1]", path, version, how, list(asked)).advise(giveLoopback)
 }
 
 func hasIPv6Loopback() bool {

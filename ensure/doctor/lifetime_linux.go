@@ -20,7 +20,8 @@ func (h *host) lifetime(ctx context.Context) Check {
 		return Check{}
 	}
 	if o.Terminal() {
-		return h.again(found(Warn, "it runs at a terminal, and ends with it"), h.ensureCommand(), "")
+		c := found(Warn, "it runs at a terminal, and ends with it")
+		return h.again(c, h.ensureCommand(), "")
 	}
 	if _, err := systemd.Here(); err != nil {
 		return ok("a session of its own, and nothing that would end it is seen")
@@ -31,8 +32,10 @@ func (h *host) lifetime(ctx context.Context) Check {
 	}
 	if in.IsEpmds() {
 		if in.User != "" && systemd.EndsAtLogout(ctx, in.User) {
-			return found(Warn, "%s of the manager of user %s, which ends at that user's last logout", in.Name, userNamed(in.User)).
-				run(asRoot(shell.New("loginctl", "enable-linger").Arg(in.User))) // which ends nothing
+			c := found(Warn, "%s of the manager of user %s, which ends at that user's last logout",
+				in.Name, userNamed(in.User))
+			linger := shell.New("loginctl", "enable-linger").Arg(in.User) // which ends nothing
+			return c.run(asRoot(linger))
 		}
 		return ok("%s runs it", in.Name)
 	}
@@ -40,8 +43,9 @@ func (h *host) lifetime(ctx context.Context) Check {
 	if !ends {
 		return ok("in %s, whose KillMode=%s leaves it alone", in.Name, mode)
 	}
-	return h.again(found(Warn, "it ends with %s, in which it was started, and every node of this host loses its name then", in.Name),
-		h.bySystemd(),
+	c := found(Warn, "it ends with %s, in which it was started,"+
+		" and every node of this host loses its name then", in.Name)
+	return h.again(c, h.bySystemd(),
 		"that it does not come to this again: "+systemd.Remedy(in.Name, h.port()))
 }
 
@@ -51,7 +55,8 @@ func (h *host) inSession(ctx context.Context, o owner.Process) Check {
 	if session == "" {
 		return ok("no service and no login session that would end it")
 	}
-	kills := ask(ctx, "busctl", "get-property", "org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager", "KillUserProcesses")
+	kills := ask(ctx, "busctl", "get-property", "org.freedesktop.login1",
+		"/org/freedesktop/login1", "org.freedesktop.login1.Manager", "KillUserProcesses")
 	if kills != "b true" {
 		return ok("in %s, whose end leaves it alone (KillUserProcesses=no)", session)
 	}
@@ -72,11 +77,12 @@ func (h *host) restart(o owner.Process) shell.Command {
 	case in.User == strconv.Itoa(os.Geteuid()):
 		return shell.New("systemctl", "--user", "restart").Arg(in.Name)
 	default:
-		return asRoot(shell.New("systemctl", "--user", "-M").Arg(in.User + "@").Words("restart").Arg(in.Name))
+		of := shell.New("systemctl", "--user", "-M").Arg(in.User + "@")
+		return asRoot(of.Words("restart").Arg(in.Name))
 	}
 }
 
-// units: whether the distribution's own units are well.
+// units: whether the distribution's own units have failed.
 func (h *host) units(ctx context.Context) Check {
 	if _, err := systemd.Here(); err != nil {
 		return Check{}
@@ -99,9 +105,10 @@ func (h *host) units(ctx context.Context) Check {
 	if len(failed) == 0 {
 		return ok("%s", evidence)
 	}
-	return found(Warn, "%s", evidence).
-		run(asRoot(shell.New("systemctl", "reset-failed").Args(failed...))). // which ends and starts nothing
-		advise("why it failed: journalctl -u epmd.socket -u epmd.service; another epmd that had the port first, most often")
+	reset := shell.New("systemctl", "reset-failed").Args(failed...) // which ends and starts nothing
+	return found(Warn, "%s", evidence).run(asRoot(reset)).
+		advise("why it failed: journalctl -u epmd.socket -u epmd.service;" +
+			" another epmd that had the port first, most often")
 }
 
 func userNamed(number string) string {

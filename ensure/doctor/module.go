@@ -29,14 +29,15 @@ func (h *host) epmdModule(ctx context.Context) Check {
 		if f.module = vmargs.EpmdModule(f.words); f.module != "" {
 			all = append(all, f)
 		}
-		if erls = append(erls, f.words...); key != "ELIXIR_ERL_OPTIONS" { // that is of no use to plain erl
+		erls = append(erls, f.words...)
+		if key != "ELIXIR_ERL_OPTIONS" { // which plain erl does not look at
 			paths = vmargs.CodePaths(erls)
 		}
 	}
 	if len(all) == 0 {
 		return Check{}
 	}
-	var well []string
+	var good []string
 	for _, f := range all {
 		dirs := paths
 		if f.key == "ELIXIR_ERL_OPTIONS" {
@@ -44,15 +45,18 @@ func (h *host) epmdModule(ctx context.Context) Check {
 		}
 		at := h.beam(ctx, f.module, dirs)
 		if at != "" {
-			well = append(well, fmt.Sprintf("%s has -epmd_module %s, which is %s", f.key, f.module, at))
+			has := fmt.Sprintf("%s has -epmd_module %s, which is %s", f.key, f.module, at)
+			good = append(good, has)
 			continue
 		}
-		c := found(Warn, "%s has -epmd_module %s, of which no file was found: neither in -pa and -pz of these variables (%s),"+
-			" nor in ERL_LIBS (%s), nor in OTP's own lib; without it no node with a name boots (undef)", f.key, shell.Quote(f.module),
+		c := found(Warn, "%s has -epmd_module %s, of which no file was found:"+
+			" neither in -pa and -pz of these variables (%s), nor in ERL_LIBS (%s),"+
+			" nor in OTP's own lib; without it no node with a name boots (undef)",
+			f.key, shell.Quote(f.module),
 			cmp.Or(strings.Join(dirs, ", "), "none"), cmp.Or(os.Getenv("ERL_LIBS"), "not set"))
 		return c.advise("add -pa with its directory to %s, or take -epmd_module out of it", f.key)
 	}
-	return ok("%s", strings.Join(well, "; "))
+	return ok("%s", strings.Join(good, "; "))
 }
 
 // beam returns the path of a module's file, where a node would find it, or "".
@@ -68,9 +72,11 @@ func (h *host) beam(ctx context.Context, module string, dirs []string) string {
 		}
 	}
 	all := slices.Clone(dirs)
-	safe := func(dir string) bool { return os.Geteuid() != 0 || safepath.Check(dir, 0) == nil } // root opens no directory of others
-	libs = slices.DeleteFunc(libs, func(dir string) bool { return !safe(dir) })
-	all = slices.DeleteFunc(all, func(dir string) bool { return !safe(dir) })
+	unsafe := func(dir string) bool { // root opens no directory of others
+		return os.Geteuid() == 0 && safepath.Check(dir, 0) != nil
+	}
+	libs = slices.DeleteFunc(libs, unsafe)
+	all = slices.DeleteFunc(all, unsafe)
 	for _, lib := range libs {
 		all = append(all, filepath.Join(lib, "ebin"))
 		apps, _ := os.ReadDir(lib)

@@ -24,7 +24,7 @@ const comeBack = 3 * time.Second
 // askTimeout is how long a node may take to say its name.
 const askTimeout = time.Second
 
-// registered: names whose port nobody listens on, or another process has.
+// registered: names with a port on which nothing listens, or that another process has.
 func (h *host) registered(ctx context.Context) Check {
 	switch {
 	case h.unnamed != nil:
@@ -32,7 +32,8 @@ func (h *host) registered(ctx context.Context) Check {
 	case h.err != nil, len(h.sockets) == 0:
 		return Check{}
 	case !h.isOfHere():
-		return ok("%s; who listens is not seen, for this epmd is in another network", count(len(h.names), "name"))
+		return ok("%s; who listens is not seen, for this epmd is in another network",
+			count(len(h.names), "name"))
 	}
 	var wrong []string
 	unseen := map[string][]string{} // names by why they were not looked at
@@ -63,7 +64,9 @@ func (h *host) registered(ctx context.Context) Check {
 	}
 	c := found(Fail, "%s", strings.Join(wrong, "; "))
 	// a name is held by a connection to epmd
-	holders := slices.DeleteFunc(slices.Clone(h.connected()), func(who holder) bool { return nodes[who.PID] })
+	holders := slices.DeleteFunc(slices.Clone(h.connected()), func(who holder) bool {
+		return nodes[who.PID]
+	})
 	switch {
 	case len(holders) == 0:
 		who := shell.New("ss", "-tnp").Option("dport = :", strconv.Itoa(int(h.port())))
@@ -77,9 +80,11 @@ func (h *host) registered(ctx context.Context) Check {
 		}
 		if len(holders) <= len(wrong) {
 			c.Evidence += "; held by " + shortList(all)
-			c = c.advise("if nobody needs what holds it, by a connection to epmd, end that: the name is free then")
+			c = c.advise("if nobody needs what holds it, by a connection to epmd, end that:" +
+				" the name is free then")
 		} else {
-			c = c.advise("it is held by a connection to epmd; start anew, or end, the one that has it, of: %s", shortList(all))
+			c = c.advise("it is held by a connection to epmd;"+
+				" start anew, or end, the one that has it, of: %s", shortList(all))
 		}
 	}
 	c.Evidence += rest
@@ -133,29 +138,32 @@ func (h *host) mistake(ctx context.Context, n epmd.Node) (wrong, unseen string) 
 	defer cancel()
 	full, _, err := dist.Ask(soon, netip.AddrPortFrom(h.result.Address.Addr(), n.Port))
 	short, _, _ := strings.Cut(full, "@")
+	other := fmt.Sprintf("%s has port %d, where %v listens, which ", name, n.Port, o)
 	switch {
 	case errors.Is(err, dist.ErrTLS):
 		return "", speaksTLS
 	case ctx.Err() != nil:
 		return "", notInTime
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("%s has port %d, where %v listens, which does not say its name", name, n.Port, o), ""
+		return other + "does not say its name", ""
 	case err != nil:
-		return fmt.Sprintf("%s has port %d, where %v listens, which is no node (%v)", name, n.Port, o, err), ""
+		return fmt.Sprintf("%sis no node (%v)", other, err), ""
 	case short != n.Name:
-		return fmt.Sprintf("%s has port %d, where %v listens, which is node %s", name, n.Port, o, shell.Quote(full)), ""
+		return other + "is node " + shell.Quote(full), ""
 	}
 	return "", ""
 }
 
-// isConnected says that the process has a connection to epmd.
+// isConnected reports whether the process has a connection to epmd.
 func (h *host) isConnected(pid int) bool {
 	return slices.ContainsFunc(h.connected(), func(who holder) bool { return who.PID == pid })
 }
 
-// isAlone says that no other name has that port.
+// isAlone reports whether no other name has that port.
 func (h *host) isAlone(n epmd.Node) bool {
-	return !slices.ContainsFunc(h.names, func(o epmd.Node) bool { return o.Port == n.Port && o.Name != n.Name })
+	return !slices.ContainsFunc(h.names, func(o epmd.Node) bool {
+		return o.Port == n.Port && o.Name != n.Name
+	})
 }
 
 // lost: nodes that run and that epmd does not know; where none runs, all that should be in one.
@@ -198,18 +206,20 @@ func (h *host) lost(ctx context.Context) Check {
 	var said []string
 	if len(by) > 0 {
 		c.Status = Warn
-		said = append(said, "running without epmd, as started (-erl_epmd_port), so not found by name: "+strings.Join(by, ", "))
+		said = append(said, "running without epmd, as started (-erl_epmd_port),"+
+			" so not found by name: "+strings.Join(by, ", "))
 	}
 	if len(lost) > 0 {
 		c.Status = Fail
+		how := "running, and unknown to epmd: "
 		if down {
-			said = append(said, "running without a name, for no epmd answers: "+strings.Join(lost, ", "))
-		} else {
-			said = append(said, "running, and unknown to epmd: "+strings.Join(lost, ", "))
+			how = "running without a name, for no epmd answers: "
 		}
+		said = append(said, how+strings.Join(lost, ", "))
 		if o, known := h.owner(); known && time.Since(o.Since()) < comeBack {
 			c.Status = Warn
-			said = append(said, "but this epmd is new, and nodes of OTP 23.3 and later come back within 2 s")
+			said = append(said, "but this epmd is new,"+
+				" and nodes of OTP 23.3 and later come back within 2 s")
 		}
 	}
 	if len(problems) > 0 {

@@ -52,12 +52,14 @@ func (h *host) environment(context.Context) Check {
 		return c
 	}
 	said := func(key string) string { return cmp.Or(os.Getenv(key), "not set") }
-	evidence := fmt.Sprintf("%s: %s; ERL_EPMD_ADDRESS: %s", key, said(key), said("ERL_EPMD_ADDRESS"))
+	evidence := fmt.Sprintf("%s: %s; ERL_EPMD_ADDRESS: %s",
+		key, said(key), said("ERL_EPMD_ADDRESS"))
 	if h.err == nil {
 		return ok("%s", evidence)
 	}
 	if port := h.elsewhere(); port != 0 {
-		c := found(Fail, "%s, and none answers on port %d, but there is one on port %d", evidence, h.port(), port)
+		c := found(Fail, "%s, and none answers on port %d, but there is one on port %d",
+			evidence, h.port(), port)
 		if os.Getenv(key) != "" && port == epmd.DefaultPort {
 			return c.run(shell.New("unset", key))
 		}
@@ -88,7 +90,7 @@ func (h *host) home(context.Context) Check {
 		}
 		return c.advise("set it to a directory with a cookie file, or where one can be made")
 	}
-	if !isFolder(home) {
+	if !isDir(home) {
 		c := found(Fail, "HOME is %s, which is no folder: a node with a name does not boot", home)
 		if unsafe := othersPath(home); unsafe != nil {
 			return c.advise("use root's own home (sudo -H): %v", unsafe)
@@ -98,7 +100,7 @@ func (h *host) home(context.Context) Check {
 	return ok("%s", home)
 }
 
-func isFolder(path string) bool {
+func isDir(path string) bool {
 	if unsafe := othersPath(path); unsafe != nil && unsafe.Served {
 		return true // nothing is asked of a file system that may never answer
 	}
@@ -106,11 +108,12 @@ func isFolder(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// stateFolder: of the lock and the log. Without them epmd is started all the same.
-func (h *host) stateFolder(context.Context) Check {
+// stateDir: of the lock and the log. Without them epmd is started all the same.
+func (h *host) stateDir(context.Context) Check {
 	dir, _, err := statedir.Dir()
 	if err != nil {
-		return found(Warn, "no folder for the lock and epmd's log: %s", strings.ReplaceAll(err.Error(), "\n", "; ")).
+		return found(Warn, "no folder for the lock and epmd's log: %s",
+			strings.ReplaceAll(err.Error(), "\n", "; ")).
 			advise("set XDG_RUNTIME_DIR, HOME or TMPDIR to a folder of this user")
 	}
 	for _, name := range []string{statedir.LockName(h.port()), statedir.LogName(h.port())} {
@@ -131,7 +134,8 @@ func (h *host) stateFolder(context.Context) Check {
 		}
 		c := found(Warn, "%v", err)
 		if unsafe := othersPath(dir); unsafe != nil {
-			return c.advise("set XDG_RUNTIME_DIR, HOME or TMPDIR to a directory of root's: %v", unsafe)
+			return c.advise("set XDG_RUNTIME_DIR, HOME or TMPDIR to a directory of root's: %v",
+				unsafe)
 		}
 		// not rm: an epmd that runs may write its log there, and goes on doing so
 		move := shell.New("mv", "-i")

@@ -35,26 +35,36 @@ func inert(t *testing.T, c Check) {
 func TestHostileWords(t *testing.T) {
 	for _, s := range shelltest.Hostile {
 		program := func(pid int, args ...string) owner.Program {
-			return owner.Program{Process: owner.Process{PID: pid, Name: s}, Args: args, UID: os.Geteuid(),
-				Sockets: []owner.Socket{{Addr: netip.MustParseAddrPort("127.0.0.1:7")}}}
+			return owner.Program{
+				Process: owner.Process{PID: pid, Name: s}, Args: args, UID: os.Geteuid(),
+				Sockets: []owner.Socket{{Addr: netip.MustParseAddrPort("127.0.0.1:7")}},
+			}
 		}
 		process := owner.Process{PID: 1<<22 + 1, Name: s} // no such pid can be
 		h := &host{
 			config: ensure.Config{Port: 4369, Local: true},
-			result: ensure.Result{Endpoint: ensure.Endpoint{Port: 4369}, Address: netip.MustParseAddrPort("127.0.0.1:4369")},
-			names:  []epmd.Node{{Name: s, Port: 7}},
+			result: ensure.Result{
+				Endpoint: ensure.Endpoint{Port: 4369},
+				Address:  netip.MustParseAddrPort("127.0.0.1:4369"),
+			},
+			names: []epmd.Node{{Name: s, Port: 7}},
 			sockets: []owner.Socket{{Addr: netip.MustParseAddrPort("0.0.0.0:4369")},
 				{Addr: netip.MustParseAddrPort("0.0.0.0:7")}},
-			on:        map[uint16]owner.Process{4369: process, 7: process},
-			vms:       []owner.Program{program(1<<22+2, "beam", "-name", s, "-home", s, "-beamrun_nodes", s, "-setcookie", "x")},
+			on: map[uint16]owner.Process{4369: process, 7: process},
+			vms: []owner.Program{program(1<<22+2, "beam", "-name", s, "-home", s,
+				"-beamrun_nodes", s, "-setcookie", "x")},
 			epmds:     []owner.Program{program(1<<22+3, "epmd", s)},
 			connected: func() []holder { return []holder{{process, 0}} },
 		}
-		for _, run := range []func(*host, context.Context) Check{(*host).process, (*host).addresses, (*host).others,
-			(*host).registered, (*host).cookiesInPS, (*host).epmdlessNodes} {
+		for _, run := range []func(*host, context.Context) Check{
+			(*host).process, (*host).addresses, (*host).others,
+			(*host).registered, (*host).cookiesInPS, (*host).epmdlessNodes,
+		} {
 			inert(t, run(h, t.Context()))
 		}
-		for _, kind := range []ensure.Kind{ensure.KindDown, ensure.KindHung, ensure.KindForeign, ensure.KindConfig} {
+		for _, kind := range []ensure.Kind{
+			ensure.KindDown, ensure.KindHung, ensure.KindForeign, ensure.KindConfig,
+		} {
 			h.err = &ensure.Error{Kind: kind, Err: errors.New(s), Hint: "h " + s}
 			inert(t, h.answers(t.Context()))
 			inert(t, h.environment(t.Context()))
@@ -89,10 +99,10 @@ func TestHostileWords(t *testing.T) {
 
 // Entries of the nodes' directory are removed, each by its own name, and nothing else.
 func TestHostileEntries(t *testing.T) {
-	folder := t.TempDir()
+	dir := t.TempDir()
 	var entries []string
 	for _, s := range shelltest.Hostile {
-		path := filepath.Join(folder, strings.ReplaceAll(s, "/", "_"))
+		path := filepath.Join(dir, strings.ReplaceAll(s, "/", "_"))
 		if s == "" || s == "." || s == ".." {
 			continue
 		}
@@ -100,11 +110,11 @@ func TestHostileEntries(t *testing.T) {
 			t.Fatal(err)
 		}
 		entries = append(entries, path)
-		inert(t, foreign(folder, []string{path}))
+		inert(t, foreign(dir, []string{path}))
 	}
-	c := foreign(folder, entries)
+	c := foreign(dir, entries)
 	inert(t, c)
-	removes(t, c, folder)
+	removes(t, c, dir)
 }
 
 // A reply that ends too early is said, and its names are not called none.
@@ -130,23 +140,29 @@ func TestNamesUnseen(t *testing.T) {
 	server := epmdtest.New(t)
 	server.Register("alice", 1)
 	h := look(t.Context(), Config{Epmd: ensure.Config{Port: server.Port()}})
-	if c := h.registered(t.Context()); c.Status != Fail || !strings.HasPrefix(c.Evidence, "alice is stale: ") {
+	c := h.registered(t.Context())
+	if c.Status != Fail || !strings.HasPrefix(c.Evidence, "alice is stale: ") {
 		t.Errorf("%+v", c)
 	}
-	h.sockets = []owner.Socket{{Addr: netip.MustParseAddrPort("127.0.0.1:1234")}} // of another network
-	if c := h.registered(t.Context()); c.Status != OK || !strings.Contains(c.Evidence, "who listens is not seen") {
+	// of another network
+	h.sockets = []owner.Socket{{Addr: netip.MustParseAddrPort("127.0.0.1:1234")}}
+	c = h.registered(t.Context())
+	if c.Status != OK || !strings.Contains(c.Evidence, "who listens is not seen") {
 		t.Errorf("%+v", c)
 	}
-	h.sockets = []owner.Socket{{Addr: netip.MustParseAddrPort("127.0.0.1:1")}, {Addr: h.result.Address}}
+	at := netip.MustParseAddrPort("127.0.0.1:1")
+	h.sockets = []owner.Socket{{Addr: at}, {Addr: h.result.Address}}
 	h.open = map[uint16]bool{1: true}
 	h.on = nil // another user's process
-	if c := h.registered(t.Context()); c.Status != OK || !strings.Contains(c.Evidence, "; "+processUnseen+": alice") {
+	c = h.registered(t.Context())
+	if c.Status != OK || !strings.Contains(c.Evidence, "; "+processUnseen+": alice") {
 		t.Errorf("%+v", c)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	h.sockets, h.open = h.sockets[1:], nil
-	if c := h.registered(ctx); c.Status != Warn || !strings.Contains(c.Evidence, "; "+notInTime+": alice") {
+	c = h.registered(ctx)
+	if c.Status != Warn || !strings.Contains(c.Evidence, "; "+notInTime+": alice") {
 		t.Errorf("%+v", c)
 	}
 }
@@ -159,10 +175,13 @@ func TestCookieOfAnother(t *testing.T) {
 	}
 	const other = 54321
 	for name, plant := range map[string]func(home string) error{
-		"his directory, without a file": func(home string) error { return os.Chown(home, other, other) },
+		"his directory, without a file": func(home string) error {
+			return os.Chown(home, other, other)
+		},
 		"his file": func(home string) error {
 			path := filepath.Join(home, ".erlang.cookie")
-			return errors.Join(os.WriteFile(path, []byte(strings.Repeat("a1", 32)), 0o400), os.Chown(path, other, other))
+			text := []byte(strings.Repeat("a1", 32))
+			return errors.Join(os.WriteFile(path, text, 0o400), os.Chown(path, other, other))
 		},
 		"his file, open to all": func(home string) error {
 			path := filepath.Join(home, ".erlang.cookie")
@@ -170,7 +189,8 @@ func TestCookieOfAnother(t *testing.T) {
 		},
 		"a link to his": func(home string) error {
 			path := filepath.Join(home, "theirs")
-			return errors.Join(os.WriteFile(path, []byte("x"), 0o400), os.Chown(path, other, other), os.Symlink("theirs", filepath.Join(home, ".erlang.cookie")))
+			return errors.Join(os.WriteFile(path, []byte("x"), 0o400), os.Chown(path, other, other),
+				os.Symlink("theirs", filepath.Join(home, ".erlang.cookie")))
 		},
 		"a directory for all": func(home string) error { return os.Chmod(home, 0o777) },
 	} {
@@ -181,11 +201,13 @@ func TestCookieOfAnother(t *testing.T) {
 		t.Setenv("HOME", home)
 		t.Setenv("XDG_CONFIG_HOME", "")
 		c := (&host{}).cookie(t.Context())
-		if c.Status == OK || c.Command != "" || !strings.Contains(c.Evidence, "uid 54321") && !strings.Contains(c.Evidence, "writable by others") {
+		if c.Status == OK || c.Command != "" || !strings.Contains(c.Evidence, "uid 54321") &&
+			!strings.Contains(c.Evidence, "writable by others") {
 			t.Errorf("%s: %+v", name, c)
 		}
 		t.Setenv("HOME", filepath.Join(home, "none"))
-		if c := (&host{}).home(t.Context()); strings.HasPrefix(name, "his directory") && (c.Command != "" || c.Advice == "") {
+		c = (&host{}).home(t.Context())
+		if strings.HasPrefix(name, "his directory") && (c.Command != "" || c.Advice == "") {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}

@@ -27,12 +27,14 @@ func TestFix(t *testing.T) {
 		{Fix{Command: chmod, Rotate: true}, "chmod 400 /c, then put a new cookie into it", joined},
 		{Fix{Command: chmod.Arg(""), Words: "no command"}, "no command", ""},
 	} {
-		if text, with := test.fix.String(), test.fix.With(rotate).String(); text != test.text || with != test.with {
+		text, with := test.fix.String(), test.fix.With(rotate).String()
+		if text != test.text || with != test.with {
 			t.Errorf("%+v: %q, %q", test.fix, text, with)
 		}
 	}
 	for _, fix := range []Fix{
-		missingHint("/dev/fd/63"), missingHint("x"), textHint("x", errEmpty), textHint("x", errMore), textHint("/dev/x", errMore),
+		missingHint("/dev/fd/63"), missingHint("x"),
+		textHint("x", errEmpty), textHint("x", errMore), textHint("/dev/x", errMore),
 	} {
 		if strings.Contains(fix.String(), "beamrun") || strings.Contains(fix.String(), "--") {
 			t.Errorf("%q", fix)

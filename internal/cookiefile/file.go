@@ -53,7 +53,8 @@ func configDir() string {
 }
 
 func isMissing(path string) bool {
-	if os.Geteuid() == 0 { // stat(2) may never return in a file system that another user serves (FUSE)
+	// stat(2) may never return in a file system that another user serves (FUSE)
+	if os.Geteuid() == 0 {
 		found, err := safepath.Find(nil, path, 0, true)
 		if err == nil {
 			err = found.Err
@@ -118,7 +119,9 @@ func open(path string) (*os.File, fs.FileInfo, error) {
 			}
 			return found.Stat()
 		}
-		open = func(_ string, flags int, _ fs.FileMode) (*os.File, error) { return found.Open(flags) }
+		open = func(_ string, flags int, _ fs.FileMode) (*os.File, error) {
+			return found.Open(flags)
+		}
 	}
 	info, err := look()
 	switch {
@@ -150,8 +153,8 @@ func open(path string) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
-// find follows path; for root only where nobody else can change what it leads to. Where no more
-// than the file is missing there is no error. The error is a *[Error] if another user can
+// find follows path; for root only where no other user can change what it leads to. Where no more
+// than the file is missing there is no error. The error is an *[Error] if another user can
 // change it.
 func find(path string) (*safepath.Found, error) {
 	uid := os.Geteuid()
@@ -170,7 +173,8 @@ func find(path string) (*safepath.Found, error) {
 // for a file of root's own.
 func untrusted(path string, unsafe *safepath.Error) error {
 	words := func(format string, args ...any) error {
-		return &otherUserError{fmt.Sprintf(format, args...) + ", and root touches no file that another user can change"}
+		const so = ", and root touches no file that another user can change"
+		return &otherUserError{fmt.Sprintf(format, args...) + so}
 	}
 	what := "it"
 	if unsafe.At != path {
@@ -185,20 +189,24 @@ func untrusted(path string, unsafe *safepath.Error) error {
 		if err == nil && info.Mode().IsRegular() {
 			return attributes(path, info)
 		}
-		return fail(path, words("%s %s", what, unsafe.Why), Fix{Words: "take that right from them, or name another file"})
+		return fail(path, words("%s %s", what, unsafe.Why),
+			Fix{Words: "take that right from them, or name another file"})
 	case isHomeOfOther(path):
 		return fail(path, words("%s belongs to uid %d", what, unsafe.Owner),
-			Fix{Words: fmt.Sprintf("HOME is another user's: sudo -H gives root its own; or run beamrun as that user, sudo -H -u '#%d'", unsafe.Owner)})
+			Fix{Words: fmt.Sprintf("HOME is another user's: sudo -H gives root its own;"+
+				" or run beamrun as that user, sudo -H -u '#%d'", unsafe.Owner)})
 	}
 	return fail(path, words("%s belongs to uid %d", what, unsafe.Owner),
-		Fix{Words: fmt.Sprintf("run beamrun as that user, sudo -H -u '#%d', or name a file of root's", unsafe.Owner)})
+		Fix{Words: fmt.Sprintf("run beamrun as that user, sudo -H -u '#%d',"+
+			" or name a file of root's", unsafe.Owner)})
 }
 
 // isHomeOfOther reports whether path is in a home directory that another user can change, as sudo
 // -E leaves it.
 func isHomeOfOther(path string) bool {
 	home := filepath.Clean(os.Getenv("HOME"))
-	return strings.HasPrefix(path, home+"/") && errors.As(safepath.Check(home, 0), new(*safepath.Error))
+	return strings.HasPrefix(path, home+"/") &&
+		errors.As(safepath.Check(home, 0), new(*safepath.Error))
 }
 
 // attributes is auth.erl's check_attributes. For root the file has to be root's, too.
@@ -209,7 +217,9 @@ func attributes(path string, info fs.FileInfo) error {
 	case os.Geteuid() == 0 && !isMine(info):
 		return untrusted(path, &safepath.Error{At: path, Owner: owner(info)})
 	case !isPrivate(info):
-		return fail(path, fmt.Errorf("others may read or write it (mode %#o), so Erlang refuses it", info.Mode().Perm()), privateHint(path, info))
+		err := fmt.Errorf("others may read or write it (mode %#o), so Erlang refuses it",
+			info.Mode().Perm())
+		return fail(path, err, privateHint(path, info))
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func moveHint(path string, info fs.FileInfo) Fix {
 	switch {
 	case isSystem(path):
 		return Fix{Words: "name a regular file", Other: true}
-	case info.IsDir() && filepath.Base(path) != Name: // a home directory, rather than a file gone wrong
+	case info.IsDir() && filepath.Base(path) != Name: // a home, rather than a file gone wrong
 		file := filepath.Join(path, Name)
 		return Fix{Words: "name a file in it: " + shell.Quote(file), Inside: file}
 	}

@@ -32,7 +32,7 @@ func keepCommand(path string) shell.Command {
 	return shell.New("ln", "-L").Path(path).Path(path + ".old")
 }
 
-// isSystem reports whether path names no place for files, such as the /dev/fd/63 of a shell's <(…).
+// isSystem reports whether path names no place for files, such as /dev/fd/63 of a shell's <(…).
 func isSystem(path string) bool {
 	return strings.HasPrefix(path, "/dev/") || strings.HasPrefix(path, "/proc/")
 }
@@ -53,10 +53,11 @@ func privateHint(path string, info fs.FileInfo) Fix {
 		}
 		return Fix{Command: chown.And(chmod)}
 	}
-	return Fix{Words: fmt.Sprintf("the file is another user's: become that one, with sudo -H -u '#%d', or name a file of your own", owner(info))}
+	return Fix{Words: fmt.Sprintf("the file is another user's: become that one,"+
+		" with sudo -H -u '#%d', or name a file of your own", owner(info))}
 }
 
-// reachHint is for a path that can't be followed to its end.
+// reachHint is for a path that cannot be followed to its end.
 func reachHint(path string, err error) Fix {
 	dir := dirOf(follow(path))
 	switch {
@@ -77,7 +78,8 @@ func reachHint(path string, err error) Fix {
 
 // theirs is for a directory in which this user has no rights.
 func theirs(dir string) Fix {
-	return Fix{Words: fmt.Sprintf("directory %s is another user's: is HOME yours? or name a file of your own", shell.Quote(dir))}
+	return Fix{Words: fmt.Sprintf("directory %s is another user's: is HOME yours?"+
+		" or name a file of your own", shell.Quote(dir))}
 }
 
 // dirHint makes the directory dir, and is nothing when it is there.
@@ -96,7 +98,8 @@ func dirHint(dir string) Fix {
 	case errors.Is(err, syscall.EROFS):
 		return Fix{Command: shell.New("df").Path(above)}
 	case err != nil && safepath.Check(above, 0) == nil:
-		return Fix{Command: shell.New("install", "-d", "-o").Int(os.Geteuid()).Words("-m", "700").Path(dir).Sudo()}
+		install := shell.New("install", "-d", "-o").Int(os.Geteuid()).Words("-m", "700").Path(dir)
+		return Fix{Command: install.Sudo()}
 	case err != nil: // whoever can change it could have root give away what they like
 		return theirs(above)
 	}
@@ -135,7 +138,8 @@ func storeHint(file string, err error) Fix {
 	case !errors.Is(err, fs.ErrPermission) || os.Geteuid() == 0:
 		return Fix{}
 	}
-	if info, err := os.Stat(dir); err == nil && isMine(info) && unix.Access(dir, unix.W_OK|unix.X_OK) != nil {
+	info, err := os.Stat(dir)
+	if err == nil && isMine(info) && unix.Access(dir, unix.W_OK|unix.X_OK) != nil {
 		return Fix{Command: shell.New("chmod", "u+wx").Path(dir)}
 	}
 	return theirs(dir)

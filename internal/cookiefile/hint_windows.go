@@ -16,7 +16,9 @@ func both(first, next shell.Command) shell.Command {
 	return first
 }
 
-func moveCommand(path string) shell.Command { return shell.New("move").Path(path).Path(path + ".old") }
+func moveCommand(path string) shell.Command {
+	return shell.New("move").Path(path).Path(path + ".old")
+}
 
 func keepCommand(path string) shell.Command { return moveCommand(path) }
 

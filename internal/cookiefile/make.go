@@ -39,7 +39,7 @@ func Rotate(path, c string) error { return store(path, c, (*safepath.Found).Repl
 // store writes the cookie c beside the file that path leads to, to disk, lets put move it there,
 // and removes what it wrote. A process that is killed meanwhile leaves a file .erlang.cookie.*.tmp
 // (the lesser evil: one that is removed by its name alone may be in use by another host, or be the
-// user's). It is private, at most 64 bytes, and nobody reads it.
+// user's). It is private, at most 64 bytes, and no program reads it.
 func store(path, c string, put func(f *safepath.Found, temp string) error) error {
 	if info, err := os.Stat(path); isDescriptor(path) && err == nil && !info.Mode().IsRegular() {
 		return fail(path, irregular(info), moveHint(path, info))

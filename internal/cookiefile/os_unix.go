@@ -19,8 +19,8 @@ func isMine(info fs.FileInfo) bool { return owner(info) == os.Geteuid() }
 
 func owner(info fs.FileInfo) (uid int) { return int(info.Sys().(*syscall.Stat_t).Uid) }
 
-// isDescriptor reports whether path is a descriptor of this process, as a shell's <(…) passes one.
-// What it means nobody else can change, and the kernel alone can follow it.
+// isDescriptor reports whether path is a descriptor of this process, as a shell's <(…) passes
+// one: no other user can change what it means, and the kernel alone can follow it.
 func isDescriptor(path string) bool {
 	number, ok := strings.CutPrefix(path, "/dev/fd/")
 	if !ok {

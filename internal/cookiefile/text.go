@@ -10,7 +10,7 @@ import (
 // MaxLen is the most characters that a cookie may have.
 const MaxLen = 255
 
-// textError says what is wrong with the text of a cookie. It never holds a part of it.
+// textError is what is wrong with the text of a cookie. It never holds a part of it.
 type textError struct{ words string }
 
 func (e *textError) Error() string { return e.words }
