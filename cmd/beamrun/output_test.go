@@ -102,9 +102,9 @@ func TestCookieHint(t *testing.T) {
 		want string
 	}{
 		{&cookie.Error{Path: "/a b", Err: rotate, Hint: rotate.Fix.String()}, "beamrun --cookie " + shell.Quote("file:/a b") + " cookie rotate"},
-		{&orphan.Error{Err: rotate, Hint: rotate.Fix.String()}, "beamrun --cookie " + shell.Quote("file:/a b") + " cookie rotate"},
-		{&orphan.Error{Err: rotate}, ""},
-		{&orphan.Error{Err: io.EOF, Hint: "x"}, "x"},
+		{&orphan.Problem{Err: rotate, Hint: rotate.Fix.String()}, "beamrun --cookie " + shell.Quote("file:/a b") + " cookie rotate"},
+		{&orphan.Problem{Err: rotate}, ""},
+		{&orphan.Problem{Err: io.EOF, Hint: "x"}, "x"},
 		{&cookie.Error{Var: cookie.SecretVar, Err: io.EOF, Hint: "x"}, "x, or from: beamrun cookie new"},
 		{&cookie.Error{Var: cookie.SecretVar, Err: io.EOF}, ""},
 	} {
