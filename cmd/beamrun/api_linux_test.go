@@ -19,7 +19,8 @@ import (
 func TestAPI(t *testing.T) {
 	const path = "../../docs/api.txt"
 	var api bytes.Buffer
-	for _, pattern := range []string{"cookie/*.go", "ensure/*.go", "ensure/*/*.go", "launcher/*.go"} {
+	patterns := []string{"cookie/*.go", "ensure/*.go", "ensure/*/*.go", "launcher/*.go"}
+	for _, pattern := range patterns {
 		files, err := filepath.Glob("../../" + pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatal(files, err)
@@ -43,7 +44,8 @@ func TestAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(want, api.Bytes()) {
-		t.Errorf("%s is not what the packages export: go test ./cmd/beamrun -run TestAPI -update", path)
+		t.Errorf("%s is not what the packages export: go test ./cmd/beamrun -run TestAPI -update",
+			path)
 	}
 }
 
@@ -76,7 +78,8 @@ func writeAPI(t *testing.T, to *bytes.Buffer, name string) {
 			f.Body = nil
 		}
 		var text bytes.Buffer
-		if err := (&printer.Config{Mode: printer.UseSpaces, Tabwidth: 4}).Fprint(&text, fset, node); err != nil {
+		config := printer.Config{Mode: printer.UseSpaces, Tabwidth: 4}
+		if err := config.Fprint(&text, fset, node); err != nil {
 			t.Fatal(err)
 		}
 		// the comments between the lines are gone

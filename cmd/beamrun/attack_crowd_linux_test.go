@@ -20,7 +20,7 @@ func init() {
 }
 
 // playCrowd is "crowd PREFIX COUNT KIND PROGRAM READY": so many processes, each a node that says
-// its name; PROGRAM is the beam.smp that plays each, which may be a small script. By KIND, each has
+// its name. PROGRAM is the beam.smp that plays each, which may be a small script. By KIND, each has
 // a name of its own, which epmd has at another port ("taken"), all have the same one ("same"), or
 // none says anything ("silent").
 func playCrowd(args []string) error {
@@ -57,7 +57,8 @@ func playCrowd(args []string) error {
 			}
 		}()
 		if args[2] == "taken" {
-			if err := holdNames("127.0.0.1:4369", []string{name}, other.Addr().(*net.TCPAddr).Port, hour); err != nil {
+			port := other.Addr().(*net.TCPAddr).Port
+			if err := holdNames("127.0.0.1:4369", []string{name}, port, hour); err != nil {
 				return err
 			}
 		}
@@ -106,8 +107,8 @@ func playLyingEpmd(args []string) error {
 	}
 }
 
-// playManySockets is "manysockets COUNT NAMED READY": so many listening sockets of this user, in a
-// process that looks like a node with that name, or without one if it is "-".
+// playManySockets is "manysockets COUNT NAMED READY": so many listening sockets of this user. Their
+// process looks like a node with that name, or without one if it is "-".
 func playManySockets(args []string) error {
 	var count int
 	if _, err := fmt.Sscan(args[0], &count); err != nil {
@@ -123,7 +124,8 @@ func playManySockets(args []string) error {
 		if err != nil {
 			return err
 		}
-		at := &syscall.SockaddrInet4{Addr: [4]byte{127, byte(1 + uid%200), byte(1 + i>>8), byte(i)}, Port: 20000 + i%10000}
+		addr := [4]byte{127, byte(1 + uid%200), byte(1 + i>>8), byte(i)}
+		at := &syscall.SockaddrInet4{Addr: addr, Port: 20000 + i%10000}
 		if err := errors.Join(syscall.Bind(fd, at), syscall.Listen(fd, 1)); err != nil {
 			return fmt.Errorf("socket %d: %w", i, err)
 		}
@@ -137,7 +139,9 @@ func playManySockets(args []string) error {
 		vm = vm[:len(vm)-2]
 	}
 	size := copy(shown, strings.Join(vm, "\x00")) + 1
-	if err := errors.Join(becomeBeam(), showArgs(shown[:size], shown[size:size+1]), os.WriteFile(args[2], nil, 0o644)); err != nil {
+	err = errors.Join(becomeBeam(), showArgs(shown[:size], shown[size:size+1]),
+		os.WriteFile(args[2], nil, 0o644))
+	if err != nil {
 		return err
 	}
 	for {
@@ -158,7 +162,9 @@ func playHold(args []string) error {
 	if len(args) > 3 {
 		long, _ = time.ParseDuration(args[3])
 	}
-	if err := errors.Join(holdNames("127.0.0.1:4369", args[:1], port, long), os.WriteFile(args[2], nil, 0o644)); err != nil {
+	err := errors.Join(holdNames("127.0.0.1:4369", args[:1], port, long),
+		os.WriteFile(args[2], nil, 0o644))
+	if err != nil {
 		return err
 	}
 	for {
@@ -175,7 +181,9 @@ func playTakeFDs(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(os.Chmod(args[0], 0o777), os.WriteFile(args[1], fmt.Append(nil, os.Getpid()), 0o644)); err != nil {
+	err = errors.Join(os.Chmod(args[0], 0o777),
+		os.WriteFile(args[1], fmt.Append(nil, os.Getpid()), 0o644))
+	if err != nil {
 		return err
 	}
 	for {
@@ -185,7 +193,8 @@ func playTakeFDs(args []string) error {
 		}
 		oob := make([]byte, 1024)
 		_, n, _, _, err := c.ReadMsgUnix(make([]byte, 1), oob)
-		if messages, merr := syscall.ParseSocketControlMessage(oob[:n]); err == nil && merr == nil && len(messages) > 0 {
+		messages, merr := syscall.ParseSocketControlMessage(oob[:n])
+		if err == nil && merr == nil && len(messages) > 0 {
 			syscall.ParseUnixRights(&messages[0])
 		}
 		c.Write([]byte("k"))

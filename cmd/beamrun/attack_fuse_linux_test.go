@@ -22,11 +22,14 @@ func playDeadFuse(args []string) error {
 	if err != nil {
 		return err
 	}
-	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d,allow_other", fd, mallory, mallory)
-	if err := syscall.Mount("fuse", args[0], "fuse", syscall.MS_NOSUID|syscall.MS_NODEV, options); err != nil {
+	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d,allow_other",
+		fd, mallory, mallory)
+	const flags = syscall.MS_NOSUID | syscall.MS_NODEV
+	if err := syscall.Mount("fuse", args[0], "fuse", flags, options); err != nil {
 		return fmt.Errorf("mount: %w", err)
 	}
-	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(mallory), syscall.Setuid(mallory)); err != nil {
+	err = errors.Join(syscall.Setgroups(nil), syscall.Setgid(mallory), syscall.Setuid(mallory))
+	if err != nil {
 		return err
 	}
 	buf := make([]byte, 1<<20)

@@ -17,8 +17,8 @@ import (
 func init() { attacks["hunt"] = playHunt }
 
 // playHunt is "hunt FILE READY": it looks for processes of mallory's that mallory has not started,
-// which act for root, and tries to look into them, to trace them, and stops them. A line for each
-// goes into the file.
+// which act for root. It tries to look into them and to trace them, and it stops them. A line for
+// each goes into the file.
 func playHunt(args []string) error {
 	runtime.LockOSThread()
 	mine := map[string]bool{}
@@ -37,7 +37,8 @@ func playHunt(args []string) error {
 				continue
 			}
 			comm, _ := os.ReadFile(dir + "/comm")
-			if strings.HasPrefix(string(comm), "attack") || strings.HasPrefix(string(comm), "beam.smp") {
+			if strings.HasPrefix(string(comm), "attack") ||
+				strings.HasPrefix(string(comm), "beam.smp") {
 				mine[dir] = true
 				continue
 			}

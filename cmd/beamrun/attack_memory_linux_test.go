@@ -44,8 +44,8 @@ func showArgs(args, env []byte) error {
 	f := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // from number 3 on
 	at := func(number int) uint64 { n, _ := strconv.ParseUint(f[number-3], 10, 64); return n }
 	brk, _, _ := syscall.RawSyscall(syscall.SYS_BRK, 0, 0, 0)
-	m := prctlMM{startCode: at(26), endCode: at(27), startData: at(45), endData: at(46), startBrk: at(47),
-		brk: uint64(brk), startStack: at(28), exe: ^uint32(0)}
+	m := prctlMM{startCode: at(26), endCode: at(27), startData: at(45), endData: at(46),
+		startBrk: at(47), brk: uint64(brk), startStack: at(28), exe: ^uint32(0)}
 	bounds := func(b []byte) (start, end uint64) {
 		start = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b))))
 		return start, start + uint64(len(b))
@@ -158,7 +158,8 @@ func playHerd(args []string) error {
 		}
 		child = pid
 		if pid == 0 { // nothing of Go's runs here but this
-			syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0)
+			syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG,
+				uintptr(syscall.SIGKILL), 0)
 			for {
 				syscall.RawSyscall6(syscall.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
 			}

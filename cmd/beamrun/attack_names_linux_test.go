@@ -34,7 +34,8 @@ func attackNames(args []string) error {
 	for i := range count {
 		name := fmt.Sprintf("%x", i)
 		// escaped, each of these becomes four characters
-		fmt.Fprintf(&reply, "name %s at port %d\n", name+strings.Repeat("\x01", max(0, length-len(name))), 1+i%65535)
+		name += strings.Repeat("\x01", max(0, length-len(name)))
+		fmt.Fprintf(&reply, "name %s at port %d\n", name, 1+i%65535)
 	}
 	if length == 0 {
 		fmt.Fprintf(&reply, "name %s at port 1\n", strings.Repeat("x", 2<<20))
@@ -69,8 +70,9 @@ func printRSS(args []string) error {
 	if cmd.ProcessState == nil {
 		return err
 	}
-	fmt.Printf("%d KiB, exit %d, %d bytes: %s\n", cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss,
-		cmd.ProcessState.ExitCode(), out.written, strings.Join(args[1:], " "))
+	fmt.Printf("%d KiB, exit %d, %d bytes: %s\n",
+		cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss, cmd.ProcessState.ExitCode(),
+		out.written, strings.Join(args[1:], " "))
 	return nil
 }
 
@@ -78,23 +80,27 @@ type writerFunc func([]byte)
 
 func (f writerFunc) Write(b []byte) (int, error) { f(b); return len(b), nil }
 
-// Whatever an epmd sends, no command takes 64 MiB, and one that sends what epmd never does is told
-// so.
+// Whatever an epmd sends, no command takes 64 MiB. beamrun refuses a reply that epmd never sends.
 func TestAttackNames(t *testing.T) {
 	for _, reply := range []struct {
 		args   string
 		refuse bool
-	}{{args: "65535 40"}, {args: "16000 240"}, {args: "246000 0", refuse: true}, {args: "1 0", refuse: true}, {args: "10 256", refuse: true}} {
+	}{
+		{args: "65535 40"}, {args: "16000 240"}, {args: "246000 0", refuse: true},
+		{args: "1 0", refuse: true}, {args: "10 256", refuse: true},
+	} {
 		out := neighbours(t, `
 			mallory "$ATTACK" names `+reply.args+` &
 			await bash -c '</dev/tcp/127.0.0.1/4369'
 			for who in "" victim; do
-				for c in names "-v names" "--json names" "names x" "--timeout 5s stop" "--timeout 5s repair" "--watch sleep 1"; do
+				for c in names "-v names" "--json names" "names x" "--timeout 5s stop" \
+					"--timeout 5s repair" "--watch sleep 1"; do
 					$who "$ATTACK" rss "$BUILT" $c
 				done
 			done`)
 		t.Logf("%s\n%s", reply.args, out)
-		lines := regexp.MustCompile(`(?m)^(\d+) KiB, exit (\d+), (\d+) bytes: (.*)$`).FindAllStringSubmatch(out, -1)
+		line := regexp.MustCompile(`(?m)^(\d+) KiB, exit (\d+), (\d+) bytes: (.*)$`)
+		lines := line.FindAllStringSubmatch(out, -1)
 		if len(lines) != 14 {
 			t.Errorf("%d commands were measured", len(lines))
 		}

@@ -69,8 +69,8 @@ func startHolder(program string, args []string, l *net.TCPListener) (io.Closer, 
 	return stdin, nil
 }
 
-// listenAsNode listens with the backlog of a node's socket, by which a node is told from other
-// servers.
+// listenAsNode listens with the backlog of a node's socket: by that, beamrun distinguishes a node
+// from other servers.
 func listenAsNode(addr string) (*net.TCPListener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -200,7 +200,7 @@ func (n *fakeNode) serve(c *net.TCPConn) {
 		return
 	}
 	cast(real, n.name+"@vm", n.run)
-	time.Sleep(time.Second) // it ends what it was told when the connection ends
+	time.Sleep(time.Second) // the node ends the command when the connection ends
 }
 
 // writeDown adds a line to a file.
@@ -388,7 +388,7 @@ func playHeldNames(args []string) error {
 	select {} // the port stays as it is
 }
 
-// listenDeaf has a port whose queue is full: the kernel drops each further SYN.
+// listenDeaf has a port with a full queue: the kernel drops each further SYN.
 func listenDeaf() (port int, err error) {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {

@@ -83,7 +83,8 @@ func attackRegister(args []string) error {
 		for i := range 400 {
 			if held[i] != nil {
 				held[i].SetReadDeadline(time.Now().Add(time.Microsecond))
-				if _, err := held[i].Read(make([]byte, 16)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+				_, err := held[i].Read(make([]byte, 16))
+				if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 					continue
 				}
 				held[i].Close()
@@ -91,8 +92,9 @@ func attackRegister(args []string) error {
 			}
 			if c, err := net.Dial("tcp", attacked); err == nil {
 				name := fmt.Sprintf("fake%d", i)
-				request := append([]byte{0, byte(13 + len(name)), 'x', byte(port >> 8), byte(port), 'M', 0, 0, 6, 0, 5, 0, byte(len(name))}, name...)
-				c.Write(append(request, 0, 0))
+				request := []byte{0, byte(13 + len(name)), 'x', byte(port >> 8), byte(port), 'M',
+					0, 0, 6, 0, 5, 0, byte(len(name))}
+				c.Write(append(append(request, name...), 0, 0))
 				held[i] = c
 			}
 		}
@@ -135,7 +137,8 @@ func attackBind(args []string) error {
 	})
 }
 
-var stateLine = regexp.MustCompile(`(?m)^beamrun: epmd (on \S+: (foreign|hung|timeout|spawn)|was gone|on \S+: answers again)`)
+var stateLine = regexp.MustCompile(
+	`(?m)^beamrun: epmd (on \S+: (foreign|hung|timeout|spawn)|was gone|on \S+: answers again)`)
 
 // killEpmd kills epmd and prints after how many ms there is one that answers, or it is said in a
 // file what is wrong: killed FILE.
@@ -161,8 +164,10 @@ func killEpmd(args []string) error {
 			return nil
 		}
 		text, _ := os.ReadFile(args[0])
-		if all := stateLine.FindAllStringSubmatch(string(text), -1); len(all) > 0 && all[len(all)-1][2] != "" {
-			fmt.Printf("is said after %d ms: %s\n", time.Since(begin).Milliseconds(), all[len(all)-1][2])
+		all := stateLine.FindAllStringSubmatch(string(text), -1)
+		if len(all) > 0 && all[len(all)-1][2] != "" {
+			fmt.Printf("is said after %d ms: %s\n",
+				time.Since(begin).Milliseconds(), all[len(all)-1][2])
 			return nil
 		}
 		time.Sleep(time.Millisecond)
@@ -179,7 +184,8 @@ func TestAttackWatch(t *testing.T) {
 	t.Cleanup(func() { // when all of them have ended
 		slices.Sort(overs)
 		if n := len(overs); n > 0 {
-			t.Logf("%d runs ended %d ms (median), %d ms (most) after their programs", n, overs[n/2], overs[n-1])
+			t.Logf("%d runs ended %d ms (median), %d ms (most) after their programs",
+				n, overs[n/2], overs[n-1])
 			if overs[n/2] > over || overs[n-1] > 5*over { // on a busy machine one may be late
 				t.Error("too late")
 			}
@@ -213,9 +219,17 @@ func TestAttackWatch(t *testing.T) {
 				t.Parallel()
 				out := neighbours(t, `
 					root() { "$@"; }
-					kills() { for k in $(seq "$1"); do "$ATTACK" killed /tmp/said; [ "$1" = 1 ] || sleep 0.9; done; }
+					kills() {
+						for k in $(seq "$1"); do
+							"$ATTACK" killed /tmp/said; [ "$1" = 1 ] || sleep 0.9
+						done
+					}
 					touch /tmp/said; chmod 666 /tmp/said
-					{ `+who+` "$BUILT" --watch sh -c 'sleep `+attack.during+`; date +%s%N >/tmp/ended' 2>/tmp/said; date +%s%N >/tmp/left; } &
+					{
+						`+who+` "$BUILT" --watch \
+							sh -c 'sleep `+attack.during+`; date +%s%N >/tmp/ended' 2>/tmp/said
+						date +%s%N >/tmp/left
+					} &
 					watched=$!
 					await "$BUILT" -q names
 					sleep 0.5
@@ -225,7 +239,8 @@ func TestAttackWatch(t *testing.T) {
 					sed 's/^/said: /' /tmp/said`)
 				t.Log(out)
 				var took []int
-				for _, m := range regexp.MustCompile(`(?m)after (\d+) ms`).FindAllStringSubmatch(out, -1) {
+				after := regexp.MustCompile(`(?m)after (\d+) ms`)
+				for _, m := range after.FindAllStringSubmatch(out, -1) {
 					ms, _ := strconv.Atoi(m[1])
 					took = append(took, ms)
 				}
@@ -233,8 +248,10 @@ func TestAttackWatch(t *testing.T) {
 					t.Fatalf("%d kills were measured, want %d", len(took), attack.kills)
 				}
 				slices.Sort(took)
-				t.Logf("%d kills: it answers, or is said not to, after %d ms (median), %d ms (most)", len(took), took[len(took)/2], took[len(took)-1])
-				if took[len(took)-1] > late {
+				most := took[len(took)-1]
+				t.Logf("%d kills: it answers, or is said not to, after %d ms (median), "+
+					"%d ms (most)", len(took), took[len(took)/2], most)
+				if most > late {
 					t.Error("too late")
 				}
 				m := regexp.MustCompile(`over by (\d+) ms`).FindStringSubmatch(out)
@@ -246,7 +263,7 @@ func TestAttackWatch(t *testing.T) {
 				overs = append(overs, ms)
 				mu.Unlock()
 				if strings.Contains(out, "said: beamrun: fake") {
-					t.Error("it told of another user's names")
+					t.Error("it reported another user's names")
 				}
 			})
 		}

@@ -47,10 +47,10 @@ func pidsOf(comm string) (pids []int) {
 	return pids
 }
 
-// playWatched is no attack but what is attacked: "watched UID WARMUP KILLS EVERY" runs a node under
-// beamrun --watch as that user, kills epmd that often after that time, and prints how long each
-// time it took until an epmd answered or beamrun said something, what became of the node, how long
-// beamrun was there after it, and its memory.
+// playWatched is no attack but what is attacked. "watched UID WARMUP KILLS EVERY" runs a node under
+// beamrun --watch as that user, and kills epmd that often after that time. It prints how long each
+// time it took until an epmd answered or beamrun said something. It also prints what became of the
+// node, how long beamrun was there after it, and its memory.
 func playWatched(args []string) error {
 	var uid uint32
 	var kills int
@@ -191,7 +191,8 @@ func playTakeAll(args []string) error {
 				}
 				c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 				var b [1]byte
-				if _, err := conns[0].Read(b[:]); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+				_, err := conns[0].Read(b[:])
+				if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 					break // that epmd has ended
 				}
 			}

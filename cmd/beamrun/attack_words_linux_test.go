@@ -26,13 +26,15 @@ func init() {
 // forging are the texts of hostileWords: what would begin a line of beamrun's, and what would start
 // a program. FORGED stands in no other place.
 var forging = append([]string{
-	"x\nhint: FORGED", "x\n$ FORGED", "x\n                     $ FORGED", "x\r\nbeamrun: FORGED", "x\x1b[2K\rhint: FORGED", "x\u0085hint: FORGED", "x\u2028$ FORGED",
-	"x\n name y at port 1\nname FORGED at port 2", "$(touch${IFS}/tmp/pwned)", "`touch${IFS}/tmp/pwned`", "';touch${IFS}/tmp/pwned;'", "--help@box", "-rf",
+	"x\nhint: FORGED", "x\n$ FORGED", "x\n                     $ FORGED", "x\r\nbeamrun: FORGED",
+	"x\x1b[2K\rhint: FORGED", "x\u0085hint: FORGED", "x\u2028$ FORGED",
+	"x\n name y at port 1\nname FORGED at port 2", "$(touch${IFS}/tmp/pwned)",
+	"`touch${IFS}/tmp/pwned`", "';touch${IFS}/tmp/pwned;'", "--help@box", "-rf",
 }, shelltest.Hostile...)
 
-// hostileWords registers such names, and has processes with such names and arguments that look like
-// VMs of Erlang whose nodes have lost their names, until it is killed. With an argument no name has
-// a line end, which makes a reply to NAMES that is none.
+// hostileWords registers such names until it is killed. It has processes with such names and
+// arguments, too: they look like VMs of Erlang with nodes that have lost their names. With an
+// argument no name has a line end: one makes a reply to NAMES that is none.
 func hostileWords(args []string) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -53,7 +55,8 @@ func hostileWords(args []string) error {
 			node = fmt.Sprintf("n%d@box", i)
 			cmd.Args = []string{"attack", "vm", "-sname", node, "-home", "/home/mallory/" + s}
 		case 2:
-			cmd.Args = []string{"attack", "vm", "-name", s + "@box", "-home", s, "-setcookie", s, "-epmd_module", s, "-beamrun_nodes", s, "-epmd_port", s}
+			cmd.Args = []string{"attack", "vm", "-name", s + "@box", "-home", s, "-setcookie", s,
+				"-epmd_module", s, "-beamrun_nodes", s, "-epmd_port", s}
 		}
 		cmd.Env = []string{"COMM=beam." + s, "NODE=" + node, "HOME=/home/mallory/" + s}
 		cmd.Stderr = os.Stderr
@@ -83,7 +86,7 @@ func hold(name string, port int) (net.Conn, error) {
 
 var held []net.Conn // else the collector closes them
 
-// hostileVM listens, and says that its node is $NODE.
+// hostileVM listens, and gives $NODE as the name of its node.
 func hostileVM([]string) error {
 	if err := os.WriteFile("/proc/self/comm", []byte(os.Getenv("COMM")), 0); err != nil {
 		return err
@@ -96,7 +99,8 @@ func hostileVM([]string) error {
 	if err != nil {
 		return err
 	}
-	conn.Control(func(fd uintptr) { err = unix.Listen(int(fd), 128) }) // as a node does: else it is not asked
+	// as a node does: else it is not asked
+	conn.Control(func(fd uintptr) { err = unix.Listen(int(fd), 128) })
 	if err != nil {
 		return err
 	}
@@ -110,7 +114,7 @@ func hostileVM([]string) error {
 		binary.BigEndian.PutUint64(challenge[1:], 0x7499f7fbf)
 		challenge = binary.BigEndian.AppendUint16(challenge, uint16(len(name)))
 		challenge = append(challenge, name...)
-		reply := append([]byte("\x00\x03sok"), binary.BigEndian.AppendUint16(nil, uint16(len(challenge)))...)
+		reply := binary.BigEndian.AppendUint16([]byte("\x00\x03sok"), uint16(len(challenge)))
 		c.Write(append(reply, challenge...))
 		held = append(held, c)
 	}
@@ -171,7 +175,8 @@ func checkInert([]string) error {
 		}
 		for _, command := range shown {
 			commands++
-			if strings.HasPrefix(command, "beamrun iex ") { // shows an option again that its user gave
+			// this one shows an option again that its user gave
+			if strings.HasPrefix(command, "beamrun iex ") {
 				command = strings.Replace(command, "--", "", 1)
 			}
 			if err := shelltest.Inert(command); err != nil {

@@ -48,7 +48,8 @@ func call(b *testing.B, command string) string {
 	b.Helper()
 	var out, errs bytes.Buffer
 	code := run(b.Context(), []string{command}, &out, &errs)
-	for range 3 { // beside other lanes a node may take more than the second that it has to say its name
+	// beside other lanes a node may take more than the second that it has to say its name
+	for range 3 {
 		if code == 0 || command != "repair" {
 			break
 		}

@@ -10,7 +10,8 @@ import (
 )
 
 // builtBeamrun is the program as users have it: static, so that it runs in any root, and where
-// every user may run it. (That of testscript is this test binary, in a directory of the caller's own.)
+// every user may run it. (That of testscript is this test binary, in a directory of the caller's
+// own.)
 var builtBeamrun = sync.OnceValues(func() (string, error) { return build("beamrun") })
 
 // build compiles beamrun under that name, with those flags of go build.

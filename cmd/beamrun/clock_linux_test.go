@@ -34,7 +34,8 @@ var restlessBeamrun = sync.OnceValues(func() (string, error) {
 	}
 	replacement, overlay := filepath.Join(dir, "time.go"), filepath.Join(dir, "overlay.json")
 	files, err := json.Marshal(map[string]map[string]string{"Replace": {source: replacement}})
-	err = errors.Join(err, os.WriteFile(replacement, []byte(changed), 0o600), os.WriteFile(overlay, files, 0o600))
+	err = errors.Join(err, os.WriteFile(replacement, []byte(changed), 0o600),
+		os.WriteFile(overlay, files, 0o600))
 	if err != nil {
 		return "", err
 	}

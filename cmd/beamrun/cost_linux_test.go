@@ -23,15 +23,15 @@ import (
 // touched.
 //
 // When a test here fails, first find what is new: perf record -e page-faults -g,
-// GODEBUG=inittrace=1, valgrind
-// --tool=callgrind and strace -f of that command tell. If it is worth its price, raise the line to what was measured and a
-// tenth, and say why in the commit; then measure with .ci/bench what it makes of the ratios, and
-// mend the README's table. With another Go or on another machine they are told and not judged: a
-// new Go is measured anew, and goOfCounts raised.
+// GODEBUG=inittrace=1, valgrind --tool=callgrind and strace -f of that command show it. If it is
+// worth its price, raise the line to what was measured and a tenth, and say why in the commit. Then
+// measure with .ci/bench what it makes of the ratios, and fix the README's table. With another Go
+// or on another machine the counts are reported and not judged: a new Go is measured anew, and
+// goOfCounts raised.
 const (
 	goOfCounts = "go1.26"
 
-	mostInstructions = 470_000 // in user space, the runtime's included: 426,000 to 434,000 with Go 1.26
+	mostInstructions = 470_000 // in user space, the runtime's too: 426,000 to 434,000 with Go 1.26
 	mostInits        = 48      // packages with an init: 43
 	mostInitAllocs   = 140     // allocations of all of them: 125
 	mostPackages     = 150     // linked into the program: 141
@@ -53,8 +53,9 @@ var warmCalls = []struct{ name, why string }{
 }
 
 // the runtime's own, at any moment and on any thread
-var runtimeCalls = []string{"futex", "nanosleep", "sched_yield", "rt_sigprocmask", "rt_sigreturn", "rt_sigaction", "sigaltstack", "gettid", "getpid",
-	"tgkill", "mmap", "madvise", "munmap", "clone", "clone3", "epoll_pwait", "prctl", "set_robust_list", "rseq"}
+var runtimeCalls = []string{"futex", "nanosleep", "sched_yield", "rt_sigprocmask", "rt_sigreturn",
+	"rt_sigaction", "sigaltstack", "gettid", "getpid", "tgkill", "mmap", "madvise", "munmap",
+	"clone", "clone3", "epoll_pwait", "prctl", "set_robust_list", "rseq"}
 
 // warmHost has an epmd that answers, and an environment that is the same everywhere.
 func warmHost(t *testing.T, tool string) (run func(tool string, args ...string) string) {
@@ -71,7 +72,8 @@ func warmHost(t *testing.T, tool string) (run func(tool string, args ...string) 
 		defer cancel()
 		args = append(args, beamrun, "ensure")
 		cmd := exec.CommandContext(ctx, tool, args...)
-		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "ERL_EPMD_PORT=" + strconv.Itoa(int(port)), "BEAMRUN_DETACH=session"}
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home,
+			"ERL_EPMD_PORT=" + strconv.Itoa(int(port)), "BEAMRUN_DETACH=session"}
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s %q: %v: %s", tool, args, err, out)
@@ -95,7 +97,8 @@ func judge(t *testing.T, format string, args ...any) {
 func TestWarmSystemCalls(t *testing.T) {
 	run := warmHost(t, "strace")
 	dir := t.TempDir()
-	run("strace", "-ff", "-ttt", "-o", filepath.Join(dir, "log")) // a file for each thread, its lines whole and with the time
+	// a file for each thread, its lines whole and with the time
+	run("strace", "-ff", "-ttt", "-o", filepath.Join(dir, "log"))
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +123,8 @@ func TestWarmSystemCalls(t *testing.T) {
 		if started {
 			got = append(got, m[1])
 		}
-		started = started || strings.Contains(line, "fcntl(2, F_GETFL") // the last of Go's own start: package os, of stderr
+		// the last of Go's own start: package os, of stderr
+		started = started || strings.Contains(line, "fcntl(2, F_GETFL")
 		if m[1] == "exit_group" {
 			break // strace may have it once more, of another thread
 		}
@@ -129,7 +133,8 @@ func TestWarmSystemCalls(t *testing.T) {
 		want = append(want, c.name)
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("system calls\n%s\nwant\n%s\nof\n%s", strings.Join(got, " "), strings.Join(want, " "), strings.Join(lines[max(0, len(lines)-60):], "\n"))
+		t.Errorf("system calls\n%s\nwant\n%s\nof\n%s", strings.Join(got, " "),
+			strings.Join(want, " "), strings.Join(lines[max(0, len(lines)-60):], "\n"))
 	}
 }
 
@@ -138,7 +143,8 @@ func TestWarmInstructions(t *testing.T) {
 	least := math.MaxInt
 	for range 20 { // where it takes longer, the runtime's monitor wakes more often
 		// without the signals of the runtime, on one of which valgrind 3.19 may fail
-		out := run("env", "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1", "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
+		out := run("env", "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1",
+			"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
 		m := regexp.MustCompile(`Collected : (\d+)`).FindStringSubmatch(out)
 		if m == nil {
 			t.Fatal(out)
@@ -174,7 +180,8 @@ func TestInits(t *testing.T) {
 	}
 	t.Log(inits, "packages with an init,", allocs, "allocations")
 	if inits == 0 || inits > mostInits || allocs > mostInitAllocs {
-		judge(t, "%d packages with an init and %d allocations, at most %d and %d were expected: %s", inits, allocs, mostInits, mostInitAllocs, out)
+		judge(t, "%d packages with an init and %d allocations, at most %d and %d were expected: %s",
+			inits, allocs, mostInits, mostInitAllocs, out)
 	}
 }
 

@@ -32,7 +32,8 @@ func TestImportsRunOneWay(t *testing.T) {
 	isInternal := func(p string) bool { return strings.HasPrefix(p, "internal/") }
 	seen := map[string]bool{}
 	for _, top := range []string{"cmd", "cookie", "ensure", "internal", "launcher"} {
-		err := filepath.WalkDir(filepath.Join(root, top), func(path string, d fs.DirEntry, err error) error {
+		dir := filepath.Join(root, top)
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() && d.Name() == "testdata" {
 				return cmp.Or(err, fs.SkipDir)
 			}
@@ -61,7 +62,8 @@ func TestImportsRunOneWay(t *testing.T) {
 				to, ours := strings.CutPrefix(name, module)
 				switch {
 				case !ours, isInternal(to):
-				case isInternal(from) && to != "ensure/epmd", !isInternal(from) && row[to] <= row[from]:
+				case isInternal(from) && to != "ensure/epmd",
+					!isInternal(from) && row[to] <= row[from]:
 					t.Errorf("%s imports %s", path, to)
 				}
 			}

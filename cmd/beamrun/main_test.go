@@ -60,5 +60,6 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 
 // What needs no Erlang runs everywhere.
 func TestScript(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", Setup: setupScript, Cmds: scriptCommands, RequireExplicitExec: true})
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", Setup: setupScript,
+		Cmds: scriptCommands, RequireExplicitExec: true})
 }

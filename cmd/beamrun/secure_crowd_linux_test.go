@@ -6,7 +6,8 @@ import "testing"
 
 // withCrowds adds a small program that plays a node's process, as a script, and `as UID CMD…`.
 const withCrowds = withFakes + `
-printf '#!/bin/sh\nread x\n' >/run/small; chmod 755 /run/small; mkdir /run/vm; mv /run/small /run/vm/beam.smp
+printf '#!/bin/sh\nread x\n' >/run/small; chmod 755 /run/small
+mkdir /run/vm; mv /run/small /run/vm/beam.smp
 as() { local uid=$1; shift; setpriv --reuid=$uid --regid=$uid --clear-groups "$@"; }
 `
 
@@ -68,7 +69,10 @@ func TestSecureManyUsersSilent(t *testing.T) {
 			as $uid "$ATTACK" crowd quiet 20 silent /run/vm/beam.smp /tmp/ready.$uid &
 		done
 		for uid in {60001..60030}; do ready $uid; done
-		for i in 1 2 3 4 5 6; do echo root; "$BUILT" --timeout 2s --json repair realroot; lose; "$BUILT" ensure >/dev/null; done`)
+		for i in 1 2 3 4 5 6; do
+			echo root; "$BUILT" --timeout 2s --json repair realroot
+			lose; "$BUILT" ensure >/dev/null
+		done`)
 	all := attemptsIn(t, out, "root")
 	for _, a := range all {
 		if a.Error != nil {

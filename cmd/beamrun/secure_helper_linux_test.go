@@ -21,7 +21,8 @@ func TestSecureHelperAmongAttackers(t *testing.T) {
 		real victim realvictim 9101
 		cookie 54321 /home/mallory/.erlang.cookie Ck7mallory; chmod 711 /home/mallory
 		mallory mkdir /home/mallory/pipe; mallory mkfifo -m 600 /home/mallory/pipe/.erlang.cookie
-		mallory mkdir /home/mallory/device; mallory ln -s /dev/zero /home/mallory/device/.erlang.cookie
+		mallory mkdir /home/mallory/device
+		mallory ln -s /dev/zero /home/mallory/device/.erlang.cookie
 		for n in 1 2 3 4 5; do # await has an i of its own
 			fake own$n -holder /home/mallory/beam.smp -home /home/mallory -digests /tmp/hers
 			fake pipe$n -holder /home/mallory/beam.smp -home /home/mallory/pipe
@@ -30,7 +31,8 @@ func TestSecureHelperAmongAttackers(t *testing.T) {
 		if mallory unshare --user --map-root-user --mount true 2>/dev/null; then
 			echo "user namespaces are there"
 			mallory unshare --user --map-root-user --mount "$ATTACK" fakenode \
-				-name inside -ready /tmp/ready.inside -holder /home/mallory/beam.smp -home /home/mallory/pipe & ready inside
+				-name inside -ready /tmp/ready.inside \
+				-holder /home/mallory/beam.smp -home /home/mallory/pipe & ready inside
 		fi
 		echo quiet; "$BUILT" --json repair own1
 		mallory "$ATTACK" hunt /tmp/hunted /tmp/ready.hunt & ready hunt

@@ -41,8 +41,8 @@ func withinBudget(t *testing.T, what, out string, runs int) {
 		if strings.Contains(m.command, "sleep 3") {
 			limit = 3*time.Second + timeLeeway
 		}
-		fmt.Fprintf(&table, "| %s | %s | %s | %d | %.1f MiB | %.2f s |\n", what, m.user, m.command, m.code,
-			float64(m.memory)/1024, m.took.Seconds())
+		fmt.Fprintf(&table, "| %s | %s | %s | %d | %.1f MiB | %.2f s |\n",
+			what, m.user, m.command, m.code, float64(m.memory)/1024, m.took.Seconds())
 		if m.memory > memoryBudget {
 			t.Errorf("%s, uid %s: %s took %d MiB or more: %s",
 				what, m.user, m.command, m.memory>>10, m.said)
@@ -54,19 +54,23 @@ func withinBudget(t *testing.T, what, out string, runs int) {
 			t.Errorf("%s, uid %s: %s crashed or was ended: %s", what, m.user, m.command, m.said)
 		}
 	}
-	t.Logf("\n| attack | user | command | exit | peak memory | time |\n|---|---|---|---|---|---|\n%s", &table)
+	t.Logf("\n| attack | user | command | exit | peak memory | time |\n"+
+		"|---|---|---|---|---|---|\n%s", &table)
 }
 
 // Issue SECURE, H1 and rule 2: whatever mallory's processes and names are, each command stays below
-// 64 MiB and ends by its --timeout. All of these are there at once: arguments and an environment of
-// 64 GiB; 5,000 processes with 128 KiB of arguments of one byte each, that share 2,000 listening
-// sockets and 100,000 descriptors; 300 names at a port that drops what comes; and 20,000 files in
-// the caller's own directory of nodes without epmd, most of which lead to a port where something
-// listens.
+// 64 MiB and ends by its --timeout. All of these are there at once:
+//   - arguments and an environment of 64 GiB;
+//   - 5,000 processes with 128 KiB of arguments of one byte each, that share 2,000 listening
+//     sockets and 100,000 descriptors;
+//   - 300 names at a port that drops what comes;
+//   - 20,000 files in the caller's own directory of nodes without epmd. Most of them lead to a port
+//     where something listens.
 func TestSecureMemoryOfProcesses(t *testing.T) {
 	begin := time.Now()
-	commands := []string{"ensure", "names", "names -v", "--json names", "doctor", "--json doctor", "repair --dry-run",
-		"repair", "repair hugeargs evil1", "cookie check", "--epmdless names", "--epmdless doctor", "stop", "--watch sleep 3"}
+	commands := []string{"ensure", "names", "names -v", "--json names", "doctor", "--json doctor",
+		"repair --dry-run", "repair", "repair hugeargs evil1", "cookie check", "--epmdless names",
+		"--epmdless doctor", "stop", "--watch sleep 3"}
 	out := neighbours(t, withFakes+`
 		ulimit -n 120000 || ulimit -n "$(ulimit -Hn)"
 		for user in env victim; do
@@ -86,7 +90,8 @@ func TestSecureMemoryOfProcesses(t *testing.T) {
 		open=$(($(ulimit -n) < 100000 ? $(ulimit -n) - 100 : 100000))
 		mallory "$ATTACK" herd herd 5000 2000 $open /tmp/ready.herd & ready herd
 		one=/proc/$(cat /tmp/ready.herd)
-		echo "herd: $SECONDS s, $(ls /proc | grep -c "^[0-9]") processes, $(ls $one/fd | wc -l) descriptors each"
+		echo "herd: $SECONDS s, $(ls /proc | grep -c "^[0-9]") processes," \
+			"$(ls $one/fd | wc -l) descriptors each"
 		[ "$(cat $one/comm) $(wc -c <$one/cmdline)" = "beam.smp 131072" ] || echo "no herd"
 		"$ATTACK" measure 0 54322 -- "`+strings.Join(commands, `" "`)+`"
 		echo "$SECONDS s: measured"; digests`)

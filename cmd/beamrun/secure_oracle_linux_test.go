@@ -25,15 +25,16 @@ var neighbourCookies = map[string]string{
 }
 
 // withFakes begins scripts about fake nodes: each user but mallory has a cookie, and a second one
-// to give. `fake NAME [FLAG…]` plays a node as mallory; /home/mallory/beam.smp, /run/suid/beam.smp
-// and /run/suidvictim/beam.smp are what can hold its socket: a program of its own, one that is
-// setuid root, and one that is setuid victim. `real USER NAME PORT` boots a node that did without
+// to give. `fake NAME [FLAG…]` plays a node as mallory. Three programs can hold its socket:
+// /home/mallory/beam.smp is its own, /run/suid/beam.smp is setuid root, and
+// /run/suidvictim/beam.smp is setuid victim. `real USER NAME PORT` boots a node that did without
 // epmd when it booted.
 const withFakes = `
 cookie() { (umask 077; printf %s "$3" >"$2"; chmod 400 "$2"; chown "$1" "$2"); }
 cookie 0 /root/.erlang.cookie Ck7root; cookie 0 /root/c Ck7given
 cookie 54322 /home/victim/.erlang.cookie Ck7victim; cookie 54322 /home/victim/c Ck7vgiven
-mkdir /run/suid /run/suidvictim; cp "$ATTACK" /run/suid/beam.smp; cp "$ATTACK" /run/suidvictim/beam.smp
+mkdir /run/suid /run/suidvictim
+cp "$ATTACK" /run/suid/beam.smp; cp "$ATTACK" /run/suidvictim/beam.smp
 chown 54322:54322 /run/suidvictim/beam.smp; chmod 4755 /run/suid/beam.smp /run/suidvictim/beam.smp
 ln -s "$ATTACK" /home/mallory/beam.smp; ln -s "$ATTACK" /home/victim/beam.smp
 ready() { await test -e "/tmp/ready.$1"; }
@@ -160,8 +161,9 @@ func TestSecureNoOracle(t *testing.T) {
 		HOLDER=undumpable fake undumpable2 -holder /home/mallory/beam.smp -home /home/victim
 		# a service that begins as root: its socket is root's, and its process is mallory's
 		chmod 711 /home/mallory; cp "$ATTACK" /run/suid/attack; ln -s /run/suid/attack /run/beam.smp
-		"$ATTACK" fakenode -name dropped -ready /tmp/ready.dropped -become 54321 -holder /run/beam.smp & ready dropped
-		# as in the issue, with a program of the system's that is setuid root: it waits for a password
+		"$ATTACK" fakenode -name dropped -ready /tmp/ready.dropped -become 54321 \
+			-holder /run/beam.smp & ready dropped
+		# as in the issue, with a setuid root program of the system's: it waits for a password
 		mkdir /home/mallory/su; ln -s "$(command -v su)" /home/mallory/su/beam.smp
 		fake su -holder /home/mallory/su/beam.smp -args "su -- root -sname su@vm -home /root"
 		all="plain half suidroot suidvictim saved undumpable undumpable2 dropped su"
@@ -183,7 +185,9 @@ func TestSecureNoOracle(t *testing.T) {
 		grep -o Ck7[a-z]* /tmp/said
 		true`)
 	mustState(t, "beside the fakes", attemptsIn(t, out, "real"), "repaired", 2)
-	for user, want := range map[string][]string{"root": {"lostroot", "lostvictim"}, "victim": {"lostvictim"}} {
+	for user, want := range map[string][]string{
+		"root": {"lostroot", "lostvictim"}, "victim": {"lostvictim"},
+	} {
 		repaired := map[string]int{}
 		for _, a := range attemptsIn(t, out, "lost for "+user) {
 			if name, _, _ := strings.Cut(a.Name, "@"); a.State == "repaired" {
@@ -212,9 +216,14 @@ func TestSecureNoRelay(t *testing.T) {
 		real root realroot 9100
 		real victim realvictim 9101
 		fake toroot -holder /run/suid/beam.smp -relay 127.0.0.1:9100 -run "id >/root/marker"
-		fake tovictim -holder /run/suidvictim/beam.smp -home /home/victim -relay 127.0.0.1:9101 -run "id >/home/victim/marker"
-		for user in env victim; do $user "$BUILT" repair; $user "$BUILT" repair toroot tovictim; done >/dev/null 2>&1
-		for i in 1 2 3 4 5; do cat /root/marker /home/victim/marker 2>/dev/null && break; sleep 0.2; done
+		fake tovictim -holder /run/suidvictim/beam.smp -home /home/victim -relay 127.0.0.1:9101 \
+			-run "id >/home/victim/marker"
+		for user in env victim; do
+			$user "$BUILT" repair; $user "$BUILT" repair toroot tovictim
+		done >/dev/null 2>&1
+		for i in 1 2 3 4 5; do
+			cat /root/marker /home/victim/marker 2>/dev/null && break; sleep 0.2
+		done
 		echo real; "$BUILT" --json repair realroot realvictim
 		digests`)
 	if strings.Contains(out, "uid=") {
@@ -232,9 +241,10 @@ func TestSecureNoRebind(t *testing.T) {
 		real victim realvictim 9101
 		for n in 1 2 3; do # await has an i of its own
 			port=920$n
-			victim "$ATTACK" vanishingnode gone$n 127.0.0.1:$port /home/victim/beam.smp /home/victim \
-				/tmp/there$n & await test -e /tmp/there$n
-			mallory "$ATTACK" fakenode -name gone$n -listen 127.0.0.1:$port -ready /tmp/ready.gone$n &
+			victim "$ATTACK" vanishingnode gone$n 127.0.0.1:$port \
+				/home/victim/beam.smp /home/victim /tmp/there$n & await test -e /tmp/there$n
+			mallory "$ATTACK" fakenode -name gone$n -listen 127.0.0.1:$port \
+				-ready /tmp/ready.gone$n &
 			"$BUILT" --json repair gone$n
 			test -e /tmp/ready.gone$n || echo "the port was not taken: nothing was tried"
 		done >/tmp/said 2>&1
@@ -250,7 +260,7 @@ func TestSecureNoRebind(t *testing.T) {
 
 // Issue SECURE, C1: nobody types anything. A name is registered while somebody watches, and
 // dropped; what listens is asked 10 to 15 s later. A process of the watcher's own user is the one
-// that is to be told.
+// that is to be reported.
 func TestSecureWatchNoOracle(t *testing.T) {
 	t.Parallel()
 	begin := time.Now()
@@ -258,12 +268,14 @@ func TestSecureWatchNoOracle(t *testing.T) {
 		"$BUILT" ensure
 		own() { local user=$1 name=$2 beam=$3 home=$4; shift 4
 			"$user" "$ATTACK" fakenode -name "$name" -ready "/tmp/ready.$name" -holder "$beam" \
-				-home "$home" -digests "/tmp/own.$name" -epmd 127.0.0.1:4369 -hold 3s & ready "$name"; }
+				-home "$home" -digests "/tmp/own.$name" -epmd 127.0.0.1:4369 -hold 3s &
+			ready "$name"; }
 		mkdir /run/root; ln -s "$ATTACK" /run/root/beam.smp
 		own env ownroot /run/root/beam.smp /root
 		own victim ownvictim /home/victim/beam.smp /home/victim
 		for f in "plain /home/mallory/beam.smp /root" "suidroot /run/suid/beam.smp /root" \
-			"suidvictim /run/suidvictim/beam.smp /home/victim" "plainvictim /home/mallory/beam.smp /home/victim"; do
+			"suidvictim /run/suidvictim/beam.smp /home/victim" \
+			"plainvictim /home/mallory/beam.smp /home/victim"; do
 			set -- $f
 			fake $1 -holder $2 -home $3 -epmd 127.0.0.1:4369 -hold 3s
 		done
@@ -276,7 +288,9 @@ func TestSecureWatchNoOracle(t *testing.T) {
 	// Of the watcher's own nodes it is tried; but here the process that accepts is not the one that
 	// was found, so that gets nothing either.
 	for _, own := range []string{"ownroot", "ownvictim"} {
-		if !regexp.MustCompile(own + ` \(port \d+\) runs, .*another process listens there by now`).MatchString(out) {
+		tried := regexp.MustCompile(own +
+			` \(port \d+\) runs, .*another process listens there by now`)
+		if !tried.MatchString(out) {
 			t.Errorf("nothing was tried: %s", own)
 		}
 	}
@@ -302,11 +316,13 @@ func TestSecureContainerCookie(t *testing.T) {
 		}
 		inbox() { # a name, and where its cookie's path leads
 			box 'ln -s "$ATTACK" /home/app/beam.smp; '"$2"'
-				setuser "$ATTACK" fakenode -name '$1' -ready /tmp/ready.'$1' -holder /home/app/beam.smp '"$3" &
+				setuser "$ATTACK" fakenode -name '$1' -ready /tmp/ready.'$1' \
+					-holder /home/app/beam.smp '"$3" &
 			ready $1
 		}
 		inbox linked "ln -s /home/victim/.erlang.cookie /home/app/.erlang.cookie" "-home /home/app"
-		inbox magic "ln -s /proc/1/root/home/victim/.erlang.cookie /home/app/.erlang.cookie" "-home /home/app"
+		inbox magic "ln -s /proc/1/root/home/victim/.erlang.cookie /home/app/.erlang.cookie" \
+			"-home /home/app"
 		inbox parent "ln -s /home/victim /home/app/home" "-home /home/app/home"
 		export -f cookie
 		box 'cookie 54322 /home/app/.erlang.cookie Ck7boxed
@@ -319,7 +335,9 @@ func TestSecureContainerCookie(t *testing.T) {
 			for name in linked magic parent; do $user "$BUILT" --json repair $name; done
 		done
 		install -o 54322 -m 400 /home/victim/.erlang.cookie /home/victim/given
-		for name in linked magic parent boxed; do victim "$BUILT" --cookie file:/home/victim/given --json repair $name; done
+		for name in linked magic parent boxed; do
+			victim "$BUILT" --cookie file:/home/victim/given --json repair $name
+		done
 		echo boxed by root; "$BUILT" --json repair boxed realvictim
 		lose
 		echo boxed by its user; victim "$BUILT" --json repair boxed realvictim
@@ -342,7 +360,8 @@ func TestSecureChrootCookie(t *testing.T) {
 		for d in bin lib lib64 sbin; do
 			if [ -L /$d ]; then cp -P /$d .; else mkdir -p $d; mount --rbind /$d $d; fi
 		done
-		mount --rbind /usr usr; mount --rbind /dev dev; mount --bind /run/keep run/keep; mount --bind /tmp tmp; mount -t proc proc proc
+		mount --rbind /usr usr; mount --rbind /dev dev; mount --bind /run/keep run/keep
+		mount --bind /tmp tmp; mount -t proc proc proc
 		ln -s /run/keep/attack beam.smp; ln -s /home/victim/.erlang.cookie home/app/.erlang.cookie
 		for home in app victim; do
 			chroot --userspec=54322:54322 --groups= /run/jail "$ATTACK" fakenode -name jailed$home \

@@ -39,7 +39,8 @@ const withTimes = `
 timed() {
 	local word=$1 begin end; shift
 	begin=$EPOCHREALTIME; echo "$word"; "$@"; end=$EPOCHREALTIME
-	printf '%s ms %d.%03d\n' "$word" $(((${end/./} - ${begin/./}) / 1000)) $(((${end/./} - ${begin/./}) % 1000))
+	printf '%s ms %d.%03d\n' "$word" \
+		$(((${end/./} - ${begin/./}) / 1000)) $(((${end/./} - ${begin/./}) % 1000))
 }
 `
 
@@ -48,7 +49,8 @@ timed() {
 func TestSecureSilentCrowd(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+withTimes+`
-		mallory "$ATTACK" silentnodes 130 /home/mallory/beam.smp /tmp/asked /tmp/ready.silent & ready silent
+		mallory "$ATTACK" silentnodes 130 /home/mallory/beam.smp /tmp/asked /tmp/ready.silent &
+		ready silent
 		real victim realvictim 9101 # before there is an epmd
 		lasting victim lostvictim
 		for i in 1 2 3; do lose; timed lost "$BUILT" --json repair; done
@@ -80,9 +82,9 @@ func TestSecureSilentCrowd(t *testing.T) {
 		timesIn(out, "lost"), timesIn(out, "named"), len(asked), repaired)
 }
 
-// Issue SECURE, must show 4: what root repairs, and how long one node takes: its own, another
-// user's, and one in a mount namespace of its own on the host's network. One in another network
-// namespace and one that speaks TLS stay what they were.
+// Issue SECURE, must show 4: what root repairs, and how long one node takes. It repairs its own
+// node, another user's, and one in a mount namespace of its own on the host's network. One in
+// another network namespace and one that speaks TLS stay what they were.
 func TestSecureRepairByRoot(t *testing.T) {
 	t.Parallel()
 	const runs = 10
@@ -103,10 +105,12 @@ func TestSecureRepairByRoot(t *testing.T) {
 		chown 54322:54322 /home/victim/*
 		real root realroot 9100
 		real victim realvictim 9101
-		setuser() { setpriv --reuid=54322 --regid=54322 --clear-groups "$@"; }; export -f setuser cookie
+		setuser() { setpriv --reuid=54322 --regid=54322 --clear-groups "$@"; }
+		export -f setuser cookie
 		unshare --mount bash -c 'mount -t tmpfs tmpfs /home; mkdir -m 700 /home/app
 			chown 54322:54322 /home/app; cookie 54322 /home/app/.erlang.cookie Ck7boxed
-			cd /; HOME=/home/app setuser erl -noinput +S 1:1 +A 0 -sname boxed -start_epmd false -erl_epmd_port 0 \
+			cd /; HOME=/home/app setuser erl -noinput +S 1:1 +A 0 -sname boxed \
+			-start_epmd false -erl_epmd_port 0 \
 			-kernel inet_dist_listen_min 9102 inet_dist_listen_max 9102 </dev/null' &
 		await bash -c "exec 3<>/dev/tcp/127.0.0.1/9102"
 		unshare --net bash -c 'ip link set lo up; cd /; HOME=/home/victim

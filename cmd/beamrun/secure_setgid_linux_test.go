@@ -12,7 +12,8 @@ import (
 func TestSecureHelperTakesNoSetgid(t *testing.T) {
 	t.Parallel()
 	out := neighbours(t, withFakes+`
-		mkdir /run/setgid; cp "$ATTACK" /run/setgid/beam.smp; chown 0:42 /run/setgid/beam.smp; chmod 2755 /run/setgid/beam.smp
+		mkdir /run/setgid; cp "$ATTACK" /run/setgid/beam.smp
+		chown 0:42 /run/setgid/beam.smp; chmod 2755 /run/setgid/beam.smp
 		chmod 711 /home/mallory; cookie 54321 /home/mallory/.erlang.cookie Ck7mallory
 		fake evil -holder /run/setgid/beam.smp -home /home/mallory -digests /tmp/hers
 		"$BUILT" repair evil; wc -l </tmp/hers; digests`)

@@ -28,11 +28,13 @@ func newHost(t *testing.T) (h *exampletest.Host, project string) {
 	testenv.Need(t, "elixir", "mix", "bash")
 	h.Hide("beamrun")
 	cache := goEnv(t, "GOMODCACHE")
-	h.Env = []string{"GOMODCACHE=" + t.TempDir(), "GOCACHE=" + goEnv(t, "GOCACHE"), "GOFLAGS=-modcacherw -trimpath", "GOSUMDB=off",
-		"GOPROXY=file://" + proxy(t) + ",file://" + cache + "/cache/download," + goEnv(t, "GOPROXY")}
+	goProxy := "file://" + proxy(t) + ",file://" + cache + "/cache/download," + goEnv(t, "GOPROXY")
+	h.Env = []string{"GOMODCACHE=" + t.TempDir(), "GOCACHE=" + goEnv(t, "GOCACHE"),
+		"GOFLAGS=-modcacherw -trimpath", "GOSUMDB=off", "GOPROXY=" + goProxy}
 	project = exampletest.Copy(t, "project")
 
-	if out, err := h.Try(project, "mix", "test"); err == nil || !strings.Contains(out, "econnrefused") {
+	out, err := h.Try(project, "mix", "test")
+	if err == nil || !strings.Contains(out, "econnrefused") {
 		t.Fatalf("the tests need no epmd: %v\n%s", err, out)
 	}
 	if pid := testenv.PID(h.Port); pid != 0 {
@@ -62,7 +64,8 @@ func proxy(t *testing.T) string {
 	var archive strings.Builder
 	w := zip.NewWriter(&archive)
 	for _, dir := range []string{"cmd", "cookie", "ensure", "internal", "launcher"} {
-		err = filepath.WalkDir(filepath.Join(root, dir), func(name string, _ os.DirEntry, err error) error {
+		top := filepath.Join(root, dir)
+		err = filepath.WalkDir(top, func(name string, _ os.DirEntry, err error) error {
 			if err != nil || filepath.Ext(name) != ".go" && filepath.Ext(name) != ".beam" {
 				return err
 			}
@@ -92,8 +95,12 @@ func proxy(t *testing.T) string {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"list": version + "\n", version + ".info": `{"Version":"` + version + `"}`,
-		version + ".mod": string(goMod), version + ".zip": archive.String()} {
+	for name, text := range map[string]string{
+		"list":            version + "\n",
+		version + ".info": `{"Version":"` + version + `"}`,
+		version + ".mod":  string(goMod),
+		version + ".zip":  archive.String(),
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +126,8 @@ func script(h *exampletest.Host, dir, lines string, env ...string) string {
 	if err := os.WriteFile(file, []byte(lines), 0o644); err != nil {
 		h.T.Fatal(err)
 	}
-	return h.Run(dir, "env", append(env, "bash", "--noprofile", "--norc", "-eo", "pipefail", file)...)
+	args := append(env, "bash", "--noprofile", "--norc", "-eo", "pipefail", file)
+	return h.Run(dir, "env", args...)
 }
 
 // passed is what mix test prints, before Elixir 1.20 and since.
@@ -144,13 +152,17 @@ func TestAction(t *testing.T) {
 		t.Fatalf("%+v", action)
 	}
 	temp := t.TempDir()
-	contents := func(name string) string { text, _ := os.ReadFile(filepath.Join(temp, name)); return string(text) }
+	contents := func(name string) string {
+		text, _ := os.ReadFile(filepath.Join(temp, name))
+		return string(text)
+	}
 	steps := func() (out string) {
 		for _, step := range action.Runs.Steps {
 			if step.Shell != "bash" {
 				t.Fatalf("%+v", step)
 			}
-			env := []string{"RUNNER_TEMP=" + temp, "GITHUB_PATH=" + temp + "/path", "GITHUB_ENV=" + temp + "/env"}
+			env := []string{"RUNNER_TEMP=" + temp, "GITHUB_PATH=" + temp + "/path",
+				"GITHUB_ENV=" + temp + "/env"}
 			for key, value := range step.Env {
 				for name, input := range action.Inputs {
 					set := input.Default
@@ -162,7 +174,8 @@ func TestAction(t *testing.T) {
 				env = append(env, key+"="+value)
 			}
 			out += script(h, project, step.Run, env...) + "\n"
-			if dir := strings.TrimSpace(contents("path")); dir != "" && !strings.HasPrefix(h.Path, dir) {
+			dir := strings.TrimSpace(contents("path"))
+			if dir != "" && !strings.HasPrefix(h.Path, dir) {
 				h.Path = dir + ":" + h.Path
 			}
 		}
@@ -179,7 +192,9 @@ func TestAction(t *testing.T) {
 		t.Error(out)
 	}
 	h.Env = append(h.Env, "GOPROXY=off") // where beamrun is there, nothing is installed
-	if out := steps(); !strings.HasPrefix(out, temp+"/beamrun/beamrun\n") || !strings.Contains(out, ": already running") {
+	out := steps()
+	if !strings.HasPrefix(out, temp+"/beamrun/beamrun\n") ||
+		!strings.Contains(out, ": already running") {
 		t.Error(out)
 	}
 }
@@ -191,7 +206,8 @@ func TestGitLab(t *testing.T) {
 	var jobs struct{ Beamrun, Test struct{ Script []string } }
 	parse(t, "gitlab-ci.yml", &jobs)
 	script(h, project, strings.Join(jobs.Beamrun.Script, "\n"))
-	if out := script(h, project, strings.Join(jobs.Test.Script, "\n")); !strings.Contains(out, ": started ") || !passed.MatchString(out) {
+	out := script(h, project, strings.Join(jobs.Test.Script, "\n"))
+	if !strings.Contains(out, ": started ") || !passed.MatchString(out) {
 		t.Error(out)
 	}
 	h.Epmd(epmdOnPath(t))

@@ -35,9 +35,10 @@ func TestCluster(t *testing.T) {
 	}
 	perHost, batch, limit, flags := 2, 2, exampletest.Deadline, "-kernel net_ticktime 4"
 	if os.Getenv("BEAMRUN_ALL") != "" {
-		// Without global, each of whose locks asks all nodes: see README.md. A try may take long
+		// Without global: each of its locks asks all nodes, see README.md. A try may take long
 		// where all processors are busy.
-		perHost, batch, limit, flags = 100, 10, 15*time.Minute, "-connect_all false -kernel net_ticktime 60 net_setuptime 30"
+		perHost, batch, limit = 100, 10, 15*time.Minute
+		flags = "-connect_all false -kernel net_ticktime 60 net_setuptime 30"
 	}
 	c := newCluster(t, limit, flags)
 	all := func() string { return c.mesh(c.nodes) }
@@ -62,10 +63,13 @@ func TestCluster(t *testing.T) {
 	t.Logf("%d connections", c.sockets()/2)
 	memory := 0
 	for _, h := range c.net.hosts {
-		kB, _ := strconv.Atoi(h.run("sh", "-c", `for p in $(pgrep -x beam.smp); do cat /proc/$p/smaps_rollup; done | awk '/^Pss:/ {n += $2} END {print n}'`))
+		kB, _ := strconv.Atoi(h.run("sh", "-c", `
+			for p in $(pgrep -x beam.smp); do cat /proc/$p/smaps_rollup; done |
+			awk '/^Pss:/ {n += $2} END {print n}'`))
 		memory += kB
 		// by beamrun, once
-		if epmds := h.run("pgrep", "-a", "-x", "epmd"); !regexp.MustCompile(`^\d+ \S*epmd -port 4369$`).MatchString(epmds) {
+		epmds := h.run("pgrep", "-a", "-x", "epmd")
+		if !regexp.MustCompile(`^\d+ \S*epmd -port 4369$`).MatchString(epmds) {
 			t.Errorf("%s has the epmds %q", h.name, epmds)
 		}
 	}
@@ -92,7 +96,9 @@ func TestCluster(t *testing.T) {
 	c.await(all)
 	c.report("host 3 back: full mesh", begin)
 
-	victim := c.nodes[slices.IndexFunc(c.nodes, func(n *node) bool { return n.name == "app2@host2.example" })]
+	victim := c.nodes[slices.IndexFunc(c.nodes, func(n *node) bool {
+		return n.name == "app2@host2.example"
+	})]
 	begin = time.Now()
 	c.kill(victim)
 	c.await(all)
@@ -105,9 +111,10 @@ func TestCluster(t *testing.T) {
 	begin = time.Now()
 	stranger := c.start(third, "stranger@"+third.name, otherSecret)
 	c.nodes = c.nodes[:n]
+	rejected := "Connection attempt from node '" + stranger.name + "' rejected"
 	c.await(func() string {
 		for _, seed := range c.nodes {
-			if slices.Contains(c.peers, seed.name) && !strings.Contains(seed.printed(), "Connection attempt from node '"+stranger.name+"' rejected") {
+			if slices.Contains(c.peers, seed.name) && !strings.Contains(seed.printed(), rejected) {
 				return seed.name + " has refused nobody"
 			}
 		}
@@ -165,12 +172,13 @@ type node struct {
 	log   string // a file
 	ended chan bool
 	read  int64           // of the log
-	sees  map[string]bool // by what it has told so far
+	sees  map[string]bool // by what it has printed so far
 }
 
 func newCluster(t *testing.T, limit time.Duration, flags string) *cluster {
 	t.Helper()
-	c := &cluster{t: t, net: newNetwork(t, 3, limit), ebin: t.TempDir(), flags: strings.Fields(flags), limit: limit, begin: time.Now()}
+	c := &cluster{t: t, net: newNetwork(t, 3, limit), ebin: t.TempDir(),
+		flags: strings.Fields(flags), limit: limit, begin: time.Now()}
 	if out, err := exec.Command("erlc", "-o", c.ebin, "cluster.erl").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -183,7 +191,8 @@ func newCluster(t *testing.T, limit time.Duration, flags string) *cluster {
 // start starts a node by beamrun.
 func (c *cluster) start(h *host, name, secret string) *node {
 	c.t.Helper()
-	n := &node{host: h, name: name, log: filepath.Join(h.Home, name+".log"), ended: make(chan bool), sees: map[string]bool{}}
+	n := &node{host: h, name: name, log: filepath.Join(h.Home, name+".log"),
+		ended: make(chan bool), sees: map[string]bool{}}
 	out, err := os.Create(n.log)
 	if err != nil {
 		c.t.Fatal(err)
@@ -193,8 +202,10 @@ func (c *cluster) start(h *host, name, secret string) *node {
 		c.peers = append(c.peers, name)
 	}
 	// as small as a node gets; and it starts no epmd
-	args := strings.Fields("--cookie derive:demo erl -noinput -start_epmd false +S 1:1 +SDcpu 1:1 +SDio 1 +A 1 +sbwt none +Q 2048 -s cluster")
-	cmd := h.Command("/", "nsenter", h.enter("beamrun", slices.Concat(args, []string{"-name", name, "-pa", c.ebin}, c.flags)...)...)
+	args := strings.Fields("--cookie derive:demo erl -noinput -start_epmd false " +
+		"+S 1:1 +SDcpu 1:1 +SDio 1 +A 1 +sbwt none +Q 2048 -s cluster")
+	args = slices.Concat(args, []string{"-name", name, "-pa", c.ebin}, c.flags)
+	cmd := h.Command("/", "nsenter", h.enter("beamrun", args...)...)
 	cmd.Env = append(cmd.Env, "BEAMRUN_SECRET="+secret, "PEERS="+strings.Join(c.peers, " "))
 	cmd.Stdout, cmd.Stderr = out, out
 	// The test's end kills the host, not nsenter: that is the node's parent, and has to wait for
@@ -213,7 +224,8 @@ func (c *cluster) kill(n *node) {
 	c.t.Helper()
 	short, _, _ := strings.Cut(n.name, "@")
 	var found struct{ PID int }
-	if text := n.host.run("beamrun", "--json", "names", short); json.Unmarshal([]byte(text), &found) != nil || found.PID == 0 {
+	text := n.host.run("beamrun", "--json", "names", short)
+	if json.Unmarshal([]byte(text), &found) != nil || found.PID == 0 {
 		c.t.Fatalf("%s: %s", n.name, text)
 	}
 	n.host.run("kill", "-KILL", strconv.Itoa(found.PID))
@@ -233,7 +245,7 @@ func (n *node) printed() string {
 
 var change = regexp.MustCompile(`(?m)^\S+ node(up|down) (\S+)\n`)
 
-// update reads what a node has told since.
+// update reads what a node has printed since.
 func (n *node) update() {
 	f, err := os.Open(n.log)
 	if err != nil {
@@ -254,7 +266,7 @@ func (n *node) update() {
 	}
 }
 
-// mesh says what lacks until each of these nodes sees the others of them and no more.
+// mesh returns what is missing until each of these nodes sees the others of them and no more.
 func (c *cluster) mesh(nodes []*node) string {
 	for _, n := range nodes {
 		n.update()

@@ -23,7 +23,10 @@ func TestCompose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{`(?m)^1000 +1 +0 .*beam\.smp .* -name app@host1\.example`, `(?m)^1000 +\d+ +1 Ss +epmd -port 4369$`} {
+	for _, line := range []string{
+		`(?m)^1000 +1 +0 .*beam\.smp .* -name app@host1\.example`,
+		`(?m)^1000 +\d+ +1 Ss +epmd -port 4369$`,
+	} {
 		if !regexp.MustCompile(line).MatchString(processes) {
 			t.Errorf("no process %s", line)
 		}

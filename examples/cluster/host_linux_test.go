@@ -44,9 +44,11 @@ func newNetwork(t *testing.T, hosts int, limit time.Duration) *network {
 		t.Fatal(err)
 	}
 	for i := range hosts {
-		h := &host{Host: exampletest.New(t), name: fmt.Sprintf("host%d.example", i+1), port: fmt.Sprintf("port%d", i+1)}
+		h := &host{Host: exampletest.New(t), name: fmt.Sprintf("host%d.example", i+1),
+			port: fmt.Sprintf("port%d", i+1)}
 		h.Env, h.Limit = []string{"ERL_EPMD_PORT=4369"}, limit
-		h.pid = hold(t, syscall.CLONE_NEWNET|syscall.CLONE_NEWPID|syscall.CLONE_NEWNS|syscall.CLONE_NEWUTS, `
+		h.pid = hold(t, syscall.CLONE_NEWNET|syscall.CLONE_NEWPID|
+			syscall.CLONE_NEWNS|syscall.CLONE_NEWUTS, `
 			mount --make-rprivate /
 			mount -t proc proc /proc
 			mount --bind "$1" /etc/hosts
@@ -54,7 +56,8 @@ func newNetwork(t *testing.T, hosts int, limit time.Duration) *network {
 			ip link set lo up`, file, h.name)
 		n.sh(fmt.Sprintf(`ip link add %s type veth peer name eth0 netns %d`, h.port, h.pid))
 		n.sh(fmt.Sprintf(`ip link set %s master br0 up`, h.port))
-		h.Run("/", "nsenter", h.enter("ip", "addr", "add", fmt.Sprintf("10.77.0.%d/24", i+1), "dev", "eth0")...)
+		addr := fmt.Sprintf("10.77.0.%d/24", i+1)
+		h.Run("/", "nsenter", h.enter("ip", "addr", "add", addr, "dev", "eth0")...)
 		h.Run("/", "nsenter", h.enter("ip", "link", "set", "eth0", "up")...)
 		n.hosts = append(n.hosts, h)
 	}
@@ -65,7 +68,8 @@ func newNetwork(t *testing.T, hosts int, limit time.Duration) *network {
 func hold(t *testing.T, namespaces uintptr, script string, args ...string) (pid int) {
 	t.Helper()
 	// cat ends when the pipe does, and with it, as PID 1, all of its namespace
-	cmd := exec.Command("sh", append([]string{"-euc", script + "\necho ready\nexec cat", "sh"}, args...)...)
+	args = append([]string{"-euc", script + "\necho ready\nexec cat", "sh"}, args...)
+	cmd := exec.Command("sh", args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces}
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
@@ -89,7 +93,8 @@ func hold(t *testing.T, namespaces uintptr, script string, args ...string) (pid 
 // sh runs a shell command on the switch.
 func (n *network) sh(script string) {
 	n.t.Helper()
-	if out, err := exec.Command("nsenter", "--target", strconv.Itoa(n.pid), "--net", "sh", "-c", script).CombinedOutput(); err != nil {
+	cmd := exec.Command("nsenter", "--target", strconv.Itoa(n.pid), "--net", "sh", "-c", script)
+	if out, err := cmd.CombinedOutput(); err != nil {
 		n.t.Fatalf("%s: %v: %s", script, err, out)
 	}
 }
@@ -101,7 +106,8 @@ func (n *network) plug(h *host) { n.sh("ip link set " + h.port + " master br0") 
 
 // enter are nsenter's arguments for a program on the host.
 func (h *host) enter(program string, args ...string) []string {
-	return append([]string{"--target", strconv.Itoa(h.pid), "--net", "--pid", "--mount", "--uts", program}, args...)
+	return append([]string{"--target", strconv.Itoa(h.pid),
+		"--net", "--pid", "--mount", "--uts", program}, args...)
 }
 
 // run runs a program on the host to its end and returns what it printed.
@@ -122,7 +128,8 @@ func (h *host) sockets() (n int) {
 		const established, epmd = "01", ":1111"
 		for line := range strings.Lines(string(text)) {
 			f := strings.Fields(line) // number, local, remote, state, …
-			if f[3] == established && !strings.HasSuffix(f[1], epmd) && !strings.HasSuffix(f[2], epmd) {
+			if f[3] == established &&
+				!strings.HasSuffix(f[1], epmd) && !strings.HasSuffix(f[2], epmd) {
 				n++
 			}
 		}

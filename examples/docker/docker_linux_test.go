@@ -20,7 +20,9 @@ func TestCompose(t *testing.T) {
 	processes, stopped, _ := strings.Cut(after, "== stop\n")
 	t.Logf("\n%s", processes)
 	key, _ := cookie.Derive([]byte(secret), "demo")
-	for _, line := range []string{`(?m)^1000 +1 +0 .*beam\.smp .* -sname demo`, `(?m)^1000 +\d+ +1 Ss +epmd -port 4369$`} {
+	for _, line := range []string{
+		`(?m)^1000 +1 +0 .*beam\.smp .* -sname demo`, `(?m)^1000 +\d+ +1 Ss +epmd -port 4369$`,
+	} {
 		if !regexp.MustCompile(line).MatchString(processes) {
 			t.Errorf("no process %s", line)
 		}
@@ -31,7 +33,8 @@ func TestCompose(t *testing.T) {
 		}
 	}
 	for _, line := range []string{
-		"demo_one_1 exit code 0", "demo@one stopped", "demo_two_1 exit code 0", "demo@two stopped", "took [0-4] s",
+		"demo_one_1 exit code 0", "demo@one stopped",
+		"demo_two_1 exit code 0", "demo@two stopped", "took [0-4] s",
 	} {
 		if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(stopped) {
 			t.Errorf("no line %q in\n%s", line, stopped)

@@ -19,13 +19,13 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Println("epmd started here:", res.Started)
-
 	if _, err := cookie.User.Cookie(); err != nil { // a strong one, before Erlang makes a weak one
 		log.Fatal(err)
 	}
 	code, err := launcher.Run(ctx, launcher.Config{
-		Program:  "erl",
-		Args:     []string{"-noinput", "-sname", "embedded", "-eval", `io:format("~s is up~n", [node()]), halt().`},
+		Program: "erl",
+		Args: []string{"-noinput", "-sname", "embedded",
+			"-eval", `io:format("~s is up~n", [node()]), halt().`},
 		Endpoint: res.Endpoint,
 	}, launcher.Child{})
 	if err != nil {

@@ -28,9 +28,11 @@ func TestEmbed(t *testing.T) {
 	home := t.TempDir()
 	for _, started := range []string{"true", "false"} {
 		cmd := exec.CommandContext(t.Context(), self)
-		cmd.Env = append(os.Environ(), "EMBED_TEST=1", "ERL_EPMD_PORT="+port, "HOME="+home, "XDG_RUNTIME_DIR=", "XDG_CACHE_HOME=")
+		cmd.Env = append(os.Environ(), "EMBED_TEST=1", "ERL_EPMD_PORT="+port, "HOME="+home,
+			"XDG_RUNTIME_DIR=", "XDG_CACHE_HOME=")
 		out, err := cmd.CombinedOutput()
-		if want := `^epmd started here: ` + started + `\nembedded@\S+ is up\n$`; err != nil || !regexp.MustCompile(want).Match(out) {
+		want := regexp.MustCompile(`^epmd started here: ` + started + `\nembedded@\S+ is up\n$`)
+		if err != nil || !want.Match(out) {
 			t.Errorf("%v: %s", err, out)
 		}
 	}

@@ -40,6 +40,7 @@ var noHook = map[string]string{"rel/env.sh.eex": ""}
 // All commands, in both ways to have epmd and both to have none, on a host that has no epmd but the
 // release's.
 func TestCommands(t *testing.T) {
+	onePort := []string{"beamrun", "--epmdless", "--dist-port", strconv.Itoa(int(testenv.Port(t)))}
 	for name, way := range map[string]struct {
 		files  map[string]string
 		before []string // each command
@@ -48,7 +49,7 @@ func TestCommands(t *testing.T) {
 		"hook":     {nil, nil, false},
 		"beamrun":  {noHook, []string{"beamrun"}, false},
 		"epmdless": {noHook, []string{"beamrun", "--epmdless"}, true},
-		"one port": {noHook, []string{"beamrun", "--epmdless", "--dist-port", strconv.Itoa(int(testenv.Port(t)))}, true},
+		"one port": {noHook, onePort, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -61,7 +62,8 @@ func TestCommands(t *testing.T) {
 				Start:  "start",
 				RPC:    []string{"rpc", "IO.puts MyApp.next()"},
 				Others: [][2]string{{"eval IO.puts 6 * 7", "42"}},
-				Remote: "remote", Prompt: `iex\(my_app@[^)]+\)1> `, Type: "{:next, MyApp.next()}", Shows: `\{:next, 43\}`,
+				Remote: "remote", Prompt: `iex\(my_app@[^)]+\)1> `,
+				Type: "{:next, MyApp.next()}", Shows: `\{:next, 43\}`,
 			}.Commands()
 		})
 	}
@@ -74,16 +76,19 @@ func TestCookies(t *testing.T) {
 		file              func(root, home string) string
 	}{
 		{"RELEASE_COOKIE", "of_the_environment", "", nil},
-		{"releases/COOKIE", "", "", func(root, _ string) string { return root + "/releases/COOKIE" }},
+		{"releases/COOKIE", "", "",
+			func(root, _ string) string { return root + "/releases/COOKIE" }},
 		// the script passes releases/COOKIE too, and of two -setcookie Erlang takes neither, but
 		// the user's file
-		{"vm.args", "", "-setcookie of_vm_args\n", func(_, home string) string { return home + "/.erlang.cookie" }},
+		{"vm.args", "", "-setcookie of_vm_args\n",
+			func(_, home string) string { return home + "/.erlang.cookie" }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			h := exampletest.New(t)
 			root := build(h, map[string]string{"rel/env.sh.eex": "", "rel/vm.args.eex": tt.vmArgs})
-			node := h.Command(root, "env", "RELEASE_COOKIE="+tt.env, "beamrun", "--cookie", "fresh", "bin/my_app", "start")
+			node := h.Command(root, "env", "RELEASE_COOKIE="+tt.env,
+				"beamrun", "--cookie", "fresh", "bin/my_app", "start")
 			if err := node.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +100,8 @@ func TestCookies(t *testing.T) {
 					t.Fatal(err, want)
 				}
 			}
-			h.Eventually(want, root, "env", "RELEASE_COOKIE="+want, "bin/my_app", "rpc", "IO.puts Node.get_cookie()")
+			h.Eventually(want, root, "env", "RELEASE_COOKIE="+want,
+				"bin/my_app", "rpc", "IO.puts Node.get_cookie()")
 			node.Process.Kill()
 			node.Wait()
 		})
@@ -109,8 +115,10 @@ func TestHookWithoutEpmd(t *testing.T) {
 	root := build(h, nil)
 	program := exampletest.Release{Host: h, Root: root}.OwnEpmd()
 	server := epmdtest.Listen(t, "127.0.0.1:0", epmdtest.Garbage)
-	out, err := h.Try(root, "env", "ERL_EPMD_PORT="+strconv.Itoa(int(server.Port())), "bin/my_app", "start")
-	if want := "beamrun: epmd on 127.0.0.1:"; exampletest.ExitCode(err) != 69 || !strings.HasPrefix(out, want) || !strings.Contains(out, "foreign") {
+	taken := "ERL_EPMD_PORT=" + strconv.Itoa(int(server.Port()))
+	out, err := h.Try(root, "env", taken, "bin/my_app", "start")
+	if exampletest.ExitCode(err) != 69 || !strings.HasPrefix(out, "beamrun: epmd on 127.0.0.1:") ||
+		!strings.Contains(out, "foreign") {
 		t.Errorf("where another program has the port: %v, %s", err, out)
 	}
 
@@ -118,11 +126,13 @@ func TestHookWithoutEpmd(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err = h.Try(root, "bin/my_app", "daemon")
-	if want := "my_app: beamrun is not on PATH; Erlang starts an epmd by itself"; err != nil || out != want {
+	want := "my_app: beamrun is not on PATH; Erlang starts an epmd by itself"
+	if err != nil || out != want {
 		t.Errorf("without beamrun: %v, %s", err, out)
 	}
 	h.Eventually("42", root, "bin/my_app", "rpc", "IO.puts MyApp.next()")
-	if exe, _ := os.Readlink("/proc/" + strconv.Itoa(testenv.PID(h.Port)) + "/exe"); exe != program {
+	exe, _ := os.Readlink("/proc/" + strconv.Itoa(testenv.PID(h.Port)) + "/exe")
+	if exe != program {
 		t.Errorf("the epmd is %q, want %q", exe, program)
 	}
 	h.Run(root, "bin/my_app", "stop")

@@ -36,7 +36,8 @@ func build(h *exampletest.Host, edit func(name, text string) string) string {
 		h.T.Fatal(err)
 	}
 	h.Hide(exampletest.Erlang...)
-	h.Env = append(h.Env, "PIPE_DIR="+filepath.Join(dir, "pipes")+"/") // else below /tmp/erl_pipes, for all hosts
+	// else below /tmp/erl_pipes, for all hosts
+	h.Env = append(h.Env, "PIPE_DIR="+filepath.Join(dir, "pipes")+"/")
 	return root
 }
 
@@ -61,6 +62,7 @@ func noHookNorEpmd(name, text string) string {
 // All commands, in both ways to have epmd and both to have none, on a host that has no epmd but the
 // release's.
 func TestCommands(t *testing.T) {
+	onePort := []string{"beamrun", "--epmdless", "--dist-port", strconv.Itoa(int(testenv.Port(t)))}
 	for name, way := range map[string]struct {
 		edit   func(name, text string) string
 		before []string // each command
@@ -69,7 +71,7 @@ func TestCommands(t *testing.T) {
 		"hook":     {asIs, nil, false},
 		"beamrun":  {noHook, []string{"beamrun"}, false},
 		"epmdless": {noHookNorEpmd, []string{"beamrun", "--epmdless"}, true},
-		"one port": {noHook, []string{"beamrun", "--epmdless", "--dist-port", strconv.Itoa(int(testenv.Port(t)))}, true},
+		"one port": {noHook, onePort, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -83,7 +85,8 @@ func TestCommands(t *testing.T) {
 				Start:  "foreground",
 				RPC:    []string{"rpc", "my_app_counter", "next"},
 				Others: [][2]string{{"ping", "pong"}, {"eval my_app_counter:next().", "43"}},
-				Remote: "remote_console", Prompt: `\(my_app@[^)]+\)1> `, Type: "{next, my_app_counter:next()}.", Shows: `\{next,44\}`,
+				Remote: "remote_console", Prompt: `\(my_app@[^)]+\)1> `,
+				Type: "{next, my_app_counter:next()}.", Shows: `\{next,44\}`,
 			}.Commands()
 		})
 	}
@@ -115,15 +118,18 @@ func TestHookWithoutEpmd(t *testing.T) {
 	h := exampletest.New(t)
 	root := build(h, asIs)
 	server := epmdtest.Listen(t, "127.0.0.1:0", epmdtest.Garbage)
-	out, err := h.Try(root, "env", "ERL_EPMD_PORT="+strconv.Itoa(int(server.Port())), "bin/my_app", "foreground")
-	if exampletest.ExitCode(err) != 69 || !strings.Contains(out, "\nbeamrun: epmd on 127.0.0.1:") || !strings.Contains(out, "foreign") {
+	taken := "ERL_EPMD_PORT=" + strconv.Itoa(int(server.Port()))
+	out, err := h.Try(root, "env", taken, "bin/my_app", "foreground")
+	if exampletest.ExitCode(err) != 69 || !strings.Contains(out, "\nbeamrun: epmd on 127.0.0.1:") ||
+		!strings.Contains(out, "foreign") {
 		t.Errorf("where another program has the port: %v, %s", err, out)
 	}
 	if err := os.Remove(filepath.Join(h.Path, "beamrun")); err != nil {
 		t.Fatal(err)
 	}
 	out, err = h.Try(root, "bin/my_app", "daemon")
-	if want := "my_app: beamrun is not on PATH, and without it there may be no epmd"; exampletest.ExitCode(err) != 127 || !strings.HasSuffix(out, want) {
+	want := "my_app: beamrun is not on PATH, and without it there may be no epmd"
+	if exampletest.ExitCode(err) != 127 || !strings.HasSuffix(out, want) {
 		t.Errorf("without beamrun: %v, %s", err, out)
 	}
 }

@@ -27,21 +27,31 @@ func TestCerts(t *testing.T) {
 		}
 	}
 	made := files(t, dir)
-	for name, want := range map[string]fs.FileMode{"ca.key": 0o400, "ca.pem": 0o600, "vm": fs.ModeDir | 0o700, "vm/ca.pem": 0o600,
-		"vm/cert.pem": 0o600, "vm/key.pem": 0o400, "vm/ssl_dist.conf": 0o600} {
+	for name, want := range map[string]fs.FileMode{
+		"ca.key": 0o400, "ca.pem": 0o600, "vm": fs.ModeDir | 0o700, "vm/ca.pem": 0o600,
+		"vm/cert.pem": 0o600, "vm/key.pem": 0o400, "vm/ssl_dist.conf": 0o600,
+	} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode() != want {
 			t.Errorf("%s: %v, %v, want %v", name, info, err, want)
 		}
 	}
-	for host, names := range map[string]string{"vm": "DNS:vm", "vm.example.org": "DNS:vm.example.org",
-		"10.0.0.2": "IP Address:10.0.0.2, DNS:10.0.0.2", "::1": "IP Address:0:0:0:0:0:0:0:1, DNS:::1"} {
+	for host, names := range map[string]string{
+		"vm":             "DNS:vm",
+		"vm.example.org": "DNS:vm.example.org",
+		"10.0.0.2":       "IP Address:10.0.0.2, DNS:10.0.0.2",
+		"::1":            "IP Address:0:0:0:0:0:0:0:1, DNS:::1",
+	} {
 		cert := filepath.Join(dir, host, "cert.pem")
-		out, err := exec.Command("openssl", "x509", "-in", cert, "-noout", "-ext", "subjectAltName").Output()
-		if got := strings.Fields(string(out)); err != nil || !strings.HasSuffix(strings.Join(got, " "), ": "+names) {
+		show := exec.Command("openssl", "x509", "-in", cert, "-noout", "-ext", "subjectAltName")
+		out, err := show.Output()
+		got := strings.Join(strings.Fields(string(out)), " ")
+		if err != nil || !strings.HasSuffix(got, ": "+names) {
 			t.Errorf("%s: %v, %s, want %s", host, err, out, names)
 		}
 		for _, purpose := range []string{"sslserver", "sslclient"} {
-			if out, err := exec.Command("openssl", "verify", "-purpose", purpose, "-CAfile", filepath.Join(dir, "ca.pem"), cert).CombinedOutput(); err != nil {
+			verify := exec.Command("openssl", "verify", "-purpose", purpose,
+				"-CAfile", filepath.Join(dir, "ca.pem"), cert)
+			if out, err := verify.CombinedOutput(); err != nil {
 				t.Errorf("%s: %v, %s", host, err, out)
 			}
 		}

@@ -35,18 +35,19 @@ type cluster struct {
 }
 
 func withEpmd(h *exampletest.Host) *cluster {
-	return &cluster{Host: h, nameOpt: "-sname", address: localhost, options: none, port: func(node string) int {
+	port := func(node string) int {
 		info, err := epmd.Lookup(h.T.Context(), testenv.Loopback(h.Port), node)
 		if err != nil {
 			h.T.Fatal(err)
 		}
 		return int(info.Port)
-	}}
+	}
+	return &cluster{Host: h, nameOpt: "-sname", address: localhost, options: none, port: port}
 }
 
 // dynamicPort has a file for each node.
 func dynamicPort(h *exampletest.Host) *cluster {
-	return &cluster{Host: h, flags: []string{"--epmdless"}, nameOpt: "-sname", address: localhost, options: none, port: func(node string) int {
+	port := func(node string) int {
 		files, _ := filepath.Glob(h.Home + "/.cache/beamrun/nodes-*/" + node + ".*")
 		if len(files) != 1 {
 			h.T.Fatalf("files of %s: %q", node, files)
@@ -57,14 +58,18 @@ func dynamicPort(h *exampletest.Host) *cluster {
 			h.T.Fatalf("%q: %v", line, err)
 		}
 		return port
-	}}
+	}
+	return &cluster{Host: h, flags: []string{"--epmdless"}, nameOpt: "-sname",
+		address: localhost, options: none, port: port}
 }
 
 // staticPort has each node on an address of its own, and all on one port.
 func staticPort(h *exampletest.Host) *cluster {
 	port := testenv.Port(h.T)
-	last := map[string]int{"alice": 2, "bob": 3, "plain": 4, "mallory": 5, "elsewhere": 6, "erl": 7, "iex": 8}
-	return &cluster{Host: h, flags: []string{"--epmdless", "--dist-port", strconv.Itoa(int(port))}, nameOpt: "-name",
+	last := map[string]int{"alice": 2, "bob": 3, "plain": 4, "mallory": 5, "elsewhere": 6,
+		"erl": 7, "iex": 8}
+	return &cluster{Host: h, nameOpt: "-name",
+		flags:   []string{"--epmdless", "--dist-port", strconv.Itoa(int(port))},
 		address: func(node string) string { return fmt.Sprintf("127.0.0.%d", last[node]) },
 		options: func(node string) string {
 			return fmt.Sprintf("-kernel inet_dist_use_interface {127,0,0,%d}", last[node])
@@ -106,7 +111,8 @@ func (c *cluster) run() {
 	alice.Expect(c.prompt("alice")) // the others take the cookie that was made for it
 	bob := c.start("iex", "bob", ours("bob"))
 	outsiders := map[string]*exampletest.Terminal{
-		"plain":     c.start("erl", "plain", "-kernel net_setuptime 1"), // to it, alice begins a long message
+		// to this one, alice begins a long message
+		"plain":     c.start("erl", "plain", "-kernel net_setuptime 1"),
 		"mallory":   c.start("erl", "mallory", secure(otherCA, c.address("mallory"))),
 		"elsewhere": c.start("erl", "elsewhere", secure(ca, "elsewhere")),
 	}
@@ -158,13 +164,16 @@ func (c *cluster) authority(hosts ...string) string {
 
 // secure are the options of a node that speaks TLS, and has time on a machine that is busy.
 func secure(ca, host string) string {
-	return fmt.Sprintf("-proto_dist inet_tls -ssl_dist_optfile %s/%s/ssl_dist.conf -kernel net_setuptime 30", ca, host)
+	return fmt.Sprintf("-proto_dist inet_tls -ssl_dist_optfile %s/%s/ssl_dist.conf "+
+		"-kernel net_setuptime 30", ca, host)
 }
 
 func (c *cluster) name(node string) string { return node + "@" + c.address(node) }
 
 // prompt is that of a shell on the node.
-func (c *cluster) prompt(node string) string { return regexp.QuoteMeta("("+c.name(node)+")") + `\d+>` }
+func (c *cluster) prompt(node string) string {
+	return regexp.QuoteMeta("("+c.name(node)+")") + `\d+>`
+}
 
 // start starts a node on a terminal, and returns at once.
 func (c *cluster) start(program, node, options string, more ...string) *exampletest.Terminal {
@@ -200,7 +209,8 @@ func (c *cluster) checkWire(ca, host string, port int) {
 	if reply, err := sayHello(config, addr); err == nil {
 		c.T.Errorf("without a certificate: %q", reply)
 	}
-	own, err := tls.LoadX509KeyPair(filepath.Join(ca, host, "cert.pem"), filepath.Join(ca, host, "key.pem"))
+	dir := filepath.Join(ca, host)
+	own, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
 	if err != nil {
 		c.T.Fatal(err)
 	}
@@ -219,12 +229,14 @@ func sayHello(config *tls.Config, addr string) (string, error) {
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(exampletest.Deadline))
-	const name, flags = "hello@localhost", 0x4_0307_0f94 // hidden, and what OTP demands of each node since version 25
+	// hidden, and what OTP demands of each node since version 25
+	const name, flags = "hello@localhost", 0x4_0307_0f94
 	hello := binary.BigEndian.AppendUint64([]byte{'N'}, flags)
 	hello = binary.BigEndian.AppendUint32(hello, 1) // creation
 	hello = binary.BigEndian.AppendUint16(hello, uint16(len(name)))
 	hello = append(hello, name...)
-	if _, err := conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(hello))), hello...)); err != nil {
+	size := binary.BigEndian.AppendUint32(nil, uint32(len(hello)))
+	if _, err := conn.Write(append(size, hello...)); err != nil {
 		return "", err
 	}
 	reply := make([]byte, 7)

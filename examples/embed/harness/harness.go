@@ -18,8 +18,11 @@ import (
 // connect returns when the node is connected to all. Each of them has the new cookie some
 // milliseconds after others can find it, and refuses who comes earlier; so it asks until it is let
 // in.
-const connect = `Ask = fun Ask(N) -> net_adm:ping(N) =:= pong orelse begin timer:sleep(10), Ask(N) end end,
-	[Ask(list_to_atom(N)) || N <- string:lexemes(os:getenv("NODES"), " ")], io:format("~nconnected~n")`
+const connect = `Ask = fun Ask(N) ->
+		net_adm:ping(N) =:= pong orelse begin timer:sleep(10), Ask(N) end
+	end,
+	[Ask(list_to_atom(N)) || N <- string:lexemes(os:getenv("NODES"), " ")],
+	io:format("~nconnected~n")`
 
 // Start starts an epmd on that port and nodes of those names at localhost, with a new cookie, and
 // returns when each is connected to all others. They end with the test, and so does epmd.
@@ -34,19 +37,21 @@ func Start(t testing.TB, port uint16, names ...string) {
 			p.Kill() // package ensure waits for it
 		}
 	})
-	if _, err := cookie.User.Cookie(); err != nil { // nodes boot with it, and Erlang would make a guessable one
+	// nodes boot with it, and Erlang would make a guessable one
+	if _, err := cookie.User.Cookie(); err != nil {
 		t.Fatal(err)
 	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)
 	secret := cookie.New()
+	nodes := strings.Join(names, "@localhost ") + "@localhost"
 	var connected []func() bool
 	for _, name := range names {
 		cmd, err := launcher.Command(ctx, launcher.Config{
 			Program:  "erl",
 			Args:     []string{"-noinput", "-sname", name + "@localhost", "-eval", connect},
-			Env:      append(os.Environ(), "NODES="+strings.Join(names, "@localhost ")+"@localhost"),
+			Env:      append(os.Environ(), "NODES="+nodes),
 			Endpoint: epmd.Endpoint,
 			Local:    true,
 			Cookie:   secret,

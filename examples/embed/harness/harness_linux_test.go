@@ -37,7 +37,8 @@ func TestStart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		call := exec.Command("erl_call", "-R", "-c", string(user), "-timeout", "5", "-sname", "a@localhost", "-a", "erlang node")
+		call := exec.Command("erl_call", "-R", "-c", string(user), "-timeout", "5",
+			"-sname", "a@localhost", "-a", "erlang node")
 		call.Env = append(os.Environ(), fmt.Sprint("ERL_EPMD_PORT=", port))
 		if out, err := call.CombinedOutput(); err == nil {
 			t.Errorf("the user's cookie opens it: %s", out)

@@ -34,7 +34,8 @@ func Compose(t *testing.T, secret string) string {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "unshare", "--net", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child",
+	cmd := exec.CommandContext(ctx, "unshare", "--net", "--mount", "--pid", "--mount-proc",
+		"--fork", "--kill-child",
 		"sh", script, filepath.Join(script, "../../../.."), env.GOROOT, env.GOMODCACHE, env.GOCACHE)
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), "BEAMRUN_SECRET="+secret)

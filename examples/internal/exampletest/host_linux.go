@@ -46,7 +46,7 @@ func New(t *testing.T) *Host {
 	return h
 }
 
-var beamrun string // the folder of the one that is built
+var beamrun string // the directory of the one that is built
 
 // Main is a package's TestMain: it builds beamrun once for all hosts.
 func Main(m *testing.M) {
@@ -73,7 +73,8 @@ func (h *Host) Hide(hidden ...string) {
 		programs, _ := os.ReadDir(from)
 		for _, p := range programs {
 			if !slices.Contains(hidden, p.Name()) {
-				os.Symlink(filepath.Join(from, p.Name()), filepath.Join(dir, p.Name())) // the first on PATH wins
+				// the first on PATH wins
+				os.Symlink(filepath.Join(from, p.Name()), filepath.Join(dir, p.Name()))
 			}
 		}
 	}
@@ -84,10 +85,12 @@ func (h *Host) Hide(hidden ...string) {
 func (h *Host) Command(dir, name string, args ...string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(h.T.Context(), cmp.Or(h.Limit, 2*Deadline))
 	h.T.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, "env", append([]string{name}, args...)...) // env looks on this host's PATH
+	// env looks on this host's PATH
+	cmd := exec.CommandContext(ctx, "env", append([]string{name}, args...)...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "HOME="+h.Home, "PATH="+h.Path, "ERL_EPMD_PORT="+strconv.Itoa(int(h.Port)), "TERM=xterm",
-		"XDG_RUNTIME_DIR=", "XDG_CACHE_HOME=", "XDG_CONFIG_HOME=", "RELEASE_COOKIE=", h.mark())
+	cmd.Env = append(os.Environ(), "HOME="+h.Home, "PATH="+h.Path,
+		"ERL_EPMD_PORT="+strconv.Itoa(int(h.Port)), "TERM=xterm", "XDG_RUNTIME_DIR=",
+		"XDG_CACHE_HOME=", "XDG_CONFIG_HOME=", "RELEASE_COOKIE=", h.mark())
 	cmd.Env = append(cmd.Env, h.Env...)
 	cmd.WaitDelay = time.Second
 	return cmd
@@ -111,7 +114,7 @@ func ExitCode(err error) int {
 	return 0
 }
 
-// Run is Try for what has to end well.
+// Run is Try for what has to succeed.
 func (h *Host) Run(dir, name string, args ...string) string {
 	h.T.Helper()
 	out, err := h.Try(dir, name, args...)

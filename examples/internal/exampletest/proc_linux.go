@@ -25,7 +25,9 @@ func (h *Host) processes() (pids []int) {
 	for _, path := range environs {
 		env := testenv.ReadStart(path) // only of our own user, and while it lives
 		pid, _ := strconv.Atoi(strings.Split(path, "/")[2])
-		if pid != epmd && slices.ContainsFunc(bytes.Split(env, []byte{0}), func(v []byte) bool { return string(v) == h.mark() }) {
+		vars := bytes.Split(env, []byte{0})
+		isMark := func(v []byte) bool { return string(v) == h.mark() }
+		if pid != epmd && slices.ContainsFunc(vars, isMark) {
 			pids = append(pids, pid)
 		}
 	}
@@ -36,7 +38,8 @@ func (h *Host) processes() (pids []int) {
 func (h *Host) Empty() {
 	h.T.Helper()
 	pids := h.processes()
-	for deadline := time.Now().Add(Deadline); len(pids) > 0 && time.Now().Before(deadline); pids = h.processes() {
+	deadline := time.Now().Add(Deadline)
+	for ; len(pids) > 0 && time.Now().Before(deadline); pids = h.processes() {
 		time.Sleep(10 * time.Millisecond)
 	}
 	for _, pid := range pids {
@@ -46,9 +49,9 @@ func (h *Host) Empty() {
 	}
 }
 
-// Epmd returns the pid of the host's epmd, which has to be one that beamrun started (Erlang's own
-// have -daemon), with a session of its own, a child of none of the host's programs, and the program
-// that is wanted. "" means that none may run.
+// Epmd returns the pid of the host's epmd. It has to be the program that is wanted, and one that
+// beamrun started (Erlang's own have -daemon), with a session of its own. It has to be a child of
+// none of the host's programs. "" means that none may run.
 func (h *Host) Epmd(program string) int {
 	h.T.Helper()
 	pid := testenv.PID(h.Port)
@@ -64,12 +67,14 @@ func (h *Host) Epmd(program string) int {
 	if err := errors.Join(err, err2, err3); err != nil {
 		h.T.Fatal(err)
 	}
-	if exe != program || !strings.HasSuffix(string(args), fmt.Sprintf("\x00-port\x00%d\x00", h.Port)) {
+	end := fmt.Sprintf("\x00-port\x00%d\x00", h.Port)
+	if exe != program || !strings.HasSuffix(string(args), end) {
 		h.T.Errorf("the epmd is %s, started as %q; want %s", exe, args, program)
 	}
 	_, after, _ := bytes.Cut(stat, []byte(") "))
 	f := strings.Fields(string(after)) // state, parent, group, session
-	if parent, _ := strconv.Atoi(f[1]); slices.Contains(h.processes(), parent) || f[3] != strconv.Itoa(pid) {
+	parent, _ := strconv.Atoi(f[1])
+	if slices.Contains(h.processes(), parent) || f[3] != strconv.Itoa(pid) {
 		h.T.Errorf("the epmd %d is a child of %d, in session %s", pid, parent, f[3])
 	}
 	return pid

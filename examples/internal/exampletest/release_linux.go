@@ -12,7 +12,7 @@ import (
 // Release is one of my_app, built on a host, with what its script calls the commands.
 type Release struct {
 	*Host
-	Root   string      // its folder
+	Root   string      // its directory
 	Before []string    // stands before each command
 	NoEpmd bool        // it does without
 	Quiet  bool        // a start prints nothing
