@@ -10,7 +10,7 @@ import (
 // change: it is that user's, or in a directory of theirs, or the path leads through one. Root
 // neither reads nor makes nor replaces such a file, for by the time it does, the path may lead to
 // /etc/shadow.
-var ErrOtherUser = cookiefile.ErrOtherUser
+var ErrOtherUser = errors.New("another user can change it, and root touches no such file")
 
 // Error is a cookie that is not to be had: its file cannot be used, or made, or its environment
 // variable is not set, or holds none.
@@ -37,6 +37,11 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// Is reports whether target is [ErrOtherUser] and that is the cause.
+func (e *Error) Is(target error) bool {
+	return target == ErrOtherUser && errors.Is(e.Err, cookiefile.ErrOtherUser)
+}
 
 // ofFile makes an *[Error] of one about a file.
 func ofFile(err error) error {

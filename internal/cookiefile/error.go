@@ -10,7 +10,7 @@ import (
 
 // ErrOtherUser is the error, wrapped in an *[Error], for root and a file that another user can
 // change: it is that user's, or in a directory of theirs, or the path leads through one.
-var ErrOtherUser = errors.New("another user can change it, and root touches no such file")
+var ErrOtherUser = errors.New("another user can change it")
 
 // Error is a cookie file that cannot be used, or made. Its text does not name the file.
 type Error struct {
