@@ -11,11 +11,11 @@ const (
 
 	// setCookie runs in the node before any other -eval, and does nothing in a node that has no
 	// name when it boots (OTP refuses to set its cookie), in an erl that the node's own programs
-	// start elsewhere (no variable), and where the node has a -setcookie that nobody sees from
-	// outside: of a release's vm.args, or its script's. erlexec splits ERL_AFLAGS at spaces outside
-	// of quotes.
-	setCookie = `-eval 'case{node(),os:getenv("` + cookieVar + `"),init:get_argument(setcookie)}of` +
-		`{N,C,error}when N/=nonode@nohost,C/=false->erlang:set_cookie(N,list_to_atom(C));` +
+	// start elsewhere (no variable), and where the node has a -setcookie that is not seen from
+	// outside: of a release's vm.args, or its script's. erlexec splits ERL_AFLAGS at spaces
+	// outside of quotes.
+	setCookie = `-eval 'case{node(),os:getenv("` + cookieVar + `"),` +
+		`init:get_argument(setcookie)}of{N,C,error}when N/=nonode@nohost,C/=false->erlang:set_cookie(N,list_to_atom(C));` +
 		`_->ok end'`
 )
 
@@ -29,7 +29,8 @@ func (c Config) withCookie(env []string) []string {
 			return shell
 		}
 		if c.Warn != nil {
-			c.Warn(fmt.Sprintf("the remote shell gets its cookie late, and may fail to connect: %v", err))
+			c.Warn(fmt.Sprintf("the remote shell gets its cookie late, and may fail to connect: %v",
+				err))
 		}
 	}
 	return withFlags(with(env, cookieVar+"="+c.Cookie), setCookie)
@@ -38,14 +39,17 @@ func (c Config) withCookie(env []string) []string {
 // GivesCookie reports whether a program's arguments or environment already give it a cookie:
 // -setcookie of erl, --cookie of Elixir's programs, RELEASE_COOKIE of releases.
 func GivesCookie(args, env []string) bool {
-	inArg := func(arg string) bool { return arg == "--cookie" || hasSetCookie(arg) } // --erl "-setcookie X" is one argument
+	// --erl "-setcookie X" is one argument
+	inArg := func(arg string) bool { return arg == "--cookie" || hasSetCookie(arg) }
 	inVar := func(key string) bool { return hasSetCookie(value(env, key)) }
-	return slices.ContainsFunc(options(args), inArg) || value(env, "RELEASE_COOKIE") != "" || slices.ContainsFunc(flagVars, inVar)
+	return slices.ContainsFunc(options(args), inArg) || value(env, "RELEASE_COOKIE") != "" ||
+		slices.ContainsFunc(flagVars, inVar)
 }
 
 // options returns the arguments that may be options: those before -extra or --.
 func options(args []string) []string {
-	if i := slices.IndexFunc(args, func(arg string) bool { return arg == "-extra" || arg == "--" }); i >= 0 {
+	isEnd := func(arg string) bool { return arg == "-extra" || arg == "--" }
+	if i := slices.IndexFunc(args, isEnd); i >= 0 {
 		return args[:i]
 	}
 	return args

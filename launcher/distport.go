@@ -26,7 +26,8 @@ func ParsePorts(s string) (Ports, error) {
 	a, errA := strconv.ParseUint(first, 10, 16)
 	b, errB := strconv.ParseUint(last, 10, 16)
 	if errA != nil || errB != nil || a == 0 || a > b {
-		return Ports{}, errors.New("it is neither a port from 1 to 65535 nor a range of them such as 9100-9110")
+		return Ports{}, errors.New("it is neither a port from 1 to 65535" +
+			" nor a range of them such as 9100-9110")
 	}
 	return Ports{int(a), int(b)}, nil
 }
@@ -37,5 +38,6 @@ func (c Config) withDistPort(env []string) []string {
 	if isVisit(c.Program, c.Args) || c.given(env, "inet_dist_listen_") {
 		return env
 	}
-	return withFlags(env, fmt.Sprintf("-kernel inet_dist_listen_min %d inet_dist_listen_max %d", c.DistPort.First, c.DistPort.last()))
+	return withFlags(env, fmt.Sprintf("-kernel inet_dist_listen_min %d inet_dist_listen_max %d",
+		c.DistPort.First, c.DistPort.last()))
 }

@@ -48,11 +48,13 @@ func value(env []string, key string) string {
 func withoutSecret(env []string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(v string) bool {
 		key, _, _ := strings.Cut(v, "=")
-		return key == cookie.SecretVar || runtime.GOOS == "windows" && strings.EqualFold(key, cookie.SecretVar)
+		return key == cookie.SecretVar ||
+			runtime.GOOS == "windows" && strings.EqualFold(key, cookie.SecretVar)
 	})
 }
 
 // without returns a copy of env less that key: env itself may be the caller's.
 func without(env []string, key string) []string {
-	return slices.DeleteFunc(slices.Clone(env), func(v string) bool { return strings.HasPrefix(v, key+"=") })
+	isIt := func(v string) bool { return strings.HasPrefix(v, key+"=") }
+	return slices.DeleteFunc(slices.Clone(env), isIt)
 }

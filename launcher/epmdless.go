@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,9 +20,11 @@ import (
 // itself, or each on its own, found by its file. Where the arguments or the environment say how
 // already, they win; given twice, OTP takes none.
 func (c Config) withEpmdless(env []string) ([]string, error) {
-	if strings.Contains(value(env, "ERL_ZFLAGS"), vmargs.NodesFlag+" ") { // as below another beamrun --epmdless
+	// as below another launch of this kind
+	if strings.Contains(value(env, "ERL_ZFLAGS"), vmargs.NodesFlag+" ") {
 		if c.DistPort.IsOne() && c.Warn != nil {
-			c.Warn("the program's nodes find each other by files already, as ERL_ZFLAGS has it: that stays as it is")
+			c.Warn("the program's nodes find each other by files already, as ERL_ZFLAGS has it:" +
+				" that stays as it is")
 		}
 		return c.withoutDistPort(env), nil
 	}
@@ -32,8 +33,9 @@ func (c Config) withEpmdless(env []string) ([]string, error) {
 			continue
 		}
 		isSame := c.DistPort.IsOne() && c.given(env, word+" "+strconv.Itoa(c.DistPort.First))
-		if c.Warn != nil && !isSame { // as below another beamrun --epmdless
-			c.Warn(fmt.Sprintf("the program is given %s already, in its arguments or in ERL_*FLAGS: that stays as it is", word))
+		if c.Warn != nil && !isSame { // as below another launch of this kind
+			c.Warn(fmt.Sprintf("the program is given %s already, in its arguments or in"+
+				" ERL_*FLAGS: that stays as it is", word))
 		}
 		return c.withoutDistPort(env), nil
 	}
@@ -78,9 +80,10 @@ func (c Config) withoutDistPort(env []string) []string {
 		return env
 	}
 	if c.Warn != nil {
-		c.Warn(fmt.Sprintf("%s=%q is taken back: of two ports Erlang takes neither", distPortVar, set))
+		c.Warn(fmt.Sprintf("%s=%q is taken back: of two ports Erlang takes neither",
+			distPortVar, set))
 	}
-	return without(slices.Clone(env), distPortVar)
+	return without(env, distPortVar)
 }
 
 // warnIfElsewhere warns of nodes' files that are not where another program of this user looks for
@@ -91,12 +94,13 @@ func (c Config) warnIfElsewhere(directory string) {
 		return
 	}
 	if unsafe := new(safepath.Error); errors.As(safepath.Check(cache, os.Geteuid()), &unsafe) {
-		c.Warn(fmt.Sprintf("nodes are found by their files in %s, for another user can change %v", directory, unsafe))
+		c.Warn(fmt.Sprintf("nodes are found by their files in %s, for another user can change %v",
+			directory, unsafe))
 	}
 }
 
-// withNodetool returns env with USE_NODETOOL for the start script of relx, where it is not set: without it
-// the script asks the node by erl_call, which asks epmd.
+// withNodetool returns env with USE_NODETOOL for the start script of relx, where it is not set:
+// without it the script asks the node by erl_call, which asks epmd.
 func (c Config) withNodetool(env []string) []string {
 	const key = "USE_NODETOOL"
 	if value(env, key) == "" && reads(c.script(), key) {
@@ -111,9 +115,11 @@ func (c Config) withNodetool(env []string) []string {
 func (c Config) withStaticPort(env []string) []string {
 	port := strconv.Itoa(c.DistPort.First)
 	if set := value(env, distPortVar); set != "" && set != port && c.Warn != nil {
-		c.Warn(fmt.Sprintf("%s is set to %q already: it is taken back, and all nodes are on port %s", distPortVar, set, port))
+		c.Warn(fmt.Sprintf("%s is set to %q already: it is taken back, and all nodes are on"+
+			" port %s", distPortVar, set, port))
 	}
-	env = without(slices.Clone(env), distPortVar) // a script that reads it would give the port a second time: OTP takes neither
+	// a script that reads it would give the port a second time: OTP takes neither
+	env = without(env, distPortVar)
 	if reads(c.script(), distPortVar) {
 		return with(env, distPortVar+"="+port)
 	}
@@ -130,8 +136,8 @@ func (c Config) withStaticPort(env []string) []string {
 
 // hasKernelParameters reports whether the program's Erlang is of OTP 27.2 (ERTS 15.2) or later,
 // where kernel's erl_epmd_node_listen_port replaces the flag -erl_epmd_port. That flag is
-// deprecated, and still works on OTP 29: so it is used where the version cannot be determined. Given
-// both, OTP takes neither.
+// deprecated, and still works on OTP 29: so it is used where the version cannot be determined.
+// Given both, OTP takes neither.
 func (c Config) hasKernelParameters() bool {
 	var paths []string
 	if path, err := exec.LookPath(c.Program); err == nil {
@@ -151,13 +157,14 @@ func (c Config) hasKernelParameters() bool {
 	return false
 }
 
-// CheckPeer returns an error if s is not NAME@HOST=PORT. The error does not repeat s, which may be a
-// secret in the wrong place.
+// CheckPeer returns an error if s is not NAME@HOST=PORT. The error does not repeat s, which may be
+// a secret in the wrong place.
 func CheckPeer(s string) error {
 	node, port, _ := strings.Cut(s, "=")
 	name, host, _ := strings.Cut(node, "@")
 	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || n == 0 || name == "" || host == "" || strings.ContainsAny(s, " \t\"'\\#") || strings.ContainsRune("-+", rune(name[0])) {
+	if err != nil || n == 0 || name == "" || host == "" ||
+		strings.ContainsAny(s, " \t\"'\\#") || strings.ContainsRune("-+", rune(name[0])) {
 		return errors.New("it is not NAME@HOST=PORT")
 	}
 	return nil
@@ -170,10 +177,12 @@ const (
 )
 
 // CheckPeersFile returns an error if nodes cannot read the file: it has to be an ordinary one of at
-// most 1 MiB, each line of which is NAME@HOST=PORT, or empty, or a remark behind a #. The error names
-// lines by their numbers and never repeats them: the file may be another one, with a secret in it.
+// most 1 MiB, each line of which is NAME@HOST=PORT, or empty, or a remark behind a #. The error
+// names lines by their numbers and never repeats them: the file may be another one, with a secret
+// in it.
 func CheckPeersFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe without a writer must not keep us waiting
+	// a pipe without a writer must not keep us waiting
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,8 @@ func EpmdPort(program string, args, env []string) uint16 {
 // ownFlags returns those of a program's arguments that are options of erl.
 func ownFlags(program string, args []string) (flags []string) {
 	if !slices.Contains([]string{"elixir", "iex", "mix", "elixirc"}, program) {
-		flags = slices.Clone(args) // also a program that runs erl, such as env; for erl, "--" ends no options
+		// also a program that runs erl, such as env; for erl, "--" ends no options
+		flags = slices.Clone(args)
 	}
 	for i, arg := range args {
 		switch arg {

@@ -10,7 +10,8 @@ import (
 func forward() (to func(child *os.Process), stop func()) {
 	signals := make(chan os.Signal, 16)
 	for _, sig := range forwarded {
-		if !signal.Ignored(sig) { // by nohup(1), or by a shell in the background: then the child ignores it too
+		// by nohup(1), or by a shell in the background: then the child ignores it too
+		if !signal.Ignored(sig) {
 			signal.Notify(signals, sig)
 		}
 	}

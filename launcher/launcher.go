@@ -91,8 +91,8 @@ type Config struct {
 	// A remote shell connects too soon for that. Where Args ask for one (-remsh, --remsh), the
 	// program is instead given another HOME: a directory that only this user can enter, with this
 	// cookie's file and links to the settings in the real HOME, which is what os:getenv("HOME")
-	// still says in the node; init:get_argument(home) says the directory. Not on Windows, where Erlang
-	// does not read HOME.
+	// still returns in the node; init:get_argument(home) returns the directory. Not on Windows,
+	// where Erlang does not read HOME.
 	Cookie string
 
 	// Warn is told, in one line, what could not be done as it should; the program runs all the
@@ -139,8 +139,8 @@ func Command(ctx context.Context, c Config) (*exec.Cmd, error) {
 }
 
 // Run runs the program as a child until it ends, and returns its exit code: 128 and the signal's
-// number if a signal ended it. The context's end kills it. The error is that of [Command], or why it
-// could not be started or waited for; an exit code other than 0 is no error.
+// number if a signal ended it. The context's end kills it. The error is that of [Command], or why
+// it could not be started or waited for; an exit code other than 0 is no error.
 func Run(ctx context.Context, c Config, child Child) (code int, err error) {
 	cmd, err := Command(ctx, c)
 	if err != nil {

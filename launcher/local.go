@@ -20,5 +20,6 @@ func (c Config) withLocal(env []string) []string {
 // given reports whether the arguments, or the flags in env, hold the word.
 func (c Config) given(env []string, word string) bool {
 	has := func(s string) bool { return strings.Contains(s, word) }
-	return slices.ContainsFunc(c.Args, has) || slices.ContainsFunc(flagVars, func(key string) bool { return has(value(env, key)) })
+	inVar := func(key string) bool { return has(value(env, key)) }
+	return slices.ContainsFunc(c.Args, has) || slices.ContainsFunc(flagVars, inVar)
 }

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// ReleaseRoot returns the directory of the release whose start script program is (ROOT/bin/my_app, or
-// a link to it), or "". Such a script's own epmd is in ROOT/erts-*/bin, and the script says where
+// ReleaseRoot returns the directory of a release if program is its start script (ROOT/bin/my_app,
+// or a link to it), else "". The release's own epmd is in ROOT/erts-*/bin. The script makes that known
 // only to what it starts itself.
 func ReleaseRoot(program string) string {
 	root := rootOf(program)
@@ -34,8 +34,9 @@ func rootOf(program string) string {
 // that runs.
 var visits = []string{"remote", "rpc", "pid", "stop", "restart", "remote_console", "ping", "status"}
 
-// isVisit reports whether the program's nodes only connect to another one: a remote shell, or such a
-// command of a release.
+// isVisit reports whether the program's nodes only connect to another one: a remote shell, or such
+// a command of a release.
 func isVisit(program string, args []string) bool {
-	return asksForShell(args) || len(args) > 0 && slices.Contains(visits, args[0]) && ReleaseRoot(program) != ""
+	return asksForShell(args) ||
+		len(args) > 0 && slices.Contains(visits, args[0]) && ReleaseRoot(program) != ""
 }

@@ -15,10 +15,11 @@ import (
 
 const cookieFile = ".erlang.cookie"
 
-// asksForShell reports whether the arguments ask for a shell in another node. It connects before any
-// -eval has run on some versions of OTP, so it must have the cookie from its first moment.
+// asksForShell reports whether the arguments ask for a shell in another node. It connects before
+// any -eval has run on some versions of OTP, so it must have the cookie from its first moment.
 func asksForShell(args []string) bool {
-	return slices.ContainsFunc(options(args), func(arg string) bool { return arg == "-remsh" || arg == "--remsh" })
+	isRemsh := func(arg string) bool { return arg == "-remsh" || arg == "--remsh" }
+	return slices.ContainsFunc(options(args), isRemsh)
 }
 
 // withHome returns env with a HOME that holds the cookie's file. erlexec looks at HOME before it
@@ -37,8 +38,8 @@ func withHome(env []string, c string) ([]string, error) {
 
 // escape makes one word of s for erlexec, which splits the options in the environment.
 func escape(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `'`, `\'`, `"`, `\"`, " ", `\ `, "\t", "\\\t", "\n", "\\\n",
-		"\v", "\\\v", "\f", "\\\f", "\r", "\\\r").Replace(s)
+	return strings.NewReplacer(`\`, `\\`, `'`, `\'`, `"`, `\"`, " ", `\ `,
+		"\t", "\\\t", "\n", "\\\n", "\v", "\\\v", "\f", "\\\f", "\r", "\\\r").Replace(s)
 }
 
 // shellHome returns a home directory with the cookie's file. It is the same one for the same home
@@ -80,7 +81,8 @@ func linkSettings(dir, home string) {
 	entries, _ := os.ReadDir(home)
 	for _, e := range entries {
 		if name := e.Name(); strings.HasPrefix(name, ".") && !strings.HasPrefix(name, cookieFile) {
-			os.Symlink(filepath.Join(home, name), filepath.Join(dir, name)) // that of an earlier launch stays
+			// that of an earlier launch stays
+			os.Symlink(filepath.Join(home, name), filepath.Join(dir, name))
 		}
 	}
 }

@@ -11,7 +11,8 @@ import (
 // distPortVar is the variable of start scripts for the one port of all nodes.
 const distPortVar = "ERL_DIST_PORT"
 
-const maxScript = 1 << 20 // bytes that are looked at; the start scripts of releases have some 40 KiB
+// maxScript is how many bytes of a script are looked at. Those of releases have some 40 KiB.
+const maxScript = 1 << 20
 
 // script returns the text of the program, or of its first part. It is "" if the program is no file
 // that can be read.
@@ -20,7 +21,8 @@ func (c Config) script() string {
 	if err != nil {
 		return ""
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not keep us waiting
+	// a pipe must not keep us waiting
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return ""
 	}
@@ -32,12 +34,13 @@ func (c Config) script() string {
 	return string(text)
 }
 
-// reads reports whether the text of a script uses that variable: $KEY, ${KEY…}, or on Windows %KEY%
-// or !KEY!.
+// reads reports whether the text of a script uses that variable: $KEY, ${KEY…}, or on Windows
+// %KEY% or !KEY!.
 func reads(text, key string) bool {
 	for _, begin := range []string{"$", "${", "%", "!"} {
 		for rest, found := text, true; found; {
-			if _, rest, found = strings.Cut(rest, begin+key); found && (rest == "" || !isNameByte(rest[0])) {
+			_, rest, found = strings.Cut(rest, begin+key)
+			if found && (rest == "" || !isNameByte(rest[0])) {
 				return true
 			}
 		}

@@ -78,9 +78,9 @@ type Node struct {
 
 // Dir returns the directory of the files of this user's nodes on this host, and makes it when it
 // is missing, mode 0700. It is below the user's cache directory: whoever has the same HOME has the
-// same cookie and the same nodes. Hosts that share a HOME have a directory each, by their host names,
-// and so do network namespaces, on Linux. The module looks for it in the same way where root started
-// the node and another user runs it.
+// same cookie and the same nodes. Hosts that share a HOME have a directory each, by their host
+// names, and so do network namespaces, on Linux. The module looks for it in the same way where root
+// started the node and another user runs it.
 func Dir() (string, error) {
 	host, err := os.Hostname()
 	if err != nil {
@@ -110,8 +110,8 @@ func plain(r rune) rune {
 }
 
 // Nodes returns the nodes of this user on this host that live, by name, and removes the files of
-// those that don't. Strange are the entries of the directory that are none of a node's and that were
-// left as they are. What has to be asked, on Linux nothing in most cases, is bounded by the
+// those that don't. Strange are the entries of the directory that are none of a node's and that
+// were left as they are. What has to be asked, on Linux nothing in most cases, is bounded by the
 // context, and by a second.
 //
 // With more than 4,096 entries in the directory there is an error beside the nodes of the first
@@ -145,9 +145,13 @@ func Nodes(ctx context.Context) (nodes []Node, strange []string, err error) {
 		}
 	}
 	slices.Sort(strange)
-	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.PID-b.PID) })
+	slices.SortFunc(nodes, func(a, b Node) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), a.PID-b.PID)
+	})
 	if more {
-		err = &DirError{fmt.Errorf("%s has more than %d entries: the rest was not looked at", dir, maxEntries)}
+		err = &DirError{
+			fmt.Errorf("%s has more than %d entries: the rest was not looked at", dir, maxEntries),
+		}
 	}
 	return nodes, strange, err
 }
@@ -259,13 +263,15 @@ func parse(text string) (n Node, ok bool) {
 	if errors.Join(err, addrErr, pidErr) != nil || port == 0 || addr.Zone() != "" || !isName(f[0]) {
 		return Node{}, false
 	}
-	return Node{Name: f[0], Addr: netip.AddrPortFrom(addr, uint16(port)), PID: pid, birth: f[4], boot: f[5], space: f[6]}, true
+	at := netip.AddrPortFrom(addr, uint16(port))
+	return Node{Name: f[0], Addr: at, PID: pid, birth: f[4], boot: f[5], space: f[6]}, true
 }
 
 // isName reports whether OTP would give that name to a node, by net_kernel's valid_name_head.
 func isName(s string) bool {
 	isOther := func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-'
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') &&
+			r != '_' && r != '-'
 	}
 	return s != "" && len(s) <= 255 && !strings.ContainsFunc(s, isOther)
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/beamrun/beamrun/internal/statedir"
 )
 
-// moduleName is the name of the module, that of OTP's client of epmd, whose place it takes. It is not kept
-// under that name here, or an erl that is run in this directory would load it.
+// moduleName is the name of the module: that of OTP's client of epmd, for it takes its place. It is
+// not kept under that name here, or an erl that is run in this directory would load it.
 const moduleName = "erl_epmd"
 
 //go:embed module.beam
@@ -45,8 +45,8 @@ func Install() (string, error) {
 // put makes the file the module, in one step, for nodes may load it meanwhile.
 func put(path string, mode os.FileMode) error {
 	info, err := os.Lstat(path)
-	if err == nil && info.Mode().IsRegular() && info.Size() == int64(len(beam)) && safepath.IsOwn(info) &&
-		(runtime.GOOS == "windows" || info.Mode().Perm() == mode) {
+	if err == nil && info.Mode().IsRegular() && info.Size() == int64(len(beam)) &&
+		safepath.IsOwn(info) && (runtime.GOOS == "windows" || info.Mode().Perm() == mode) {
 		if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, beam) {
 			return nil
 		}

@@ -18,8 +18,10 @@ func (p *Peer) Call(module, function string, args ...any) (any, error) {
 	)
 	self := PID{Atom(OurName()), uint32(os.Getpid())}
 	m := AppendTerm([]byte{passThrough, TagVersion}, []any{regSend, self, Atom(""), Atom("rex")})
-	m = AppendTerm(append(m, TagVersion), []any{self, []any{Atom("call"), Atom(module), Atom(function), List(args), Atom("user")}})
-	if _, err := p.conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(m))), m...)); err != nil {
+	call := []any{Atom("call"), Atom(module), Atom(function), List(args), Atom("user")}
+	m = AppendTerm(append(m, TagVersion), []any{self, call})
+	_, err := p.conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(m))), m...))
+	if err != nil {
 		return nil, p.cause(err)
 	}
 	for {
@@ -35,11 +37,12 @@ func (p *Peer) Call(module, function string, args ...any) (any, error) {
 		if _, err := io.ReadFull(p.conn, message); err != nil {
 			return nil, p.cause(err)
 		}
-		if len(message) < 2 || message[0] != passThrough || message[1] != TagVersion { // a tick is empty
-			continue
+		if len(message) < 2 || message[0] != passThrough || message[1] != TagVersion {
+			continue // a tick, which is empty
 		}
 		control, rest, err := ReadTerm(message[2:])
-		if c, ok := control.([]any); err != nil || !ok || len(c) != 3 || c[0] != sendTo || len(rest) < 1 {
+		c, ok := control.([]any)
+		if err != nil || !ok || len(c) != 3 || c[0] != sendTo || len(rest) < 1 {
 			continue // monitors, links and the like are not ours
 		}
 		reply, _, err := ReadTerm(rest[1:])

@@ -26,9 +26,11 @@ import (
 // the ERTS User's Guide, section "Distribution Handshake". Each message has a length of 2 bytes
 // before it:
 //
-//	we    N flags:8 creation:4 length:2 name     our name (version 6, from OTP 23 on), or n version:2 flags:4 name (5)
+//	we    N flags:8 creation:4 length:2 name     our name: version 6, from OTP 23 on
+//	      n version:2 flags:4 name               or version 5
 //	node  s ok                                   or why not
-//	node  N flags:8 challenge:4 creation:4 length:2 name, or n version:2 flags:4 challenge:4 name
+//	node  N flags:8 challenge:4 creation:4 length:2 name
+//	      n version:2 flags:4 challenge:4 name
 //	we    r challenge:4 digest:16                here the node learns whether we have its cookie
 //	node  a digest:16                            and here we, whether it has it
 //
@@ -49,7 +51,8 @@ const (
 		0x2000000 | 0x400000000 // unlink id, version 4 node containers
 )
 
-// Refusal is the error of a node that does not let us in, in its own word: "not_allowed", "nok" or "alive".
+// Refusal is the error of a node that does not let us in, in its own word: "not_allowed", "nok" or
+// "alive".
 type Refusal string
 
 func (r Refusal) Error() string {
@@ -173,8 +176,8 @@ func (p *Peer) readChallenge(m []byte) error {
 	return nil
 }
 
-// OtherUserError is the error of [Peer.Prove] for a connection that leads to another user, or if the
-// kernel does not report to whom it leads.
+// OtherUserError is the error of [Peer.Prove] for a connection that leads to another user, or if
+// the kernel does not report to whom it leads.
 type OtherUserError struct{ err error }
 
 func (e *OtherUserError) Error() string {
@@ -201,7 +204,8 @@ func (p *Peer) Prove(cookie string, holds func(context.Context, owner.Peer) bool
 	var random [4]byte
 	rand.Read(random[:]) // never fails: it ends the program instead
 	ours := binary.BigEndian.Uint32(random[:])
-	if err := p.send(append(binary.BigEndian.AppendUint32([]byte{'r'}, ours), Digest(p.challenge, cookie)...)); err != nil {
+	proof := binary.BigEndian.AppendUint32([]byte{'r'}, ours)
+	if err := p.send(append(proof, Digest(p.challenge, cookie)...)); err != nil {
 		return err
 	}
 	ack, err := p.receive()
@@ -210,7 +214,8 @@ func (p *Peer) Prove(cookie string, holds func(context.Context, owner.Peer) bool
 		return ErrCookie
 	case err != nil:
 		return err
-	case len(ack) != 17 || ack[0] != 'a' || subtle.ConstantTimeCompare(ack[1:], Digest(ours, cookie)) != 1:
+	case len(ack) != 17, ack[0] != 'a',
+		subtle.ConstantTimeCompare(ack[1:], Digest(ours, cookie)) != 1:
 		return ErrCookie // it is not the node that it says
 	}
 	return nil
@@ -223,7 +228,8 @@ func Digest(challenge uint32, cookie string) []byte {
 }
 
 func (p *Peer) send(message []byte) error {
-	_, err := p.conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(message))), message...))
+	size := binary.BigEndian.AppendUint16(nil, uint16(len(message)))
+	_, err := p.conn.Write(append(size, message...))
 	return p.cause(err)
 }
 

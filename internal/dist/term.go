@@ -91,7 +91,8 @@ func readNested(b []byte, depth int) (term any, rest []byte, err error) {
 	take := func(n int) (part []byte) {
 		if err != nil || n < 0 || n > len(b) { // less than 0: where an int has 32 bits
 			err = io.ErrUnexpectedEOF
-			return make([]byte, 4) // for the number that is wanted; a text is not looked at after an error
+			// for the number that is wanted; a text is not looked at after an error
+			return make([]byte, 4)
 		}
 		part, b = b[:n], b[n:]
 		return part
@@ -165,8 +166,8 @@ func readNested(b []byte, depth int) (term any, rest []byte, err error) {
 	return term, b, nil
 }
 
-// Show returns a term as Erlang writes it, near enough. An atom may hold anything: what is not printable
-// is escaped.
+// Show returns a term as Erlang writes it, near enough. An atom may hold anything: what is not
+// printable is escaped.
 func Show(term any) string {
 	join := func(all []any) string {
 		parts := make([]string, len(all))

@@ -112,19 +112,23 @@ type Node struct {
 
 // Serve answers one connection.
 func (n Node) Serve(c net.Conn) {
-	if hello := Message(c); len(hello) < 15 || hello[0] != 'N' || binary.BigEndian.Uint64(hello[1:])&dist.FlagPublished != 0 {
+	hello := Message(c)
+	if len(hello) < 15 || hello[0] != 'N' ||
+		binary.BigEndian.Uint64(hello[1:])&dist.FlagPublished != 0 {
 		return
 	}
 	c.Write(Packet([]byte("sok")...))
 	c.Write(Challenge6(n.Name, dist.FlagPublished|dist.Flags6))
 	reply := Message(c)
-	if len(reply) != 21 || reply[0] != 'r' || !bytes.Equal(reply[5:], dist.Digest(fakeChallenge, n.Cookie)) {
+	if len(reply) != 21 || reply[0] != 'r' ||
+		!bytes.Equal(reply[5:], dist.Digest(fakeChallenge, n.Cookie)) {
 		return
 	}
 	if n.Lie != "" {
 		n.Cookie = n.Lie
 	}
-	c.Write(Packet(append([]byte{'a'}, dist.Digest(binary.BigEndian.Uint32(reply[1:]), n.Cookie)...)...))
+	digest := dist.Digest(binary.BigEndian.Uint32(reply[1:]), n.Cookie)
+	c.Write(Packet(append([]byte{'a'}, digest...)...))
 	if n.Call == nil {
 		Silent(c)
 		return
@@ -133,7 +137,8 @@ func (n Node) Serve(c net.Conn) {
 		var size [4]byte
 		io.ReadFull(c, size[:])
 		request := make([]byte, min(binary.BigEndian.Uint32(size[:]), 1<<16))
-		if _, err := io.ReadFull(c, request); err != nil || len(request) < 2 || request[0] != 112 || request[1] != dist.TagVersion {
+		_, err := io.ReadFull(c, request)
+		if err != nil || len(request) < 2 || request[0] != 112 || request[1] != dist.TagVersion {
 			return
 		}
 		control, rest, err := dist.ReadTerm(request[2:])
@@ -157,10 +162,13 @@ func (n Node) Serve(c net.Conn) {
 }
 
 // Long is a message after the handshake, with its length.
-func Long(b []byte) []byte { return append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...) }
+func Long(b []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...)
+}
 
 // FromRex is a reply as a node sends it: {2, Unused, To}, then {rex, result}.
 func FromRex(result any) []byte {
-	b := dist.AppendTerm([]byte{112, dist.TagVersion}, []any{2, dist.Atom(""), dist.PID{Node: "me@host", Creation: 1}})
+	to := dist.PID{Node: "me@host", Creation: 1}
+	b := dist.AppendTerm([]byte{112, dist.TagVersion}, []any{2, dist.Atom(""), to})
 	return dist.AppendTerm(append(b, dist.TagVersion), []any{dist.Atom("rex"), result})
 }
