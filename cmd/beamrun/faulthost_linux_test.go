@@ -47,7 +47,8 @@ func newFaultHost(t *testing.T) *faultHost {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	h := &faultHost{T: t, dir: dir, home: filepath.Join(dir, "home"), port: testenv.Port(t), limit: 20 * time.Second, beamrun: builtBeamrun}
+	h := &faultHost{T: t, dir: dir, home: filepath.Join(dir, "home"), port: testenv.Port(t),
+		limit: 20 * time.Second, beamrun: builtBeamrun}
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(h.home, 0o700)); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,8 @@ func (h *faultHost) program(body string) {
 func (h *faultHost) file(name, text string, mode fs.FileMode) string {
 	h.Helper()
 	path := filepath.Join(h.dir, name)
-	if err := errors.Join(os.WriteFile(path, []byte(text), 0o600), os.Chmod(path, mode)); err != nil {
+	err := errors.Join(os.WriteFile(path, []byte(text), 0o600), os.Chmod(path, mode))
+	if err != nil {
 		h.Fatal(err)
 	}
 	return path
@@ -131,13 +133,15 @@ func (h *faultHost) command(args ...string) *exec.Cmd {
 	if err != nil {
 		h.Fatal(err)
 	}
-	return h.wrap(beamrun, append(append([]string{"--json"}, append(h.args, args...)...), "ensure")...)
+	all := append([]string{"--json"}, append(h.args, args...)...)
+	return h.wrap(beamrun, append(all, "ensure")...)
 }
 
-// launch calls `beamrun --json true`, whose epmd fails.
+// launch calls `beamrun --json true`, where its epmd fails.
 func (h *faultHost) launch(args ...string) outcome {
 	h.Helper()
-	h.must(os.WriteFile(filepath.Join(h.home, ".erlang.cookie"), []byte("it is not asked for"), 0o400)) // else it would make one
+	cookie := filepath.Join(h.home, ".erlang.cookie") // else beamrun would make one
+	h.must(os.WriteFile(cookie, []byte("it is not asked for"), 0o400))
 	cmd := h.command(args...)
 	cmd.Args[len(cmd.Args)-1] = "true"
 	return h.outcome(cmd)
@@ -151,8 +155,9 @@ func (h *faultHost) isolated(script string) outcome {
 	h.needRoot()
 	testenv.Need(h, "ip")
 	cmd := h.command()
-	return h.outcome(h.wrap("unshare", append([]string{"--net", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child",
-		"sh", "-euc", script, "sh", cmd.Path}, cmd.Args[1:]...)...))
+	args := []string{"--net", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child",
+		"sh", "-euc", script, "sh", cmd.Path}
+	return h.outcome(h.wrap("unshare", append(args, cmd.Args[1:]...)...))
 }
 
 func (h *faultHost) wrap(name string, args ...string) *exec.Cmd {
@@ -162,9 +167,11 @@ func (h *faultHost) wrap(name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = h.dir
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + h.home, "TMPDIR=" + h.home,
-		"BEAMRUN_DETACH=session", "ERL_EPMD_PORT=" + strconv.Itoa(int(h.port)), "ALICE=" + strconv.Itoa(alice)}, h.env...)
+		"BEAMRUN_DETACH=session", "ERL_EPMD_PORT=" + strconv.Itoa(int(h.port)),
+		"ALICE=" + strconv.Itoa(alice)}, h.env...)
 	if h.uid != 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(h.uid), Gid: uint32(h.uid)}}
+		user := &syscall.Credential{Uid: uint32(h.uid), Gid: uint32(h.uid)}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
 	}
 	return cmd
 }
@@ -247,7 +254,7 @@ func (h *faultHost) processes() (pids []int) {
 	return pids
 }
 
-// killProcesses ends what runs on this host, but for this process, and sees it gone.
+// killProcesses ends what runs on this host, but for this process, and waits until it is gone.
 func (h *faultHost) killProcesses() {
 	h.Helper()
 	h.await(func() bool {
@@ -263,8 +270,10 @@ func (h *faultHost) killProcesses() {
 func (h *faultHost) files() string {
 	var all strings.Builder
 	filepath.WalkDir(h.dir, func(path string, d fs.DirEntry, err error) error {
-		if name := filepath.Base(path); path != h.dir && (strings.HasPrefix(name, "epmd-") || strings.HasPrefix(name, "beamrun") || name == ".cache") {
-			if d.IsDir() && strings.HasPrefix(name, "beamrun") {
+		name := filepath.Base(path)
+		ofBeamrun := strings.HasPrefix(name, "beamrun")
+		if path != h.dir && (strings.HasPrefix(name, "epmd-") || ofBeamrun || name == ".cache") {
+			if d.IsDir() && ofBeamrun {
 				return fs.SkipDir
 			}
 			return nil
@@ -293,15 +302,18 @@ func (h *faultHost) cells(o outcome) (kind, code, said string) {
 	}
 	self, _ := os.ReadFile("/proc/self/comm")
 	said = strings.NewReplacer(
-		strings.TrimSpace(string(self))+" (pid", "PROGRAM (pid", h.dir, "DIR", strconv.Itoa(int(h.port)), "PORT", "|", "\\|", "\n", " ",
+		strings.TrimSpace(string(self))+" (pid", "PROGRAM (pid", h.dir, "DIR",
+		strconv.Itoa(int(h.port)), "PORT", "|", "\\|", "\n", " ",
 	).Replace(said)
 	said = regexp.MustCompile(`(pid|-CONT|-KILL) \d+`).ReplaceAllString(said, "$1 PID")
-	said = regexp.MustCompile(`\w{3} \w{3} +\d+ \d\d:\d\d:\d\d \d{4}`).ReplaceAllString(said, "DATE")
+	date := regexp.MustCompile(`\w{3} \w{3} +\d+ \d\d:\d\d:\d\d \d{4}`)
+	said = date.ReplaceAllString(said, "DATE")
 	said = regexp.MustCompile(`within 3\d\dms`).ReplaceAllString(said, "within 300ms")
 	return kind, strconv.Itoa(o.code), said
 }
 
-var update = flag.Bool("update", false, "write anew what the tests keep: the table of ensure/README.md, docs/api.txt")
+var update = flag.Bool("update", false,
+	"write anew what the tests keep: the table of ensure/README.md, docs/api.txt")
 
 const tableFile = "../../ensure/README.md"
 
@@ -340,11 +352,16 @@ func (table *faultTable) check(h *faultHost, f faultRow, o outcome) {
 	if *update {
 		table.rows[f.number] = row
 	} else if want := table.rows[f.number]; row != want {
-		h.Errorf("the table has\n%sbut this is\n%s(go test ./cmd/beamrun -run TestFaults -update writes it anew)", want, row)
+		h.Errorf("the table has\n%sbut this is\n%s"+
+			"(go test ./cmd/beamrun -run TestFaults -update writes it anew)", want, row)
+	}
+	expected := func(pid int) bool {
+		return pid == os.Getpid() || o.epmd && pid == testenv.PID(h.port)
 	}
 	var left []int
-	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		left = slices.DeleteFunc(h.processes(), func(pid int) bool { return pid == os.Getpid() || o.epmd && pid == testenv.PID(h.port) })
+	deadline := time.Now().Add(2 * time.Second)
+	for ; time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		left = slices.DeleteFunc(h.processes(), expected)
 		if len(left) == 0 {
 			break // one that was killed may need a moment
 		}
@@ -365,15 +382,17 @@ func (table *faultTable) write(t *testing.T) {
 	for _, number := range slices.SortedFunc(maps.Keys(table.rows), byNumber) {
 		rows.WriteString(table.rows[number])
 	}
-	const head = "|---|---|---|---|---|\n"
+	const head, end = "|---|---|---|---|---|\n", "\n<!-- end of the table -->"
 	before, _, _ := strings.Cut(string(text), head)
-	_, after, _ := strings.Cut(string(text), "\n<!-- end of the table -->")
-	if err := os.WriteFile(tableFile, []byte(before+head+rows.String()+"\n<!-- end of the table -->"+after), 0o644); err != nil {
+	_, after, _ := strings.Cut(string(text), end)
+	updated := before + head + rows.String() + end + after
+	if err := os.WriteFile(tableFile, []byte(updated), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // byNumber orders 2a before 10.
 func byNumber(a, b string) int {
-	return cmp.Or(cmp.Compare(len(strings.TrimRight(a, "abcdefghij")), len(strings.TrimRight(b, "abcdefghij"))), cmp.Compare(a, b))
+	digits := func(number string) int { return len(strings.TrimRight(number, "abcdefghij")) }
+	return cmp.Or(cmp.Compare(digits(a), digits(b)), cmp.Compare(a, b))
 }

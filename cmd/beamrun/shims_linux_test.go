@@ -14,12 +14,14 @@ import (
 )
 
 // manager runs the program of the version that the nearest .tool-versions sets, as asdf (`asdf exec
-// NAME`) and mise (by the name of the link that it is run by) do, with their words and exit codes
-// where there is none.
+// NAME`) and mise (by the name of its link) do. Where there is none, it has their words and exit
+// codes.
 const manager = `#!/usr/bin/env bash
 case ${0##*/} in
-asdf) name=$2 data=${ASDF_DATA_DIR:-$HOME/.asdf} error="No version is set for command $2" code=126; shift 2 ;;
-*) name=${0##*/} data=${MISE_DATA_DIR:-$HOME/.local/share/mise} error="mise ERROR No version is set for shim: ${0##*/}" code=1 ;;
+asdf) name=$2 data=${ASDF_DATA_DIR:-$HOME/.asdf} code=126
+	error="No version is set for command $2"; shift 2 ;;
+*) name=${0##*/} data=${MISE_DATA_DIR:-$HOME/.local/share/mise} code=1
+	error="mise ERROR No version is set for shim: ${0##*/}" ;;
 esac
 dir=$PWD
 while [ ! -e "$dir/.tool-versions" ]; do
@@ -34,7 +36,8 @@ func TestVersionManagers(t *testing.T) {
 	for name, code := range map[string]int{"asdf": 126, "mise": 1} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t)
-			root := h.run("erl", "-noinput", "-eval", `io:format("~s", [code:root_dir()]), halt().`)
+			root := h.run("erl", "-noinput", "-eval",
+				`io:format("~s", [code:root_dir()]), halt().`)
 			data, bin, project := t.TempDir(), t.TempDir(), t.TempDir()
 			at := func(path string) string { return filepath.Join(data, path) }
 			must := func(errs ...error) {
@@ -43,9 +46,12 @@ func TestVersionManagers(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			must(os.MkdirAll(at("shims"), 0o755), os.MkdirAll(at("plugins/erlang/bin"), 0o755), os.MkdirAll(at("installs/erlang"), 0o755),
-				os.Symlink(root, at("installs/erlang/99.1")), os.Mkdir(filepath.Join(project, "sub"), 0o755),
-				os.WriteFile(filepath.Join(project, ".tool-versions"), []byte("erlang 99.1\n"), 0o644))
+			must(os.MkdirAll(at("shims"), 0o755), os.MkdirAll(at("plugins/erlang/bin"), 0o755),
+				os.MkdirAll(at("installs/erlang"), 0o755),
+				os.Symlink(root, at("installs/erlang/99.1")),
+				os.Mkdir(filepath.Join(project, "sub"), 0o755),
+				os.WriteFile(filepath.Join(project, ".tool-versions"),
+					[]byte("erlang 99.1\n"), 0o644))
 			t.Setenv("ASDF_DATA_DIR", data)
 			t.Setenv("MISE_DATA_DIR", data)
 			if asdf, err := exec.LookPath(name); err == nil && name == "asdf" {
@@ -58,7 +64,8 @@ func TestVersionManagers(t *testing.T) {
 						must(os.Symlink(filepath.Join(bin, name), at("shims/"+program)))
 						continue
 					}
-					shim := "#!/usr/bin/env bash\n# asdf-plugin: erlang 99.1\nexec asdf exec \"" + program + "\" \"$@\""
+					shim := "#!/usr/bin/env bash\n# asdf-plugin: erlang 99.1\n" +
+						"exec asdf exec \"" + program + "\" \"$@\""
 					must(os.WriteFile(at("shims/"+program), []byte(shim), 0o755))
 				}
 			}
@@ -73,14 +80,18 @@ func TestVersionManagers(t *testing.T) {
 				return cmd.ProcessState.ExitCode(), out.String()
 			}
 			elsewhere := t.TempDir()
+			const noVersion = "No version is set for"
 
 			// the trap: where the daemon starts, the shim finds no version
-			if got, out := try("/", "epmd", "-names"); got != code || !strings.Contains(out, "No version is set for") {
+			got, out := try("/", "epmd", "-names")
+			if got != code || !strings.Contains(out, noVersion) {
 				t.Fatalf("the shim itself: exit code %d, %s", got, out)
 			}
-			started := regexp.MustCompile(`: started ` + regexp.QuoteMeta(at("installs/erlang/99.1")) + `/erts-[^/]+/bin/epmd, pid `)
+			started := regexp.MustCompile(`: started ` +
+				regexp.QuoteMeta(at("installs/erlang/99.1")) + `/erts-[^/]+/bin/epmd, pid `)
 			for _, dir := range []string{project, filepath.Join(project, "sub")} {
-				got, out := try(dir, "beamrun", "-v", "erl", "-noinput", "-sname", "x", "-eval", `io:format("up ~s", [node()]), halt(7).`)
+				got, out := try(dir, "beamrun", "-v", "erl", "-noinput", "-sname", "x",
+					"-eval", `io:format("up ~s", [node()]), halt(7).`)
 				if got != 7 || !started.MatchString(out) || !strings.Contains(out, "up x@") {
 					t.Errorf("exit code %d, %s", got, out)
 				}
@@ -88,11 +99,13 @@ func TestVersionManagers(t *testing.T) {
 			}
 
 			// where no version is set, any epmd will do, and the program's own words are its shim's
-			if got, out := try(elsewhere, "beamrun", "ensure"); got != 0 || !started.MatchString(out) {
+			got, out = try(elsewhere, "beamrun", "ensure")
+			if got != 0 || !started.MatchString(out) {
 				t.Errorf("exit code %d, %s", got, out)
 			}
-			if got, out := try(elsewhere, "beamrun", "erl", "-noinput", "-s", "erlang", "halt"); got != code ||
-				!strings.Contains(out, "No version is set for") || strings.Contains(out, "beamrun:") {
+			got, out = try(elsewhere, "beamrun", "erl", "-noinput", "-s", "erlang", "halt")
+			if got != code || !strings.Contains(out, noVersion) ||
+				strings.Contains(out, "beamrun:") {
 				t.Errorf("exit code %d, %s", got, out)
 			}
 		})

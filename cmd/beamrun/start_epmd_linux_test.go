@@ -16,12 +16,13 @@ import (
 	"github.com/beamrun/beamrun/internal/testenv"
 )
 
-// countErlsEpmd puts an Erlang on PATH that is the installed one, by links, but writes down each
-// epmd that its erl starts, a node's child nodes included. (They take the epmd of their own directory,
-// never that of PATH; beamrun takes PATH's, so it is not counted.)
+// countErlsEpmd puts an Erlang on PATH that is the installed one, by links. It counts each epmd
+// that its erl starts, a node's child nodes included. (They take the epmd of their own directory,
+// never that of PATH. beamrun takes PATH's, so it is not counted.)
 func countErlsEpmd(h *host) (starts func() int) {
 	h.t.Helper()
-	where := strings.Fields(h.run("erl", "-noinput", "-eval", `io:format("~s ~s", [code:root_dir(), os:getenv("BINDIR")]), halt().`))
+	where := strings.Fields(h.run("erl", "-noinput", "-eval",
+		`io:format("~s ~s", [code:root_dir(), os:getenv("BINDIR")]), halt().`))
 	if len(where) != 2 {
 		h.t.Fatalf("where Erlang is: %q", where)
 	}
@@ -34,8 +35,9 @@ func countErlsEpmd(h *host) (starts func() int) {
 			err = os.MkdirAll(to, 0o755)
 		}
 		for _, e := range entries {
-			if !slices.Contains(but, e.Name()) {
-				err = errors.Join(err, os.Symlink(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())))
+			if name := e.Name(); !slices.Contains(but, name) {
+				err = errors.Join(err,
+					os.Symlink(filepath.Join(from, name), filepath.Join(to, name)))
 			}
 		}
 		if err != nil {
@@ -45,14 +47,18 @@ func countErlsEpmd(h *host) (starts func() int) {
 	link(oldRoot, root, "bin", filepath.Dir(erts))
 	link(filepath.Join(oldRoot, "bin"), filepath.Join(root, "bin"), "erl", "epmd")
 	link(oldBin, bin, "erl", "epmd")
-	erl := fmt.Sprintf("export ROOTDIR='%s' BINDIR='%s' EMU=beam PROGNAME=erl\nexec '%[2]s/erlexec' \"$@\"\n", root, bin)
+	erl := fmt.Sprintf("export ROOTDIR='%s' BINDIR='%s' EMU=beam PROGNAME=erl\n"+
+		"exec '%[2]s/erlexec' \"$@\"\n", root, bin)
+	counted := fmt.Sprintf("echo >>'%s'\nexec '%s/epmd' \"$@\"\n", log, oldBin)
 	for path, text := range map[string]string{
-		filepath.Join(bin, "epmd"):         fmt.Sprintf("echo >>'%s'\nexec '%s/epmd' \"$@\"\n", log, oldBin),
+		filepath.Join(bin, "epmd"):         counted,
 		filepath.Join(bin, "erl"):          erl,
 		filepath.Join(root, "bin", "erl"):  erl,
 		filepath.Join(root, "path", "erl"): erl,
 	} {
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o755)); err != nil {
+		err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755),
+			os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o755))
+		if err != nil {
 			h.t.Fatal(err)
 		}
 	}
@@ -79,14 +85,21 @@ func TestStartEpmdFalse(t *testing.T) {
 		// a node that this one starts: by peer, or slave where there is no peer yet; both end it
 		// with this one
 		child = `M=case code:which(peer) of non_existing->slave;_->peer end,` +
-			`R=case M of slave->{ok,S}=slave:start_link(list_to_atom(element(2,inet:gethostname())),child),{ok,self(),S};` +
-			`_->peer:start_link(#{name=>child%s})end,{ok,_,C}=R,pong=net_adm:ping(C),io:format("up ~s by ~s~n",[C,M]),halt().`
+			`R=case M of ` +
+			`slave->{ok,S}=slave:start_link(list_to_atom(element(2,inet:gethostname())),child),` +
+			`{ok,self(),S};` +
+			`_->peer:start_link(#{name=>child%s})end,` +
+			`{ok,_,C}=R,pong=net_adm:ping(C),io:format("up ~s by ~s~n",[C,M]),halt().`
 		never = "-start_epmd false"
 	)
 	erl := func(args ...string) []string { return append([]string{"erl", "-noinput"}, args...) }
 	sname := func(args ...string) []string { return append(erl("-sname", "x"), args...) }
+	elixir := []string{"elixir", "--sname", "x", "-e", upEx}
+	elixirNever := []string{"elixir", "--erl", never, "--sname", "x", "-e", upEx}
+	iexNever := []string{"iex", "--erl", never, "--sname", "x", "-e", upEx + ";System.halt()"}
 	beamrun := func(args []string) []string { return append([]string{"beamrun"}, args...) }
-	version := h.run("erl", "-noinput", "-eval", `io:format("OTP ~s",[erlang:system_info(otp_release)]),halt().`)
+	version := h.run("erl", "-noinput", "-eval",
+		`io:format("OTP ~s",[erlang:system_info(otp_release)]),halt().`)
 
 	for _, tt := range []struct {
 		name    string
@@ -97,32 +110,41 @@ func TestStartEpmdFalse(t *testing.T) {
 		starts  int
 	}{
 		{"no epmd, erl", false, "", sname("-eval", up), true, 1},
-		{"no epmd, erl " + never, false, "", sname("-start_epmd", "false", "-eval", up), false, 0},
-		{"no epmd, elixir --erl", false, "", []string{"elixir", "--erl", never, "--sname", "x", "-e", upEx}, false, 0},
-		{"no epmd, iex --erl", false, "", []string{"iex", "--erl", never, "--sname", "x", "-e", upEx + ";System.halt()"}, false, 0},
+		{"no epmd, erl " + never, false, "",
+			sname("-start_epmd", "false", "-eval", up), false, 0},
+		{"no epmd, elixir --erl", false, "", elixirNever, false, 0},
+		{"no epmd, iex --erl", false, "", iexNever, false, 0},
 		{"no epmd, vm.args", false, "", erl("-args_file", vmArgs, "-eval", up), false, 0},
-		{"no epmd, after -extra: none of erl's", false, "", sname("-eval", up, "-extra", "-start_epmd", "false"), true, 1},
-		{"no epmd, elixir's own --: none of erl's", false, "", []string{"elixir", "--sname", "x", "-e", upEx, "--", "-start_epmd", "false"}, true, 1},
+		{"no epmd, after -extra: none of erl's", false, "",
+			sname("-eval", up, "-extra", "-start_epmd", "false"), true, 1},
+		{"no epmd, elixir's own --: none of erl's", false, "",
+			[]string{"elixir", "--sname", "x", "-e", upEx, "--", "-start_epmd", "false"}, true, 1},
 
 		{"beamrun, erl", false, "", beamrun(sname("-eval", up)), true, 1},
-		{"beamrun, erl " + never, false, "", beamrun(sname("-start_epmd", "false", "-eval", up)), true, 0},
-		{"beamrun, elixir --erl", false, "", beamrun([]string{"elixir", "--erl", never, "--sname", "x", "-e", upEx}), true, 0},
-		{"beamrun, iex --erl", false, "", beamrun([]string{"iex", "--erl", never, "--sname", "x", "-e", upEx + ";System.halt()"}), true, 0},
+		{"beamrun, erl " + never, false, "",
+			beamrun(sname("-start_epmd", "false", "-eval", up)), true, 0},
+		{"beamrun, elixir --erl", false, "", beamrun(elixirNever), true, 0},
+		{"beamrun, iex --erl", false, "", beamrun(iexNever), true, 0},
 		{"beamrun, vm.args", false, "", beamrun(erl("-args_file", vmArgs, "-eval", up)), true, 0},
 
-		{"epmd up, erl: one in vain", true, "", sname("-eval", up), true, 1},
-		{"epmd up, erl " + never, true, "", sname("-start_epmd", "false", "-eval", up), true, 0},
-		{"epmd up, elixir: one in vain", true, "", []string{"elixir", "--sname", "x", "-e", upEx}, true, 1},
-		{"epmd up, Node.start", true, "", []string{"elixir", "-e", `{:ok,_}=Node.start(:x,:shortnames);` + upEx}, true, 0},
+		{"epmd up, erl: one to no effect", true, "", sname("-eval", up), true, 1},
+		{"epmd up, erl " + never, true, "",
+			sname("-start_epmd", "false", "-eval", up), true, 0},
+		{"epmd up, elixir: one to no effect", true, "", elixir, true, 1},
+		{"epmd up, Node.start", true, "",
+			[]string{"elixir", "-e", `{:ok,_}=Node.start(:x,:shortnames);` + upEx}, true, 0},
 		{"epmd up, ERL_AFLAGS", true, "ERL_AFLAGS", sname("-eval", up), true, 0},
 		{"epmd up, ERL_FLAGS", true, "ERL_FLAGS", sname("-eval", up), true, 0},
 		{"epmd up, ERL_ZFLAGS", true, "ERL_ZFLAGS", sname("-eval", up), true, 0},
-		{"epmd up, ELIXIR_ERL_OPTIONS, elixir", true, "ELIXIR_ERL_OPTIONS", []string{"elixir", "--sname", "x", "-e", upEx}, true, 0},
-		{"epmd up, ELIXIR_ERL_OPTIONS, erl: not read", true, "ELIXIR_ERL_OPTIONS", sname("-eval", up), true, 1},
+		{"epmd up, ELIXIR_ERL_OPTIONS, elixir", true, "ELIXIR_ERL_OPTIONS", elixir, true, 0},
+		{"epmd up, ELIXIR_ERL_OPTIONS, erl: not read", true, "ELIXIR_ERL_OPTIONS",
+			sname("-eval", up), true, 1},
 
 		{"its child, neither with it", true, "", sname("-eval", fmt.Sprintf(child, "")), true, 2},
-		{"its child, flag at the parent only", true, "", sname("-start_epmd", "false", "-eval", fmt.Sprintf(child, "")), true, 1},
-		{"its child, ERL_AFLAGS", true, "ERL_AFLAGS", sname("-eval", fmt.Sprintf(child, "")), true, 0},
+		{"its child, flag at the parent only", true, "",
+			sname("-start_epmd", "false", "-eval", fmt.Sprintf(child, "")), true, 1},
+		{"its child, ERL_AFLAGS", true, "ERL_AFLAGS",
+			sname("-eval", fmt.Sprintf(child, "")), true, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			testenv.Kill(t, h.port)
@@ -141,10 +163,13 @@ func TestStartEpmdFalse(t *testing.T) {
 			cmd.Stdout, cmd.Stderr = &out, &out
 			begin := time.Now()
 			cmd.Run()
-			code, took, n := cmd.ProcessState.ExitCode(), time.Since(begin).Round(10*time.Millisecond), starts()
-			said := strings.TrimSpace(regexp.MustCompile(`(?m)^up .*|.*register/listen error.*`).FindString(out.String()))
+			took := time.Since(begin).Round(10 * time.Millisecond)
+			code, n := cmd.ProcessState.ExitCode(), starts()
+			outcome := regexp.MustCompile(`(?m)^up .*|.*register/listen error.*`)
+			said := strings.TrimSpace(outcome.FindString(out.String()))
 			t.Logf("| %s | %s | exit %d | %v | %d | %s |", version, tt.name, code, took, n, said)
-			if boots := code == 0 && strings.HasPrefix(said, "up "); boots != tt.boots || code == 0 && !boots ||
+			boots := code == 0 && strings.HasPrefix(said, "up ")
+			if boots != tt.boots || code == 0 && !boots ||
 				!boots && !strings.Contains(said, "econnrefused") {
 				t.Errorf("boots: %v, want %v: %s", boots, tt.boots, &out)
 			}
@@ -159,27 +184,31 @@ func TestStartEpmdFalse(t *testing.T) {
 }
 
 // When epmd dies, a node with -start_epmd false goes on, and neither it nor another one brings epmd
-// back. After a `beamrun ensure` it registers again as any node does: OTP 23.2's never do.
+// back. After a `beamrun ensure` it registers again as any node does. OTP 23.2's nodes never do.
 func TestStartEpmdFalseWhenEpmdDies(t *testing.T) {
 	h := newHost(t)
 	starts := countErlsEpmd(h)
-	h.node("with", h.command("beamrun", "erl", "-noinput", "-sname", "with", "-start_epmd", "false"))
+	h.node("with", h.command("beamrun", "erl", "-noinput", "-sname", "with",
+		"-start_epmd", "false"))
 	if n := starts(); n != 0 {
 		t.Errorf("the node started %d epmds", n)
 	}
 	h.node("without", h.command("erl", "-noinput", "-sname", "without"))
 	starts()
 	testenv.Kill(t, h.port)
-	h.run("env", "ERL_CRASH_DUMP_SECONDS=0", "sh", "-c", "! erl -noinput -sname late -start_epmd false -eval 'halt().'")
+	h.run("env", "ERL_CRASH_DUMP_SECONDS=0", "sh", "-c",
+		"! erl -noinput -sname late -start_epmd false -eval 'halt().'")
 	if n := starts(); n != 0 || testenv.PID(h.port) != 0 {
 		t.Errorf("%d epmds were started, and one runs: %v", n, testenv.PID(h.port) != 0)
 	}
 	h.run("beamrun", "ensure")
 	begin := time.Now()
 	back := func(name string, wait time.Duration) bool {
-		for deadline := time.Now().Add(wait); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		deadline := time.Now().Add(wait)
+		for ; time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 			if _, err := epmd.Lookup(t.Context(), testenv.Loopback(h.port), name); err == nil {
-				t.Logf("%s is registered again after %v", name, time.Since(begin).Round(10*time.Millisecond))
+				took := time.Since(begin).Round(10 * time.Millisecond)
+				t.Logf("%s is registered again after %v", name, took)
 				return true
 			}
 		}

@@ -10,32 +10,48 @@ import (
 )
 
 // alarms are the lines of `beamrun -q doctor`, for root.
-func alarms(t *testing.T) string { return strings.TrimSpace(sh(t, "%s -q doctor || true", installed)) }
+func alarms(t *testing.T) string {
+	return strings.TrimSpace(sh(t, "%s -q doctor || true", installed))
+}
 
-// No false alarm where systemd runs epmd, or a login does; an alarm where a service, a user's
-// manager, or a failed unit will be the end of it. The command that doctor says, run as it stands,
-// mends it.
+// No false alarm where systemd runs epmd, or a login does. An alarm where a service, a user's
+// manager, or a failed unit will end it. The command that doctor prints, run as it stands, fixes
+// it.
 func TestSystemdDoctor(t *testing.T) {
 	noEpmd(t)
 	appUser(t)
 	sh(t, "%s -q cookie rotate", installed)
 	t.Setenv("BEAMRUN_DETACH", "auto")
+	const (
+		login       = "systemd-run --quiet --unit=login --collect -p PAMName=login -p User=app "
+		asUnit      = "systemd-run --quiet --unit=app --collect "
+		bySystemd   = installed + " -q --detach systemd ensure"
+		session     = installed + " -q --detach session ensure"
+		untilItRuns = "until epmd -names; do sleep 0.05; done"
+	)
 	for _, test := range []struct{ name, plant, found string }{
 		{"epmd.socket", "systemctl start epmd.socket", ""},
-		{"a unit of beamrun's", "systemctl mask --runtime --quiet epmd.socket; " + installed + " -q --detach systemd ensure; systemctl unmask --runtime --quiet epmd.socket", ""},
-		{"a scope", "systemd-run --quiet --scope " + installed + " -q --detach session ensure", ""},
-		{"a login", "systemd-run --quiet --unit=login --collect -p PAMName=login -p User=app sh -c '" + installed + " -q --detach session ensure; exec sleep 60'; " +
-			"until epmd -names; do sleep 0.05; done", ""},
-		{"a service that leaves it alone", "systemd-run --quiet --unit=app --collect -p KillMode=process sh -c '" + installed + " -q --detach session ensure; exec sleep 60'; " +
-			"until epmd -names; do sleep 0.05; done", ""},
-		{"a service whose end is epmd's", "systemd-run --quiet --unit=app --collect sh -c 'epmd -daemon; exec sleep 60'; until epmd -names; do sleep 0.05; done",
-			`(?s)\Awarn +lifetime +it ends with app.service, .*every node of this host loses its name then\n +\$ beamrun stop && beamrun --detach systemd ensure\n.*Wants=epmd.socket.*\z`},
-		{"a user's manager that ends with the login", "systemd-run --quiet --unit=login --collect -p PAMName=login -p User=app sleep 60; " +
+		{"a unit of beamrun's", "systemctl mask --runtime --quiet epmd.socket; " +
+			bySystemd + "; systemctl unmask --runtime --quiet epmd.socket", ""},
+		{"a scope", "systemd-run --quiet --scope " + session, ""},
+		{"a login", login + "sh -c '" + session + "; exec sleep 60'; " + untilItRuns, ""},
+		{"a service that leaves it alone",
+			asUnit + "-p KillMode=process sh -c '" + session + "; exec sleep 60'; " +
+				untilItRuns, ""},
+		{"a service that ends epmd with itself",
+			asUnit + "sh -c 'epmd -daemon; exec sleep 60'; " + untilItRuns,
+			`(?s)\Awarn +lifetime +it ends with app.service, .*` +
+				`every node of this host loses its name then\n` +
+				` +\$ beamrun stop && beamrun --detach systemd ensure\n.*Wants=epmd.socket.*\z`},
+		{"a user's manager that ends with the login", login + "sleep 60; " +
 			"until [ -e /run/user/$(id -u app)/systemd/private ]; do sleep 0.05; done; " +
-			"runuser -u app -- env XDG_RUNTIME_DIR=/run/user/$(id -u app) " + installed + " -q --detach systemd ensure",
-			`(?s)\Awarn +lifetime +beamrun-epmd-4369.service of the manager of user app, which ends at that user's last logout\n +\$ loginctl enable-linger \d+\z`},
-		{"a unit that failed", "systemd-run --quiet --scope epmd -daemon; until epmd -names; do sleep 0.05; done; ! systemctl start epmd.socket",
-			`(?s)\Awarn +systemd units +epmd.socket failed, epmd.service inactive\n +\$ systemctl reset-failed epmd.socket\n.*\z`},
+			"runuser -u app -- env XDG_RUNTIME_DIR=/run/user/$(id -u app) " + bySystemd,
+			`(?s)\Awarn +lifetime +beamrun-epmd-4369.service of the manager of user app, ` +
+				`which ends at that user's last logout\n +\$ loginctl enable-linger \d+\z`},
+		{"a unit that failed", "systemd-run --quiet --scope epmd -daemon; " +
+			untilItRuns + "; ! systemctl start epmd.socket",
+			`(?s)\Awarn +systemd units +epmd.socket failed, epmd.service inactive\n` +
+				` +\$ systemctl reset-failed epmd.socket\n.*\z`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Cleanup(func() {
@@ -50,7 +66,7 @@ func TestSystemdDoctor(t *testing.T) {
 				if got != "" {
 					t.Errorf("a false alarm: %s", got)
 				}
-				t.Logf("well: %s", test.name)
+				t.Logf("no alarm: %s", test.name)
 				return
 			}
 			if !regexp.MustCompile(test.found).MatchString(got) {
