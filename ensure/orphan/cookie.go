@@ -25,7 +25,8 @@ func (n Node) cookie(ctx context.Context) (string, *Problem) {
 	}
 	home := vmargs.Value(n.vm.Args, "-home") // erl's, as it was before an -env HOME
 	if home == "" {
-		return "", n.problem(KindCookie, "name its file: --cookie file:PATH", "it has no -home, so where its cookie file is cannot be determined")
+		return "", n.problem(KindCookie, "name its file: --cookie file:PATH",
+			"it has no -home, so where its cookie file is cannot be determined")
 	}
 	config := n.getenv("XDG_CONFIG_HOME")
 	if config == "" {
@@ -40,7 +41,8 @@ func (n Node) cookie(ctx context.Context) (string, *Problem) {
 		const name = ".erlang.cookie"
 		c, err := n.load(filepath.Join(home, name))
 		if errors.Is(err, fs.ErrNotExist) {
-			if other, otherErr := n.load(filepath.Join(config, "erlang", name)); !errors.Is(otherErr, fs.ErrNotExist) {
+			other, otherErr := n.load(filepath.Join(config, "erlang", name))
+			if !errors.Is(otherErr, fs.ErrNotExist) {
 				c, err = other, otherErr
 			}
 		}

@@ -20,5 +20,6 @@ func (n Node) hasFile(directory string) (bool, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	return slices.ContainsFunc(files, func(f fs.DirEntry) bool { return strings.HasPrefix(f.Name(), n.Short()+".") }), nil
+	isIts := func(f fs.DirEntry) bool { return strings.HasPrefix(f.Name(), n.Short()+".") }
+	return slices.ContainsFunc(files, isIts), nil
 }

@@ -79,16 +79,22 @@ func (s *search) find(ctx context.Context) (nodes []Node, unseen int) {
 	s.backlog = min(otpBacklog, somaxconn())
 	vms, unseen := owner.VMs(ctx)
 	nodes = make([]Node, len(vms))
-	askAtOnce.Do(len(vms), func(i int) int { return vms[i].UID }, func(i int) { nodes[i] = s.look(ctx, vms[i]) })
+	user := func(i int) int { return vms[i].UID }
+	askAtOnce.Do(len(vms), user, func(i int) { nodes[i] = s.look(ctx, vms[i]) })
 	for i, vm := range vms {
-		if p := nodes[i].Problem; vm.Closed && vm.UID != os.Geteuid() || p != nil && p.Kind == KindUnasked && nodes[i].Apart() {
+		p := nodes[i].Problem
+		if vm.Closed && vm.UID != os.Geteuid() ||
+			p != nil && p.Kind == KindUnasked && nodes[i].Apart() {
 			unseen++
 		}
 	}
 	nodes = slices.DeleteFunc(nodes, func(n Node) bool { return n.Name == "" })
-	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), a.PID-b.PID) })
+	slices.SortFunc(nodes, func(a, b Node) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), a.PID-b.PID)
+	})
 	s.judge(ctx, nodes)
-	nodes = slices.DeleteFunc(nodes, func(n Node) bool { return n.Problem == nil && s.has(n) }) // by now
+	hasIt := func(n Node) bool { return n.Problem == nil && s.has(n) } // by now
+	nodes = slices.DeleteFunc(nodes, hasIt)
 	return nodes, unseen
 }
 
@@ -128,17 +134,22 @@ func (n Node) Apart() bool {
 
 // search is what one Find knows.
 type search struct {
-	epmd  netip.AddrPort
-	down  bool                // there is no epmd
-	ports map[string][]uint16 // of the names in epmd's list, which holds a name twice where somebody's looks like two entries
-	named map[uint16]bool     // all of these ports
+	epmd netip.AddrPort
+	down bool // there is no epmd
+	// ports are those of the names in epmd's list. It may hold a name twice: one with a line end in
+	// it looks like two entries.
+	ports map[string][]uint16
+	named map[uint16]bool // all of these ports
 
 	backlog int // that of a node's socket here
 }
 
 // look returns the node that the VM runs, if epmd does not know it; else one without a name.
 func (s *search) look(ctx context.Context, vm owner.Program) Node {
-	n := Node{Name: vmargs.NodeName(vm.Args), PID: vm.PID, UID: vm.UID, ByChoice: vmargs.HasPeersPort(vm.Args), vm: vm, birth: vm.Birth()}
+	n := Node{
+		Name: vmargs.NodeName(vm.Args), PID: vm.PID, UID: vm.UID,
+		ByChoice: vmargs.HasPeersPort(vm.Args), vm: vm, birth: vm.Birth(),
+	}
 	apart := func(kind Kind, hint, format string, args ...any) Node {
 		if n.Name != "" { // else nobody misses it
 			n.Problem = n.problem(kind, hint, format, args...)
@@ -147,10 +158,13 @@ func (s *search) look(ctx context.Context, vm owner.Program) Node {
 	}
 	switch {
 	case vm.Elsewhere:
-		return apart(KindNamespace, "repair it there, in its container, or as root: "+n.repair(shell.New("nsenter", "-t").Int(n.PID).Words("-n", "beamrun")),
+		enter := shell.New("nsenter", "-t").Int(n.PID).Words("-n", "beamrun")
+		return apart(KindNamespace,
+			"repair it there, in its container, or as root: "+n.repair(enter),
 			"%v runs in another network namespace, where this epmd is not", vm.Process)
 	case vm.Unmapped && vm.UID != os.Geteuid():
-		return apart(KindNamespace, "repair it there, in its container", "%v runs in another user namespace, whose users have other numbers", vm.Process)
+		return apart(KindNamespace, "repair it there, in its container",
+			"%v runs in another user namespace, whose users have other numbers", vm.Process)
 	case vm.Closed && len(s.ports[n.Short()]) > 0:
 		return Node{} // by all that can be seen
 	case vm.Closed && n.isOurs():
@@ -158,31 +172,40 @@ func (s *search) look(ctx context.Context, vm owner.Program) Node {
 		if n.birth == "" || vm.Birth() != n.birth { // it was about to end
 			return Node{}
 		}
-		return apart(KindUnasked, "", "%v could not be looked into: it has rights of its own (capabilities), or too many descriptors", vm.Process)
+		return apart(KindUnasked, "", "%v could not be looked into:"+
+			" it has rights of its own (capabilities), or too many descriptors", vm.Process)
 	case vm.Closed:
 		return apart(KindUser, "as that user or as root: "+n.repair(shell.New("sudo", "beamrun")),
-			"it is another user's (uid %d, pid %d), or this user may not look into it", n.UID, n.PID)
+			"it is another user's (uid %d, pid %d), or this user may not look into it",
+			n.UID, n.PID)
 	}
 	if vmargs.ChangedUser(vm.Args, n.UID) {
-		return apart(KindEpmdless, "", "it does without epmd, by files of its user's (uid %d)", n.UID)
+		return apart(KindEpmdless, "",
+			"it does without epmd, by files of its user's (uid %d)", n.UID)
 	}
 	if directory := vmargs.NodesDir(vm.Args); directory != "" {
 		switch there, err := n.hasFile(directory); {
 		case err != nil:
-			return apart(KindEpmdless, "", "it does without epmd, by files in %s, which could not be looked at: %w", dist.Plain(directory), err)
+			return apart(KindEpmdless, "", "it does without epmd, by files in %s,"+
+				" which could not be looked at: %w", dist.Plain(directory), err)
 		case there:
-			return apart(KindEpmdless, "", "it does without epmd: it is registered by its file in %s", dist.Plain(directory))
+			return apart(KindEpmdless, "",
+				"it does without epmd: it is registered by its file in %s", dist.Plain(directory))
 		}
-		return apart(KindEpmdless, "it makes it anew within 2 s; where it can't, beamrun doctor says so",
+		return apart(KindEpmdless,
+			"it makes it anew within 2 s; where it can't, beamrun doctor says so",
 			"it does without epmd, and its file in %s is gone", dist.Plain(directory))
 	}
 	if m := vmargs.EpmdModule(vm.Args); m != "" {
-		return apart(KindEpmdless, "", "%v does without epmd: its epmd_module is %s", vm.Process, dist.Plain(m))
+		return apart(KindEpmdless, "", "%v does without epmd: its epmd_module is %s",
+			vm.Process, dist.Plain(m))
 	}
 	at := func(port uint16) int {
-		return slices.IndexFunc(vm.Sockets, func(l owner.Socket) bool { return l.Addr.Port() == port })
+		isIt := func(l owner.Socket) bool { return l.Addr.Port() == port }
+		return slices.IndexFunc(vm.Sockets, isIt)
 	}
-	if n.Name == "" && slices.ContainsFunc(vm.Sockets, func(l owner.Socket) bool { return s.named[l.Addr.Port()] }) {
+	isNamed := func(l owner.Socket) bool { return s.named[l.Addr.Port()] }
+	if n.Name == "" && slices.ContainsFunc(vm.Sockets, isNamed) {
 		return Node{}
 	}
 	if slices.ContainsFunc(s.ports[n.Short()], func(port uint16) bool { return at(port) >= 0 }) {
@@ -195,8 +218,10 @@ func (s *search) look(ctx context.Context, vm owner.Program) Node {
 		n.Addr = dialable(vm.Sockets[at(port)].Addr)
 		return apart(KindEpmdless, "", "it listens on port %d, as all of its peers", port)
 	}
-	if port := vmargs.EpmdPort(vm.Args); port != s.epmd.Port() && len(vm.Args) > 0 { // Windows shows none
-		return apart(KindEpmd, n.repair(shell.New("beamrun", "--port").Int(int(port))), "%v uses the epmd on port %d (ERL_EPMD_PORT)", vm.Process, port)
+	// Windows shows no arguments
+	if port := vmargs.EpmdPort(vm.Args); port != s.epmd.Port() && len(vm.Args) > 0 {
+		return apart(KindEpmd, n.repair(shell.New("beamrun", "--port").Int(int(port))),
+			"%v uses the epmd on port %d (ERL_EPMD_PORT)", vm.Process, port)
 	}
 	return s.ask(ctx, n)
 }
@@ -218,12 +243,14 @@ func (s *search) ask(ctx context.Context, n Node) Node {
 			if n.Name == "" {
 				return Node{}
 			}
-			n.Problem = n.problem(KindTLS, "OTP 23.3 and later register again within 2 s, unless they were started without epmd; else start it anew",
+			n.Problem = n.problem(KindTLS, "OTP 23.3 and later register again within 2 s,"+
+				" unless they were started without epmd; else start it anew",
 				"it speaks TLS (-proto_dist), so it can't be asked to register")
 			return n
 		}
 		if ctx.Err() != nil {
-			n.Problem = n.problem(KindUnasked, "try again with more time", "there was no time left to ask it: %w", ctx.Err())
+			n.Problem = n.problem(KindUnasked, "try again with more time",
+				"there was no time left to ask it: %w", ctx.Err())
 			break
 		}
 		soon, cancel := context.WithTimeout(ctx, askTimeout)
@@ -240,7 +267,8 @@ func (s *search) ask(ctx context.Context, n Node) Node {
 		switch {
 		case errors.Is(err, dist.ErrNotNode): // something else of the node's
 		case ctx.Err() != nil:
-			n.Problem = n.problem(KindUnasked, "try again with more time", "there was not enough time left to ask it: %w", ctx.Err())
+			n.Problem = n.problem(KindUnasked, "try again with more time",
+				"there was not enough time left to ask it: %w", ctx.Err())
 		case errors.Is(err, context.DeadlineExceeded):
 			last = fmt.Errorf("it says nothing for %v", askTimeout)
 		default:
@@ -255,7 +283,9 @@ func (s *search) ask(ctx context.Context, n Node) Node {
 	case last == nil:
 		return Node{}
 	}
-	n.Problem = n.problem(KindSilent, "if it is stopped, wake it: "+shell.New("kill", "-CONT").Int(n.PID).String(), "at %s: %w", n.Addr, last)
+	wake := shell.New("kill", "-CONT").Int(n.PID)
+	n.Problem = n.problem(KindSilent, "if it is stopped, wake it: "+wake.String(),
+		"at %s: %w", n.Addr, last)
 	return n
 }
 
@@ -331,7 +361,8 @@ func holders(ctx context.Context, ports map[uint16]bool) map[uint16]owner.Proces
 	}
 	ctx, cancel := context.WithTimeout(ctx, 250*time.Millisecond)
 	defer cancel()
-	return owner.OfSockets(ctx, slices.DeleteFunc(owner.Listening(0), func(s owner.Socket) bool { return !ports[s.Addr.Port()] }))
+	isOther := func(s owner.Socket) bool { return !ports[s.Addr.Port()] }
+	return owner.OfSockets(ctx, slices.DeleteFunc(owner.Listening(0), isOther))
 }
 
 // twinOf returns the problem of a node that is one of several with its name. Any user can have a
@@ -359,7 +390,8 @@ func (n *Node) twinOf(bearers []*Node) *Problem {
 	if slices.ContainsFunc(bearers, func(b *Node) bool { return b.UID != n.UID }) {
 		hint = "they belong to several users; each can run: beamrun repair"
 	}
-	return n.problem(KindTwins, hint, "%d nodes of this host have the name %s: %s", count, n.Short(), strings.Join(some, "; "))
+	return n.problem(KindTwins, hint, "%d nodes of this host have the name %s: %s",
+		count, n.Short(), strings.Join(some, "; "))
 }
 
 // askAgain asks for the names after a while, and reports whether that was possible.
@@ -376,7 +408,8 @@ func (s *search) askAgain(ctx context.Context, wait time.Duration) bool {
 // not. Has is who has such ports.
 func (n Node) taken(port uint16, open bool, has map[uint16]owner.Process) *Problem {
 	if !open {
-		return n.problem(KindTaken, "see who holds it, by a connection to epmd, and end that: beamrun doctor",
+		return n.problem(KindTaken,
+			"see who holds it, by a connection to epmd, and end that: beamrun doctor",
 			"epmd has the name %s for port %d, where nobody listens", n.Short(), port)
 	}
 	who := "somebody"

@@ -31,23 +31,28 @@ func (n Node) registerByHelper(ctx context.Context, addr netip.AddrPort, helper 
 	case len(helper) == 0 || os.Geteuid() != 0:
 		return n.notOurs()
 	case n.vm.Unmapped:
-		return n.problem(KindNamespace, "repair it there, in its container", "it runs in another user namespace, whose users have other numbers")
+		return n.problem(KindNamespace, "repair it there, in its container",
+			"it runs in another user namespace, whose users have other numbers")
 	}
 	deadline, _ := ctx.Deadline()
-	text, err := json.Marshal(request{n.PID, n.birth, n.UID, n.Name, n.Addr, addr, time.Until(deadline)})
+	left := time.Until(deadline)
+	text, err := json.Marshal(request{n.PID, n.birth, n.UID, n.Name, n.Addr, addr, left})
 	if err != nil {
 		return n.problem(KindRefused, "", "%w", err)
 	}
 	said, err := talk(ctx, helper, text)
 	switch {
 	case err != nil:
-		return n.problem(KindRefused, "", "the helper that becomes uid %d: %w", n.UID, cmp.Or(ctx.Err(), err))
+		return n.problem(KindRefused, "", "the helper that becomes uid %d: %w",
+			n.UID, cmp.Or(ctx.Err(), err))
 	case said.Kind == "":
 		return n.registered(ctx, addr)
 	case !slices.Contains(kinds, said.Kind):
-		return n.problem(KindRefused, "", "the helper that became uid %d says %.40q", n.UID, said.Kind)
+		return n.problem(KindRefused, "", "the helper that became uid %d says %.40q",
+			n.UID, said.Kind)
 	}
-	return n.problem(said.Kind, "", "%s", clip(said.Text)) // its words, on one line; what to do, it does not tell root
+	// its words, on one line; its hints are not for root
+	return n.problem(said.Kind, "", "%s", clip(said.Text))
 }
 
 // talk starts a helper, tells it what to do, and returns what it says. It has no descriptor but its
@@ -155,7 +160,8 @@ func (n *Node) become() error {
 	switch {
 	case err != nil:
 		return err
-	case n.birth == "" || p.Birth() != n.birth: // what was opened until now is of a process with this pid, and this is that process
+	// what was opened until now is of a process with this pid, and this is that process
+	case n.birth == "" || p.Birth() != n.birth:
 		return errors.New("the process has ended")
 	case from.UID != n.UID || from.UID == 0:
 		return fmt.Errorf("the process belongs to uid %d by now", from.UID)
@@ -214,7 +220,8 @@ func closeInherited() error {
 		if err != nil || fd < 3 {
 			continue
 		}
-		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && !strings.HasPrefix(to, "anon_inode:[event") {
+		to, err := os.Readlink("/proc/self/fd/" + e.Name())
+		if err == nil && !strings.HasPrefix(to, "anon_inode:[event") {
 			unix.Close(fd)
 		}
 	}

@@ -78,7 +78,8 @@ func (n Node) Short() string { return short(n.Name) }
 
 // Is reports whether the name means this node: its full name, or what stands before the @.
 func (n Node) Is(name string) bool {
-	return name == n.Name || name == n.Short() || short(name) == n.Name // a name from its arguments may have no host
+	// a name from its arguments may have no host
+	return name == n.Name || name == n.Short() || short(name) == n.Name
 }
 
 // TakesGivenCookie reports whether a cookie of this user's may be proven to the node: it is this
@@ -153,12 +154,13 @@ const (
 	KindRefused Kind = "refused"
 )
 
-// Problem is why a node cannot have its name back: the only type of error that [Node.Register] returns, and a Node's Problem.
+// Problem is why a node cannot have its name back: the only type of error that [Node.Register]
+// returns, and a Node's Problem.
 type Problem struct {
 	Kind Kind
 	Node string // its name
 	Err  error  // the cause
-	Hint string // what mends it; may be empty
+	Hint string // the fix; may be empty
 }
 
 // Message is the error without its hint.

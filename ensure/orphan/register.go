@@ -17,7 +17,7 @@ import (
 // every 2 s) is no error. The cookie is this user's: it is proven to none but this user's nodes,
 // see the package comment.
 //
-// A wrong cookie leaves a line in the node's log: "Connection attempt … rejected". The error is an
+// A wrong cookie leaves a line in the node's log: "Connection attempt … rejected". The error is a
 // *[Problem].
 func (n Node) Register(ctx context.Context, addr netip.AddrPort, cookie string) error {
 	ctx, cancel := withTimeout(ctx)
@@ -82,7 +82,8 @@ func (n Node) register(ctx context.Context, addr netip.AddrPort, cookie string) 
 	case errors.As(err, new(*dist.OtherUserError)):
 		return n.problem(KindUser, "", "at %s: %w", n.Addr, err)
 	case errors.Is(err, dist.ErrCookie):
-		return n.problem(KindCookie, "give its own: --cookie SOURCE; its log has a line of this", "%w", err)
+		return n.problem(KindCookie, "give its own: --cookie SOURCE; its log has a line of this",
+			"%w", err)
 	case err != nil:
 		return n.problem(KindSilent, "", "at %s: %w", n.Addr, err)
 	}
@@ -105,19 +106,25 @@ func (n Node) register(ctx context.Context, addr netip.AddrPort, cookie string) 
 
 // outcome says what a call of erl_epmd:register_node/2 has come to, and whether it may come to
 // something else a moment later: see takenFor.
-func (n Node) outcome(ctx context.Context, addr netip.AddrPort, result any) (verdict *Problem, again bool) {
+func (n Node) outcome(
+	ctx context.Context, addr netip.AddrPort, result any,
+) (verdict *Problem, again bool) {
 	registered := n.registered(ctx, addr)
 	if registered == nil || !errors.Is(registered, epmd.ErrNotRegistered) {
 		return registered, registered != nil && registered.Kind == KindTaken
 	}
 	answer := dist.Show(result)
 	switch {
-	case isTuple(result, "ok"), isTuple(result, "error", "already_registered"), isTuple(result, "error", "econnrefused"):
-		return n.problem(KindEpmd, "name the epmd that it uses: --port N", "it uses an epmd on another port (its erl_epmd says %s)", answer), false
+	case isTuple(result, "ok"), isTuple(result, "error", "already_registered"),
+		isTuple(result, "error", "econnrefused"):
+		return n.problem(KindEpmd, "name the epmd that it uses: --port N",
+			"it uses an epmd on another port (its erl_epmd says %s)", answer), false
 	case isTuple(result, "badrpc"):
-		return n.problem(KindEpmdless, "", "it has no erl_epmd that could register it: %.200s", answer), false
+		return n.problem(KindEpmdless, "",
+			"it has no erl_epmd that could register it: %.200s", answer), false
 	}
-	return n.problem(KindRefused, "", "its erl_epmd says %.200s", answer), isTuple(result, "error", "duplicate_name")
+	return n.problem(KindRefused, "", "its erl_epmd says %.200s", answer),
+		isTuple(result, "error", "duplicate_name")
 }
 
 // registered asks the epmd whether it has the name for this node's port; nil: it has.
@@ -126,13 +133,15 @@ func (n Node) registered(ctx context.Context, addr netip.AddrPort) *Problem {
 	case err != nil:
 		return n.problem(KindRefused, "", "%w", err)
 	case info.Port != n.Addr.Port():
-		return n.taken(info.Port, owner.Ports()[info.Port], holders(ctx, map[uint16]bool{info.Port: true}))
+		has := holders(ctx, map[uint16]bool{info.Port: true})
+		return n.taken(info.Port, owner.Ports()[info.Port], has)
 	}
 	return nil
 }
 
 func (n Node) notOurs() *Problem {
-	return n.problem(KindUser, "", "it belongs to uid %d (pid %d), and a cookie of this user is not shown to it", n.UID, n.PID)
+	return n.problem(KindUser, "", "it belongs to uid %d (pid %d),"+
+		" and a cookie of this user is not shown to it", n.UID, n.PID)
 }
 
 // isTuple reports whether the term is a tuple that begins with these atoms.

@@ -30,7 +30,10 @@ type reply struct {
 }
 
 // kinds are those that a helper may say.
-var kinds = []Kind{KindTaken, KindCookie, KindTLS, KindUser, KindNamespace, KindEpmd, KindEpmdless, KindSilent, KindRefused}
+var kinds = []Kind{
+	KindTaken, KindCookie, KindTLS, KindUser, KindNamespace,
+	KindEpmd, KindEpmdless, KindSilent, KindRefused,
+}
 
 func readJSON(r io.Reader, to any) error {
 	text, err := io.ReadAll(io.LimitReader(r, maxTalk+1))
