@@ -14,6 +14,18 @@ import (
 // own.)
 var builtBeamrun = sync.OnceValues(func() (string, error) { return build("beamrun") })
 
+// useBuilt has the tests run that program as "beamrun". With the race detector in it, each of their
+// some thousand starts takes a tenth of a second more: all together more than the ten minutes of
+// go test. CI sets BEAMRUN_RACE, and has it in what these tests start too.
+func useBuilt() {
+	path, err := builtBeamrun()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Setenv("PATH", filepath.Dir(path)+string(os.PathListSeparator)+os.Getenv("PATH"))
+}
+
 // build compiles beamrun under that name, with those flags of go build.
 func build(name string, flags ...string) (string, error) {
 	dir, err := makeBuiltDir()

@@ -24,6 +24,9 @@ type tidyM struct{ *testing.M }
 // Run runs the tests and removes what is made once for all of them.
 func (m tidyM) Run() int {
 	defer func() { os.RemoveAll(builtDir) }()
+	if hasRaceDetector && os.Getenv("BEAMRUN_RACE") == "" {
+		useBuilt()
+	}
 	return m.M.Run()
 }
 
