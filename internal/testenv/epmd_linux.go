@@ -76,10 +76,15 @@ func Kill(t testing.TB, port uint16) {
 	t.Errorf("port %d is still taken", port)
 }
 
-// PID returns the pid of the program that listens on port, 0 when there is none.
+// PID returns the pid of the program that listens on port, 0 when there is none. On a busy machine
+// it looks again and again: one look ends after a quarter of a second.
 func PID(port uint16) int {
-	p, _ := owner.OfPort(port)
-	return p.PID
+	for end := time.Now().Add(Patience); ; time.Sleep(time.Millisecond) {
+		p, ok := owner.OfPort(port)
+		if ok || len(owner.Listening(port)) == 0 || time.Now().After(end) {
+			return p.PID
+		}
+	}
 }
 
 // Counting makes a program that writes down each start of it and then becomes the epmd on PATH. It
