@@ -84,13 +84,15 @@ func (r *registry) answer(req request, c *conn) (reply []byte, then outcome) {
 		for _, e := range r.nodes {
 			reply = fmt.Appendf(reply, "name %s at port %d\n", e.name, e.port)
 		}
-	case dumpReq: // each line ends with a NUL, which the documentation does not tell
+	case dumpReq: // each line ends with a NUL, of which the documentation has nothing
 		reply = binary.BigEndian.AppendUint32(nil, uint32(c.port))
 		for _, e := range r.nodes {
-			reply = fmt.Appendf(reply, "active name     <%s> at port %d, fd = %d\n\x00", e.name, e.port, e.conn.number())
+			reply = fmt.Appendf(reply, "active name     <%s> at port %d, fd = %d\n\x00",
+				e.name, e.port, e.conn.number())
 		}
 		for _, e := range r.old {
-			reply = fmt.Appendf(reply, "old/unused name <%s>, port = %d, fd = %d \n\x00", e.name, e.port, e.conn.number())
+			reply = fmt.Appendf(reply, "old/unused name <%s>, port = %d, fd = %d \n\x00",
+				e.name, e.port, e.conn.number())
 		}
 	case killReq:
 		if len(r.nodes) > 0 && !c.relaxed {

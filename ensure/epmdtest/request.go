@@ -49,7 +49,8 @@ type node struct {
 // valid reports whether the node may be registered. The real epmd takes every other name, even one
 // with a line break; and the empty one, which has no bytes to refuse.
 func (n *node) valid() bool {
-	return len(n.name) <= maxName && len(n.extra) <= maxName && utf8.ValidString(n.name) && utf8.RuneCountInString(n.name) <= 255
+	return len(n.name) <= maxName && len(n.extra) <= maxName && utf8.ValidString(n.name) &&
+		utf8.RuneCountInString(n.name) <= 255
 }
 
 var errPacket = errors.New("a packet that epmd refuses")
@@ -100,10 +101,11 @@ func parse(b []byte) (request, bool) {
 		return req, ok && ok2 && bytes.IndexByte(name, 0) < 0
 	case port2Req:
 		req.name = string(bytes.TrimSuffix(b[1:], []byte{0}))
-		// The real epmd counts the NUL that it ends the name with, so it finds no node whose name
-		// has 255 characters.
+		// The real epmd counts the NUL that it ends the name with, so it finds no node with a name
+		// of 255 characters.
 		chars := utf8.RuneCountInString(req.name) + 1
-		return req, req.name != "" && bytes.IndexByte([]byte(req.name), 0) < 0 && utf8.ValidString(req.name) && chars <= 255
+		return req, req.name != "" && bytes.IndexByte([]byte(req.name), 0) < 0 &&
+			utf8.ValidString(req.name) && chars <= 255
 	case stopReq:
 		name, _, _ := bytes.Cut(b[1:], []byte{0})
 		req.name = string(name)

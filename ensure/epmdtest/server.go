@@ -279,8 +279,8 @@ func (c *conn) hangUp() {
 	}
 }
 
-// isLocal reports whether the peer is on this host, the way epmd does: a loopback address, or the same
-// one on both ends.
+// isLocal reports whether the peer is on this host, the way epmd does: a loopback address, or the
+// same one on both ends.
 func isLocal(peer, own net.Addr) bool {
 	p, o := peer.(*net.TCPAddr), own.(*net.TCPAddr)
 	return p.IP.IsLoopback() || p.IP.Equal(o.IP)

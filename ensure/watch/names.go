@@ -64,7 +64,8 @@ func (b *nameBook) update(nodes []epmd.Node, ports listeners, wait bool) (lost [
 	for _, n := range nodes {
 		k, isKnown := b.known[n.Name]
 		if !ports.mayBeOurs(n.Port) || isKnown && k.port != n.Port && ports.isOurs(k.port) {
-			continue // another user's; the second, one who took the name of a node of ours that still runs
+			// another user's; the second, one who took the name of a node of ours that still runs
+			continue
 		}
 		if !isKnown || k.port != n.Port {
 			if !isKnown && len(b.known) >= maxKnown || ofPort[n.Port] >= maxOfPort {
@@ -107,11 +108,13 @@ func (b *nameBook) update(nodes []epmd.Node, ports listeners, wait bool) (lost [
 // that it is told of once.
 func (b *nameBook) repaired(r repair) {
 	for _, n := range r.asked {
+		isBack := func(l LostNode) bool { return l.Node == n && l.Err == nil }
 		switch k, isKnown := b.known[n.Name]; {
-		case !isKnown || k.port != n.Port || !k.busy: // registered again, or lost anew with another epmd
+		// registered again, or lost anew with another epmd
+		case !isKnown || k.port != n.Port || !k.busy:
 		case r.stopped:
 			b.known[n.Name] = knownName{port: n.Port}
-		case slices.ContainsFunc(r.lost, func(l LostNode) bool { return l.Node == n && l.Err == nil }):
+		case slices.ContainsFunc(r.lost, isBack):
 			b.known[n.Name] = knownName{port: n.Port}
 		default:
 			delete(b.known, n.Name)
@@ -166,7 +169,8 @@ func (l listeners) states(nodes []epmd.Node) []portState {
 		wg.Go(func() {
 			slots <- true
 			defer func() { <-slots }()
-			conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", netip.AddrPortFrom(l.addr, n.Port).String())
+			at := netip.AddrPortFrom(l.addr, n.Port)
+			conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", at.String())
 			switch {
 			case err == nil:
 				conn.Close()

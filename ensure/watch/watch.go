@@ -86,7 +86,10 @@ type Event struct {
 // LostNode is a node that had lost its name.
 type LostNode struct {
 	epmd.Node
-	Err error // why it could not be registered again, an *[orphan.Problem] most often; nil: it has its name again
+
+	// Err is why it could not be registered again, most often an *[orphan.Problem]. Nil: it has its
+	// name again.
+	Err error
 }
 
 // Run keeps the epmd alive until the context ends. When it is gone Run calls [ensure.Epmd]: at once
@@ -101,10 +104,14 @@ type LostNode struct {
 // Notify gets one Event after the other, and should not take long: nothing is watched meanwhile.
 // If nil, events are dropped.
 func Run(ctx context.Context, c ensure.Config, notify func(Event)) {
-	s := state{config: c, tell: notify, names: nameBook{known: map[string]knownName{}}, repairs: make(chan repair, 1), stopRepair: func() {}}
+	s := state{
+		config: c, tell: notify, names: nameBook{known: map[string]knownName{}},
+		repairs: make(chan repair, 1), stopRepair: func() {},
+	}
 	defer s.forget()
 	defer func() { s.stopRepair() }()
-	waits := backoff.NewExponentialBackOff(backoff.WithInitialInterval(lookEvery), backoff.WithRandomizationFactor(0),
+	waits := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(lookEvery), backoff.WithRandomizationFactor(0),
 		backoff.WithMaxInterval(maxRetry), backoff.WithMaxElapsedTime(0))
 	for {
 		wait := lookEvery
@@ -181,7 +188,8 @@ type state struct {
 // nothing waits for the rest of it.
 func (s *state) follow(ctx context.Context) {
 	s.following = make(chan *owner.Followed, 1)
-	go func(found chan<- *owner.Followed, port uint16) { found <- owner.Follow(port) }(s.following, s.addr.Port())
+	found, port := s.following, s.addr.Port()
+	go func() { found <- owner.Follow(port) }()
 	select {
 	case <-ctx.Done():
 	case <-time.After(owner.Patience):
@@ -219,8 +227,8 @@ func (s *state) notify(e Event) {
 	}
 }
 
-// look reports whether the epmd is well. From time to time, and while a name is missing, it looks at
-// the names.
+// look reports whether the epmd is there and answers. From time to time, and while a name is
+// missing, it looks at the names.
 func (s *state) look(ctx context.Context) bool {
 	if !s.addr.IsValid() {
 		return false
@@ -309,7 +317,9 @@ func (s *state) repaired(r repair) {
 
 // repairNodes gives the nodes their names back, each with its own cookie. What a port's node calls
 // itself counts, not the name that epmd had for it: anybody can register a name for any port.
-func repairNodes(ctx context.Context, addr netip.AddrPort, nodes, registered []epmd.Node) []LostNode {
+func repairNodes(
+	ctx context.Context, addr netip.AddrPort, nodes, registered []epmd.Node,
+) []LostNode {
 	found, _, err := orphan.Find(ctx, addr)
 	if err == nil {
 		err = errUnseen
@@ -322,7 +332,8 @@ func repairNodes(ctx context.Context, addr netip.AddrPort, nodes, registered []e
 	var lost []LostNode
 	for _, n := range nodes {
 		i := slices.IndexFunc(found, func(f orphan.Node) bool {
-			return f.Addr.Port() == n.Port && f.Short() == n.Name && (me < 0 || f.UID == me) // Windows tells no user
+			// Windows shows no user
+			return f.Addr.Port() == n.Port && f.Short() == n.Name && (me < 0 || f.UID == me)
 		})
 		switch {
 		case i >= 0:
@@ -341,8 +352,10 @@ var errUnseen = errors.New("its process could not be determined")
 func (s *state) ensure(ctx context.Context) bool {
 	wasAway := s.failed != "" || s.woken || s.hasEnded()
 	c := s.config
-	if s.hasEnded() || s.failed != "" || s.epmd == nil && s.addr.IsValid() || time.Since(s.started) < lookEvery {
-		c.ProbeTimeout = min(cmp.Or(c.ProbeTimeout, gonePatience), gonePatience) // else it is there, and may only be slow
+	if s.hasEnded() || s.failed != "" || s.epmd == nil && s.addr.IsValid() ||
+		time.Since(s.started) < lookEvery {
+		// else it is there, and may only be slow
+		c.ProbeTimeout = min(cmp.Or(c.ProbeTimeout, gonePatience), gonePatience)
 	}
 	s.woken = false
 	if s.hasEnded() || s.epmd == nil || s.epmd.Name != "epmd" { // else it is the same one

@@ -19,7 +19,8 @@ func (l Limits) Do(n int, user func(i int) int, do func(i int)) {
 		work[user(i)] = append(work[user(i)], i)
 	}
 	me, slots := os.Geteuid(), make(chan struct{}, l.All)
-	each := min(l.Each, max(1, l.All/max(1, len(work)))) // so each user has a slot, up to as many users as slots
+	// so each user has a slot, up to as many users as slots
+	each := min(l.Each, max(1, l.All/max(1, len(work))))
 	var wg sync.WaitGroup
 	for who, mine := range work {
 		next := make(chan int, len(mine))

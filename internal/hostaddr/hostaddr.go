@@ -10,8 +10,8 @@ import (
 // Loopback4 returns 127.0.0.1.
 func Loopback4() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
 
-// Dialable returns the address at which to reach what listens on addr: one can listen on 0.0.0.0 and
-// [::], but only connect to an address.
+// Dialable returns the address at which to reach what listens on addr: one can listen on 0.0.0.0
+// and [::], but only connect to an address.
 func Dialable(addr netip.Addr) netip.Addr {
 	switch addr = addr.Unmap(); addr {
 	case netip.IPv4Unspecified():

@@ -47,12 +47,15 @@ func askErl(ctx context.Context, erl string) (dir string, err error) {
 	return dir, nil
 }
 
+// ofErl are the variables of erl's that do not begin with ERL_, and what it must not have.
+var ofErl = []string{"BINDIR", "ROOTDIR", "EMU", "PROGNAME", "PWD", "BEAMRUN_SECRET"}
+
 // withoutErl returns env without what names code or options for erl: ERL_LIBS, ERL_INETRC,
-// ERL_COMPILER_OPTIONS, and ERL_FLAGS, for with a
-// -sname in it, it would start an epmd itself; and without the secret of cookies, which is for beamrun alone.
+// ERL_COMPILER_OPTIONS; and ERL_FLAGS, for with a -sname in it, it would start an epmd itself. The
+// secret of cookies, which is for beamrun alone, is left out too.
 func withoutErl(env []string) []string {
 	return slices.DeleteFunc(env, func(v string) bool {
 		key, _, _ := strings.Cut(v, "=")
-		return strings.HasPrefix(key, "ERL_") || slices.Contains([]string{"BINDIR", "ROOTDIR", "EMU", "PROGNAME", "PWD", "BEAMRUN_SECRET"}, key)
+		return strings.HasPrefix(key, "ERL_") || slices.Contains(ofErl, key)
 	})
 }

@@ -57,7 +57,8 @@ func findIn(ctx context.Context, places []func() []string) (string, error) {
 		}
 		dirs = append(dirs, here...)
 	}
-	missing := errors.New("no epmd program in " + strings.Join(dirs, ", ") + ", nor in the other usual directories of Erlang")
+	missing := errors.New("no epmd program in " + strings.Join(dirs, ", ") +
+		", nor in the other usual directories of Erlang")
 	if err := refused.failed; err != nil {
 		return "", &Error{Err: err, Hint: spawn.ScarcityHint(err)}
 	}
@@ -69,11 +70,13 @@ func findIn(ctx context.Context, places []func() []string) (string, error) {
 		hint += ", which root then runs from anywhere"
 	}
 	if err != nil {
-		return "", &Error{Missing: true, Err: missing, Hint: "install Erlang (" + installHint + "), " + hint}
+		hint = "install Erlang (" + installHint + "), " + hint
+		return "", &Error{Missing: true, Err: missing, Hint: hint}
 	}
+	const asked = "%w; %s was asked where its own is: %w"
 	dir, err := askErl(ctx, erl)
 	if end := ended(ctx); end != nil {
-		return "", &Error{Err: fmt.Errorf("%w; %s was asked where its own is: %w", missing, erl, end)}
+		return "", &Error{Err: fmt.Errorf(asked, missing, erl, end)}
 	}
 	if err == nil {
 		path := filepath.Join(dir, epmdName)
@@ -85,14 +88,14 @@ func findIn(ctx context.Context, places []func() []string) (string, error) {
 			err = refused
 		}
 	}
-	return "", &Error{Missing: true, Err: fmt.Errorf("%w; %s was asked where its own is: %w", missing, erl, err),
+	return "", &Error{Missing: true, Err: fmt.Errorf(asked, missing, erl, err),
 		Hint: "see that this works here: erl -noinput -s erlang halt; " + hint}
 }
 
 // refusals are what root does not run.
 type refusals struct {
 	unsafe []*safepath.Error // for another user can change it: each place once
-	failed error             // the last one that could not be looked at, for the system has too little left
+	failed error             // the last one that could not be looked at, for lack of resources
 }
 
 // mayRun reports whether this user may run what path leads to. Root runs only what root alone can
@@ -147,7 +150,8 @@ func named(program string) (string, error) {
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
 		return "", &Error{Missing: true, Err: err, Hint: "to install one: " + installHint}
 	}
-	return "", &Error{Err: err, Hint: cmp.Or(spawn.Hint(program, err), "name a file that is an epmd program")}
+	hint := cmp.Or(spawn.Hint(program, err), "name a file that is an epmd program")
+	return "", &Error{Err: err, Hint: hint}
 }
 
 // ofRelease are the calling release's own: erl and the start scripts of releases set these
@@ -185,8 +189,8 @@ func installed() (dirs []string) {
 	return dirs
 }
 
-// absolute is the directory, or those that it stands for, unless it is a relative one: that would mean
-// a program of whoever made the current directory.
+// absolute returns the directory, or those that it stands for, unless it is a relative one: that
+// would mean a program of whoever made the current directory.
 func absolute(dir string) []string {
 	switch {
 	case !filepath.IsAbs(dir):
@@ -234,11 +238,13 @@ func glob(pattern string) []string {
 		}
 		paths = next
 	}
-	return slices.DeleteFunc(paths, func(path string) bool { return errors.Is(safepath.Check(path, 0), fs.ErrNotExist) })
+	return slices.DeleteFunc(paths, func(path string) bool {
+		return errors.Is(safepath.Check(path, 0), fs.ErrNotExist)
+	})
 }
 
-// ended returns the context's error, also in the moment after its deadline when the context does not
-// know yet.
+// ended returns the context's error, also in the moment after its deadline when the context does
+// not have one yet.
 func ended(ctx context.Context) error {
 	if end, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(end) {
 		return context.DeadlineExceeded

@@ -11,7 +11,8 @@ import (
 
 const (
 	epmdName    = "epmd"
-	installHint = "Debian, Ubuntu: apt-get install erlang-base; Fedora: dnf install erlang-erts; Alpine: apk add erlang; macOS: brew install erlang"
+	installHint = "Debian, Ubuntu: apt-get install erlang-base; Fedora: dnf install erlang-erts;" +
+		" Alpine: apk add erlang; macOS: brew install erlang"
 )
 
 // installDirs are where packages and version managers put epmd, as patterns.

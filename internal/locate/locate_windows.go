@@ -15,11 +15,13 @@ func installDirs() []string {
 	var dirs []string
 	for _, key := range []string{"ProgramFiles", "ProgramFiles(x86)"} {
 		if base := os.Getenv(key); base != "" {
-			dirs = append(dirs, filepath.Join(base, "erl*", "erts-*", "bin"), filepath.Join(base, "Erlang OTP", "erts-*", "bin"))
+			dirs = append(dirs, filepath.Join(base, "erl*", "erts-*", "bin"),
+				filepath.Join(base, "Erlang OTP", "erts-*", "bin"))
 		}
 	}
 	if home := os.Getenv("USERPROFILE"); home != "" {
-		dirs = append(dirs, filepath.Join(home, "scoop", "apps", "erlang", "current", "erts-*", "bin"))
+		scoop := filepath.Join(home, "scoop", "apps", "erlang", "current")
+		dirs = append(dirs, filepath.Join(scoop, "erts-*", "bin"))
 	}
 	return dirs
 }

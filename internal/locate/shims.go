@@ -2,11 +2,10 @@ package locate
 
 import "path/filepath"
 
-// A version manager (asdf, mise) has a directory on PATH whose programs, its shims, look for the real
-// ones by the versions that the current directory's files, or variables, tell. For the daemon, in the
-// root directory and without those variables, that ends with "No version is set". But any version's
-// epmd will do, so nobody need know which one is set here: it is taken from where the manager
-// installs them.
+// A version manager (asdf, mise) has a directory of shims on PATH. These programs look for the real
+// ones of the version that a file of the current directory, or a variable, names. For the daemon,
+// in the root directory and without those variables, that ends with "No version is set". But any
+// version's epmd will do, whichever is set here: it is taken from where the manager installs them.
 
 func isShims(dir string) bool { return filepath.Base(dir) == "shims" }
 

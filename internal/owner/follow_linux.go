@@ -35,7 +35,9 @@ func follow(port uint16) *Followed {
 		}
 	}()
 	resume := func() (err error) {
-		cerr := conn.Control(func(fd uintptr) { err = unix.PidfdSendSignal(int(fd), unix.SIGCONT, nil, 0) })
+		cerr := conn.Control(func(fd uintptr) {
+			err = unix.PidfdSendSignal(int(fd), unix.SIGCONT, nil, 0)
+		})
 		return errors.Join(cerr, err)
 	}
 	return &Followed{Process: p, Gone: gone, Close: f.Close, resume: resume}

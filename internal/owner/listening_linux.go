@@ -32,7 +32,8 @@ func listening(port uint16) []Socket {
 }
 
 func connected(port uint16) []Socket {
-	sockets, _ := diagnosed(query{states: stateEstablished, to: port}) // nobody's word but the kernel's is quick enough
+	// only the kernel itself is quick enough
+	sockets, _ := diagnosed(query{states: stateEstablished, to: port})
 	return sockets
 }
 
@@ -137,11 +138,13 @@ func diagnose(q query, each func(message)) error {
 }
 
 func diagSocket() (fd int, err error) {
-	fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	const kind = unix.SOCK_DGRAM | unix.SOCK_CLOEXEC
+	fd, err = unix.Socket(unix.AF_NETLINK, kind, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return 0, err
 	}
-	if err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}); err != nil {
+	err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1})
+	if err != nil {
 		unix.Close(fd)
 	}
 	return fd, err

@@ -30,7 +30,8 @@ func parseLsof(text string) (all []Program) {
 			p.UID, _ = strconv.Atoi(line[1:])
 		case 'n':
 			if addr, ok := parseListening(line[1:]); ok {
-				p.Sockets = append(p.Sockets, Socket{Addr: addr, UID: p.UID, Backlog: UnknownBacklog})
+				s := Socket{Addr: addr, UID: p.UID, Backlog: UnknownBacklog}
+				p.Sockets = append(p.Sockets, s)
 			}
 		}
 	}

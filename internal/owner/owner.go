@@ -1,5 +1,5 @@
-// Package owner tells which process has a TCP port or a lock, and which run an Erlang VM, where the
-// operating system says so.
+// Package owner finds out which process has a TCP port or a lock, and which run an Erlang VM, where
+// the operating system shows it.
 //
 // Other users' processes are hostile: each read has a limit, their sum has one for each user and
 // one for all, and a look into every process ends by a deadline. What was not looked at for that
@@ -37,8 +37,8 @@ func (p Process) Session() int { return session(p.PID) }
 // it was not found within 250 ms, and on every system but Linux.
 func OfPort(port uint16) (Process, bool) { return ofPort(port) }
 
-// HasPort reports whether that very process listens on the TCP port. It returns true on every system
-// but Linux.
+// HasPort reports whether that very process listens on the TCP port. It returns true on every
+// system but Linux.
 func HasPort(pid int, port uint16) bool { return hasPort(pid, port) }
 
 // Followed is a process whose end will be told.

@@ -34,7 +34,8 @@ func defuncts(context.Context, string) []Defunct { return nil }
 func ofSockets(context.Context, []Socket) map[uint16]Process { return nil }
 
 func peerOf(net.Conn) (Peer, error) {
-	return Peer{}, fmt.Errorf("this system does not say to whom the connection's other end belongs: %w", errors.ErrUnsupported)
+	return Peer{}, fmt.Errorf("this system does not say to whom the connection's other end"+
+		" belongs: %w", errors.ErrUnsupported)
 }
 
 func rootOf(int) (*os.File, error) { return nil, errors.ErrUnsupported }

@@ -31,9 +31,11 @@ func peerOf(conn net.Conn) (p Peer, err error) {
 	case err == unix.ENOENT:
 		return p, errNotAccepted // it has ended, or is of another host
 	case err != nil:
-		return p, fmt.Errorf("the kernel does not say to whom the connection's other end belongs: %w", err)
+		return p, fmt.Errorf("the kernel does not say to whom the connection's other end belongs:"+
+			" %w", err)
 	case m.state() != stateOfEstablished || m.port() != theirs.AddrPort().Port() || m.inode() == 0:
-		return p, errNotAccepted // not yet, or closed: of such a socket the kernel says that it is root's
+		// not yet, or closed: of such a socket the kernel has root as the owner
+		return p, errNotAccepted
 	case m.uid() == overflowUser:
 		return p, errors.New("the connection's other end belongs to a user who has no number here")
 	}
@@ -47,7 +49,8 @@ func (m message) state() byte { return m[1] }
 // diagnoseOne asks for the one socket with these two addresses. Where there is none it may be one
 // that listens, else the error is ENOENT.
 func diagnoseOne(source, to netip.AddrPort) (message, error) {
-	source, to = netip.AddrPortFrom(source.Addr().Unmap(), source.Port()), netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
+	source = netip.AddrPortFrom(source.Addr().Unmap(), source.Port())
+	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
 	family := byte(unix.AF_INET)
 	if source.Addr().Is6() {
 		family = unix.AF_INET6

@@ -103,7 +103,8 @@ func parseIDs(text string) (i ids, ok bool) {
 // proc_pid_stat(5).
 func stat(pid int) []string {
 	text := read(pid, "stat", maxStat)
-	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // before it is the name, with whatever in it
+	// before it is the name, with whatever in it
+	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 }
 
 func birth(pid int) string {

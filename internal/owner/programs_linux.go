@@ -27,8 +27,14 @@ type budget struct {
 }
 
 var (
-	ofEach = budget{programs: 512, bytes: 4 << 20, words: 1 << 16, descriptors: maxDescriptors, sockets: 1 << 14}
-	ofAll  = budget{programs: 4096, bytes: 16 << 20, words: 1 << 18, descriptors: 4 * maxDescriptors, sockets: 1 << 16}
+	ofEach = budget{
+		programs: 512, bytes: 4 << 20, words: 1 << 16,
+		descriptors: maxDescriptors, sockets: 1 << 14,
+	}
+	ofAll = budget{
+		programs: 4096, bytes: 16 << 20, words: 1 << 18,
+		descriptors: 4 * maxDescriptors, sockets: 1 << 16,
+	}
 )
 
 // budgets are what is left for each user, and for all. This user's own are not left out for the
@@ -119,7 +125,9 @@ func programs(ctx context.Context, match func(name string) bool) (found []Progra
 		}
 	}
 	if _, err := os.Stat("/proc/1"); ctx.Err() != nil || err != nil {
-		unseen++ // no /proc, or one that hides others' processes (hidepid, proc(5)): how many more there are is not known
+		// no /proc, or one that hides others' processes (hidepid, proc(5)): how many more there
+		// are is not known
+		unseen++
 	}
 	withSockets(ctx, found, &here)
 	return found, unseen
@@ -135,7 +143,9 @@ func withSockets(ctx context.Context, found []Program, budgets *budgets) {
 		order[i] = i
 	}
 	// this user's own first: others may take all of the time
-	slices.SortStableFunc(order, func(a, b int) int { return isOther(found[a].UID == me) - isOther(found[b].UID == me) })
+	slices.SortStableFunc(order, func(a, b int) int {
+		return isOther(found[a].UID == me) - isOther(found[b].UID == me)
+	})
 	for _, i := range order {
 		q := &found[i]
 		if q.Closed || q.Elsewhere {
@@ -149,7 +159,8 @@ func withSockets(ctx context.Context, found []Program, budgets *budgets) {
 			sockets = byInode(listening(0))
 		}
 		enough := true
-		looked, whole := eachSocket(ctx, q.PID, budgets.descriptors(q.UID), func(inode uint32) bool {
+		most := budgets.descriptors(q.UID)
+		looked, whole := eachSocket(ctx, q.PID, most, func(inode uint32) bool {
 			// a socket of another user that this process inherited is not for it to answer at
 			if s, ok := sockets[inode]; ok && s.UID == q.UID {
 				q.Sockets = append(q.Sockets, s)
@@ -186,8 +197,10 @@ func namespacesOf(pid int) (n namespaces) {
 func isOurRoot(pid int) bool {
 	var ours, theirs unix.Statx_t
 	err := unix.Statx(unix.AT_FDCWD, "/", unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &ours)
-	terr := unix.Statx(unix.AT_FDCWD, fmt.Sprintf("/proc/%d/root", pid), unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &theirs)
-	return err == nil && terr == nil && ours.Ino == theirs.Ino && ours.Dev_major == theirs.Dev_major && ours.Dev_minor == theirs.Dev_minor
+	root := fmt.Sprintf("/proc/%d/root", pid)
+	terr := unix.Statx(unix.AT_FDCWD, root, unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &theirs)
+	return err == nil && terr == nil && ours.Ino == theirs.Ino &&
+		ours.Dev_major == theirs.Dev_major && ours.Dev_minor == theirs.Dev_minor
 }
 
 // argsOf returns the arguments of a process, nil after its end, or none and that they are too many.
@@ -214,15 +227,17 @@ func byInode(sockets []Socket) map[uint32]Socket {
 }
 
 // ofSockets looks into the processes of the sockets' own users first, for others may have very many
-// descriptors; and of these into each epmd first, for that is most often the one, and a busy host has
-// hundreds of processes. It looks into all for a socket that its maker passed on, as systemd does.
+// descriptors; and of these into each epmd first, for that is most often the one, and a busy host
+// has hundreds of processes. It looks into all for a socket that its maker passed on, as systemd
+// does.
 func ofSockets(ctx context.Context, sockets []Socket) map[uint16]Process {
 	wanted, found := byInode(sockets), map[uint16]Process{}
 	makers := map[int]bool{}
 	for _, s := range sockets {
 		makers[s.UID] = true
 	}
-	for _, among := range []struct{ makers, epmds bool }{{true, true}, {true, false}, {false, false}} {
+	passes := []struct{ makers, epmds bool }{{true, true}, {true, false}, {false, false}}
+	for _, among := range passes {
 		for pid := range pids(ctx) {
 			if len(wanted) == 0 {
 				return found
@@ -304,16 +319,21 @@ func eachNameIn(dir *os.File, f func(dir *os.File, name string) bool) (whole boo
 // eachSocket calls f for each socket of the process, by its inode, until f returns false, but looks
 // at no more descriptors than that. It returns how many it looked at, and whether they were all;
 // another user's process shows none, which are all.
-func eachSocket(ctx context.Context, pid, most int, f func(inode uint32) bool) (looked int, whole bool) {
+func eachSocket(
+	ctx context.Context, pid, most int, f func(inode uint32) bool,
+) (looked int, whole bool) {
 	dir, err := os.Open("/proc/" + strconv.Itoa(pid) + "/fd")
 	if err != nil {
-		return 0, errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) // it has ended, or shows none
+		// it has ended, or shows none
+		return 0, errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
 	}
 	return eachSocketIn(ctx, dir, most, f)
 }
 
 // eachSocketIn is eachSocket for the open directory of a process's descriptors, which it closes.
-func eachSocketIn(ctx context.Context, dir *os.File, most int, f func(inode uint32) bool) (looked int, whole bool) {
+func eachSocketIn(
+	ctx context.Context, dir *os.File, most int, f func(inode uint32) bool,
+) (looked int, whole bool) {
 	const prefix = "socket:["
 	var link [64]byte
 	whole = true
@@ -344,12 +364,15 @@ func find(environ []byte, key string) string {
 	return ""
 }
 
+// directory are the flags of open(2) to hold a directory without reading it.
+const directory = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
+
 func rootOf(pid int) (*os.File, error) {
-	return os.OpenFile(fmt.Sprintf("/proc/%d/root", pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	return os.OpenFile(fmt.Sprintf("/proc/%d/root", pid), directory, 0)
 }
 
 func inspect(p Process) (in *Inspection, err error) {
-	fd, err := unix.Open(fmt.Sprintf("/proc/%d", p.PID), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(fmt.Sprintf("/proc/%d", p.PID), directory, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("open", err)
 	}

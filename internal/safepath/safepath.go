@@ -21,7 +21,7 @@ type Error struct {
 	Why   string // "belongs to uid 1000", "is writable by others (mode 0777)"
 
 	Shared bool // it would be safe in another directory: see the package comment
-	Served bool // it is in a file system that Owner serves (FUSE), which may never answer a question
+	Served bool // it is in a file system that Owner serves (FUSE), which may never answer
 }
 
 func (e *Error) Error() string {

@@ -169,7 +169,9 @@ func makeDir(dir string, uid int, mode uint32) (st unix.Stat_t, _ error) {
 	if !made || st.Mode&0o777 == mode || int(st.Uid) != uid || st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return st, nil
 	}
-	fd, err := openat(int(in.Fd()), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0) // the umask took something
+	// the umask took something
+	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	fd, err := openat(int(in.Fd()), name, flags, 0)
 	if err == nil {
 		defer unix.Close(fd)
 		if err = unix.Fchmod(fd, mode); err == nil {
@@ -279,8 +281,8 @@ func isReadOnly(fd int) bool {
 	return unix.Fstatfs(fd, &st) == nil && st.Flags&unix.ST_RDONLY != 0
 }
 
-// ownRoot is the mount of this process's own "/", once it was judged. Nobody takes it away, while the
-// number of another mount may be that of a new one soon.
+// ownRoot is the mount of this process's own "/", once it was judged. Nobody takes it away, while
+// the number of another mount may be that of a new one soon.
 var ownRoot atomic.Uint64
 
 func (w *walker) begin(root *os.File) error {
@@ -317,11 +319,13 @@ func (w *walker) begin(root *os.File) error {
 // is its user's claim, see servedBy.
 func look(fd int, st *unix.Stat_t) (mount uint64, err error) {
 	var x unix.Statx_t
-	err = unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_BASIC_STATS|unix.STATX_MNT_ID, &x)
+	err = unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC,
+		unix.STATX_BASIC_STATS|unix.STATX_MNT_ID, &x)
 	if err == unix.ENOSYS { // before Linux 4.11, or a seccomp filter of that age
 		return 0, unix.Fstat(fd, st)
 	}
-	st.Mode, st.Uid, st.Gid, st.Ino, st.Dev = uint32(x.Mode), x.Uid, x.Gid, x.Ino, unix.Mkdev(x.Dev_major, x.Dev_minor)
+	st.Mode, st.Uid, st.Gid = uint32(x.Mode), x.Uid, x.Gid
+	st.Ino, st.Dev = x.Ino, unix.Mkdev(x.Dev_major, x.Dev_minor)
 	if x.Mask&unix.STATX_MNT_ID != 0 { // from Linux 5.8 on
 		mount = x.Mnt_id
 	}
@@ -445,7 +449,8 @@ func (w *walker) found(f *Found, name string) (*Found, error) {
 	if err != nil {
 		return nil, w.failed("open", err)
 	}
-	f.Dir, f.Name, f.Shared = os.NewFile(uintptr(fd), "/"+strings.Join(w.names, "/")), name, w.shared
+	f.Dir = os.NewFile(uintptr(fd), "/"+strings.Join(w.names, "/"))
+	f.Name, f.Shared = name, w.shared
 	return f, nil
 }
 
@@ -461,7 +466,8 @@ func (w *walker) judgeMount(mount uint64, names []string) error {
 		return nil
 	}
 	if uid := servedBy(mount); uid != 0 && uid != w.uid {
-		return &Error{w.path, "/" + strings.Join(names, "/"), uid, fmt.Sprintf("is in a file system that uid %d serves (FUSE)", uid), false, true}
+		why := fmt.Sprintf("is in a file system that uid %d serves (FUSE)", uid)
+		return &Error{w.path, "/" + strings.Join(names, "/"), uid, why, false, true}
 	}
 	w.mount = mount
 	return nil
@@ -476,7 +482,8 @@ func (w *walker) judge(st *unix.Stat_t, names []string, inShared bool) error {
 	owner, kind := int(st.Uid), st.Mode&unix.S_IFMT
 	isDir := kind == unix.S_IFDIR
 	refuse := func(format string, args ...any) error {
-		return &Error{w.path, "/" + strings.Join(names, "/"), owner, fmt.Sprintf(format, args...), inShared && !isDir, false}
+		at, why := "/"+strings.Join(names, "/"), fmt.Sprintf(format, args...)
+		return &Error{w.path, at, owner, why, inShared && !isDir, false}
 	}
 	switch {
 	case owner != 0 && owner != w.uid && !(isSystem(names) && isUnmapped(owner)):
@@ -513,5 +520,6 @@ func isUnmapped(owner int) bool {
 }
 
 func notShared(dir string, uid int) error {
-	return fmt.Errorf("%s is not a directory that uid %d alone can change and all can read (mode 0755)", dir, uid)
+	return fmt.Errorf("%s is not a directory that uid %d alone can change and all can read"+
+		" (mode 0755)", dir, uid)
 }

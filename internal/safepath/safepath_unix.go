@@ -39,7 +39,8 @@ func Check(path string, uid int) error {
 				return err
 			}
 			if above.Mode().Perm()&0o022 != 0 && !info.IsDir() && above.Mode()&fs.ModeSymlink == 0 {
-				return &Error{path, at, int(info.Sys().(*syscall.Stat_t).Uid), "is in a directory where every user can make files", true, false}
+				const why = "is in a directory where every user can make files"
+				return &Error{path, at, int(info.Sys().(*syscall.Stat_t).Uid), why, true, false}
 			}
 		}
 	}
@@ -51,7 +52,8 @@ func writable(info fs.FileInfo, uid int) string {
 	switch {
 	case owner != 0 && owner != uid:
 		return fmt.Sprintf("belongs to uid %d", owner)
-	case mode&(fs.ModeSymlink|fs.ModeCharDevice) == 0 && mode.Perm()&0o022 != 0 && !(mode.IsDir() && mode&fs.ModeSticky != 0):
+	case mode&(fs.ModeSymlink|fs.ModeCharDevice) == 0 && mode.Perm()&0o022 != 0 &&
+		!(mode.IsDir() && mode&fs.ModeSticky != 0):
 		return fmt.Sprintf("is writable by others (mode %04o)", mode.Perm())
 	}
 	return ""
@@ -73,7 +75,8 @@ func MakePrivate(dir string, uid int) error {
 	if err != nil {
 		return err
 	}
-	if !info.IsDir() || int(info.Sys().(*syscall.Stat_t).Uid) != uid || info.Mode().Perm() != 0o700 {
+	if !info.IsDir() || int(info.Sys().(*syscall.Stat_t).Uid) != uid ||
+		info.Mode().Perm() != 0o700 {
 		return notPrivate(dir)
 	}
 	return nil

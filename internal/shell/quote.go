@@ -43,7 +43,8 @@ func quotePOSIX(s string) string {
 // quote in different ways, becomes a ?. The command then names nothing, but it stays one word.
 func quoteWindows(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if notPrint(r) || r == utf8.RuneError || strings.ContainsRune("\"%$`!^&|<>“”„‟", r) {
+		if notPrint(r) || r == utf8.RuneError ||
+			strings.ContainsRune("\"%$`!^&|<>“”„‟", r) {
 			return '?'
 		}
 		return r
@@ -60,7 +61,8 @@ func quoteWindows(s string) string {
 // IsPrint reports whether a terminal shows the character, and does nothing else: an escape, a
 // control, a change of the direction of writing, and letters that are blank are not.
 func IsPrint(r rune) bool {
-	return unicode.IsPrint(r) && r != '\u2800' && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+	return unicode.IsPrint(r) && r != '\u2800' &&
+		!unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }
 
 func notPrint(r rune) bool { return !IsPrint(r) }

@@ -31,10 +31,11 @@ func Hint(program string, err error) string {
 		see := shell.New("ls", "-lL").Path(program).Then(shell.New("chmod", "+x").Path(program))
 		return "see that it may be run, and its directories entered: " + see.String()
 	case syscall.ENOEXEC:
-		return "it is no program, or one for another machine; see: " + shell.New("file").Path(program).String()
+		return "it is no program, or one for another machine; see: " +
+			shell.New("file").Path(program).String()
 	case syscall.ENOENT:
-		return "the interpreter that its first line names, or its dynamic loader, is missing; see: " +
-			shell.New("head", "-1").Path(program).String()
+		return "the interpreter that its first line names, or its dynamic loader, is missing;" +
+			" see: " + shell.New("head", "-1").Path(program).String()
 	case syscall.ELOOP:
 		return "it is a link to itself; see: " + shell.New("ls", "-l").Path(program).String()
 	}

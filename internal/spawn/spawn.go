@@ -46,7 +46,8 @@ func forRoot(key, value string) (left string, ok bool) {
 	case "HOME":
 		return value, safepath.Check(value, 0) == nil
 	case "TZ": // may name a file
-		return value, !strings.Contains(value, "..") && !strings.HasPrefix(strings.TrimPrefix(value, ":"), "/")
+		isPath := strings.HasPrefix(strings.TrimPrefix(value, ":"), "/")
+		return value, !strings.Contains(value, "..") && !isPath
 	}
 	return value, true
 }

@@ -13,6 +13,7 @@ import (
 // Start starts a program that shall outlive us, without a console and deaf to the Ctrl-C of ours.
 // Go hands down only the three standard handles.
 func Start(path string, args, env []string, stderr *os.File) (*Process, error) {
+	const apart = windows.DETACHED_PROCESS | windows.CREATE_NEW_PROCESS_GROUP
 	start := func(flags uint32) (*exec.Cmd, error) {
 		cmd := &exec.Cmd{
 			Path:        path,
@@ -20,7 +21,7 @@ func Start(path string, args, env []string, stderr *os.File) (*Process, error) {
 			Env:         env,
 			Dir:         os.Getenv("SystemRoot"),
 			Stderr:      stderr,
-			SysProcAttr: &windows.SysProcAttr{CreationFlags: windows.DETACHED_PROCESS | windows.CREATE_NEW_PROCESS_GROUP | flags},
+			SysProcAttr: &windows.SysProcAttr{CreationFlags: apart | flags},
 		}
 		return cmd, cmd.Start()
 	}

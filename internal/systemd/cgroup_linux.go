@@ -13,10 +13,11 @@ type Service struct {
 	User string // the number of the user whose own manager runs it; empty: the system's does
 }
 
-// IsEpmds reports whether the service has no purpose but an epmd: the distribution's (epmd@.service in
-// Fedora and openSUSE), or ours.
+// IsEpmds reports whether the service has no purpose but an epmd: the distribution's (epmd@.service
+// in Fedora and openSUSE), or ours.
 func (s Service) IsEpmds() bool {
-	return s.Name == "epmd.service" || strings.HasPrefix(s.Name, "epmd@") || strings.HasPrefix(s.Name, "beamrun-epmd-")
+	return s.Name == "epmd.service" || strings.HasPrefix(s.Name, "epmd@") ||
+		strings.HasPrefix(s.Name, "beamrun-epmd-")
 }
 
 // IsUnit reports whether systemd could have a unit of that name, see systemd.unit(5). A text that
@@ -34,7 +35,8 @@ func Of(pid int) Service { return serviceOf(cgroupOf(pid)) }
 // Session returns the login session that a process is in, session-2.scope, or "".
 func Session(pid int) string {
 	for _, group := range strings.Split(path(cgroupOf(pid)), "/") {
-		if strings.HasPrefix(group, "session-") && strings.HasSuffix(group, ".scope") && IsUnit(group) {
+		isScope := strings.HasPrefix(group, "session-") && strings.HasSuffix(group, ".scope")
+		if isScope && IsUnit(group) {
 			return group
 		}
 	}

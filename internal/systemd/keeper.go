@@ -37,7 +37,9 @@ func (k Keeper) StopCommand() string { return k.stop().String() }
 
 func (k Keeper) stop() shell.Command {
 	dir := k.runtimeDir()
-	users := func(c shell.Command) shell.Command { return c.Words("--user", "stop").Args(k.Units...) }
+	users := func(c shell.Command) shell.Command {
+		return c.Words("--user", "stop").Args(k.Units...)
+	}
 	asUser := func(c shell.Command) shell.Command {
 		return users(c.Option("XDG_RUNTIME_DIR=", dir).Words("systemctl"))
 	}

@@ -19,7 +19,9 @@ func keeper(ctx context.Context, port uint16) Keeper {
 	}
 	p, known := owner.OfPort(port)
 	switch {
-	case !known: // another user's: which process is not known, but anybody may ask systemd, and read what a process is called
+	// another user's: which process is not known, but anybody may ask systemd, and read what a
+	// process is called
+	case !known:
 		if units := socketsOn(ctx, "", port); len(units) > 0 {
 			return Keeper{Units: units}
 		}
@@ -58,14 +60,16 @@ func epmdPort(args []string) uint16 {
 // keeperOf is the service with the socket that would start it again.
 func keeperOf(ctx context.Context, in Service) Keeper {
 	k := Keeper{Units: []string{in.Name}, User: in.User}
-	out, _ := Run(ctx, k.runtimeDir(), "systemctl", "show", "--property=TriggeredBy", "--value", in.Name)
+	out, _ := Run(ctx, k.runtimeDir(),
+		"systemctl", "show", "--property=TriggeredBy", "--value", in.Name)
 	k.Units = append(unitsIn(strings.Fields(string(out))), k.Units...)
 	return k
 }
 
 // socketsOn are the sockets of a manager on the port, and what they start.
 func socketsOn(ctx context.Context, runtimeDir string, port uint16) (units []string) {
-	out, _ := Run(ctx, runtimeDir, "systemctl", "list-sockets", "--full", "--no-legend", "--no-pager")
+	out, _ := Run(ctx, runtimeDir,
+		"systemctl", "list-sockets", "--full", "--no-legend", "--no-pager")
 	for line := range strings.Lines(string(out)) {
 		// [::]:4369 epmd.socket epmd.service
 		f := strings.Fields(line)

@@ -32,18 +32,21 @@ func Here() (in Service, err error) {
 }
 
 // UserManager returns the directory by which the user's own manager is reached. In a service with
-// User= nothing says it.
+// User= no variable holds it.
 func UserManager() (dir string, err error) {
-	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), fmt.Sprintf("/run/user/%d", os.Getuid())} {
+	me := os.Getuid()
+	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), fmt.Sprintf("/run/user/%d", me)} {
 		if dir == "" {
 			continue
 		}
 		var info os.FileInfo
-		if info, err = os.Stat(filepath.Join(dir, "systemd/private")); err == nil && info.Sys().(*syscall.Stat_t).Uid == uint32(os.Getuid()) {
+		info, err = os.Stat(filepath.Join(dir, "systemd/private"))
+		if err == nil && info.Sys().(*syscall.Stat_t).Uid == uint32(me) {
 			return dir, nil
 		}
 	}
-	return "", fmt.Errorf("only root may start its units, and this user has no manager that runs: %w", err)
+	return "", fmt.Errorf("only root may start its units, and this user has no manager that runs:"+
+		" %w", err)
 }
 
 // Run runs a program of systemd's, for the user's manager if there is a runtimeDir. The error holds

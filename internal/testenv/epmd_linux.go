@@ -126,8 +126,8 @@ func Register(t testing.TB, addr, name string, port uint16) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	req := append([]byte{0, 0, 'x', byte(port >> 8), byte(port), 72, 0, 0, 6, 0, 5, 0, byte(len(name))}, name...)
-	req = append(req, 0, 0)
+	req := []byte{0, 0, 'x', byte(port >> 8), byte(port), 72, 0, 0, 6, 0, 5, 0, byte(len(name))}
+	req = append(append(req, name...), 0, 0)
 	req[1] = byte(len(req) - 2)
 	conn.Write(req)
 	conn.SetDeadline(time.Now().Add(5 * time.Second))
@@ -141,7 +141,9 @@ func Register(t testing.TB, addr, name string, port uint16) {
 func PrivateEpmd(t testing.TB) uint16 {
 	t.Helper()
 	t.Setenv("HOME", t.TempDir())
-	for _, key := range []string{"XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "ERL_EPMD_PORT", "ERL_EPMD_ADDRESS"} {
+	for _, key := range []string{
+		"XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "ERL_EPMD_PORT", "ERL_EPMD_ADDRESS",
+	} {
 		t.Setenv(key, "")
 	}
 	return Port(t)

@@ -40,7 +40,8 @@ func Settled(t *testing.T, before Resources) (now Resources) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(time.Millisecond) {
 		now = Measure(t)
-		if now.Goroutines <= before.Goroutines && now.Descriptors <= before.Descriptors || time.Now().After(deadline) {
+		isSettled := now.Goroutines <= before.Goroutines && now.Descriptors <= before.Descriptors
+		if isSettled || time.Now().After(deadline) {
 			return now
 		}
 	}

@@ -13,11 +13,12 @@ import (
 
 // The flags that the module of package epmdless reads, by init:get_argument/1.
 const (
-	// DIRECTORY [UID]: where nodes register, and the number of this user; none on Windows. If that is
-	// root's and the node runs as another user by then, the module looks for that user's directory.
+	// DIRECTORY [UID]: where nodes register, and the number of this user; none on Windows. If that
+	// is root's and the node runs as another user by then, the module looks for that user's
+	// directory.
 	NodesFlag = "-beamrun_nodes"
 	PeerFlag  = "-beamrun_peer"  // NAME@HOST=PORT, a node elsewhere; any number of them
-	PeersFlag = "-beamrun_peers" // a file with a line for each peer, read at each search, at most 1 MiB
+	PeersFlag = "-beamrun_peers" // a file with a line for each peer, read at each search
 )
 
 // Values returns what follows each occurrence of a flag, up to the next flag.
@@ -50,8 +51,8 @@ func Value(args []string, flag string) string {
 	return ""
 }
 
-// Kernel returns a parameter of the application kernel, or "". Of several, OTP takes the last one of
-// the first -kernel that has it.
+// Kernel returns a parameter of the application kernel, or "". Of several, OTP takes the last one
+// of the first -kernel that has it.
 func Kernel(args []string, parameter string) (found string) {
 	for _, v := range Values(args, "-kernel") {
 		for pair := range slices.Chunk(v, 2) {
@@ -66,8 +67,8 @@ func Kernel(args []string, parameter string) (found string) {
 	return found
 }
 
-// NodeName returns the name that the arguments give the node, with its host if they have one, or "".
-// A node that is named later (net_kernel:start, Node.start) has none here.
+// NodeName returns the name that the arguments give the node, with its host if they have one, or
+// "". A node that is named later (net_kernel:start, Node.start) has none here.
 func NodeName(args []string) string {
 	for _, flag := range []string{"-name", "-sname"} {
 		// "undefined" gets its name from the node that it connects to
@@ -102,7 +103,8 @@ func IsFullName(s string) bool {
 		host != "" && strings.Trim(host, alphanumeric+"_-.:%") == ""
 }
 
-// EpmdPort returns the port on which the node looks for epmd. erl makes an argument of ERL_EPMD_PORT.
+// EpmdPort returns the port on which the node looks for epmd. erl makes an argument of
+// ERL_EPMD_PORT.
 func EpmdPort(args []string) uint16 {
 	return cmp.Or(port(Value(args, "-epmd_port")), epmd.DefaultPort)
 }
@@ -159,8 +161,8 @@ func CodePaths(args []string) []string {
 	return slices.Concat(append(Values(args, "-pa"), Values(args, "-pz")...)...)
 }
 
-// IsRelease reports whether the script of a release started the VM: it boots from a directory of the
-// release, or a file in one configures it.
+// IsRelease reports whether the script of a release started the VM: it boots from a directory of
+// the release, or a file in one configures it.
 func IsRelease(args []string) bool {
 	return strings.Contains(Value(args, "-boot"), "/releases/") ||
 		strings.Contains(Value(args, "-config"), "/releases/")
@@ -172,8 +174,8 @@ func IsTLS(args []string) bool {
 	return proto != "" && proto != "inet_tcp" && proto != "inet6_tcp"
 }
 
-// Cookie returns the cookie that the arguments give, which every user of the host can read there, or
-// "". Of two, OTP takes none (auth.erl).
+// Cookie returns the cookie that the arguments give, which every user of the host can read there,
+// or "". Of two, OTP takes none (auth.erl).
 func Cookie(args []string) string {
 	given := slices.DeleteFunc(Values(args, "-setcookie"), func(v []string) bool {
 		return len(v) > 1 // -setcookie NODE COOKIE is for that node

@@ -17,21 +17,23 @@ import (
 
 // Hostile are texts that a shell, a terminal or a program could act on.
 var Hostile = []string{
-	"$(touch pwned)", "`touch pwned`", "'; touch pwned; '", `"; touch pwned; "`, `\'; touch pwned; '`, `a\`,
-	"; touch pwned", "&& touch pwned", "| touch pwned", "& touch pwned &", "> pwned", "< /etc/passwd",
-	"a\ntouch pwned", "a\r\ntouch pwned\r", "a\nhint: touch pwned", "a\n$ touch pwned", "a\nbeamrun: x",
-	"\x1b[31m", "\u009b2J", "\x9b2J", "\u0085x", "\u202egnp.exe", "\u2066x\u2069", "\u200f", "\u061c", "\u2028",
-	"\u00a0", "\u3164", "\u2800", "\ufeff", "\xff\xfe", "e\u0301", "a b", " ", "\t", "*", "?", "[a-z]*", "~", "~root", "a=~", "=ls", "{a,b}",
-	"!!", "!touch", "#", "$HOME", "${IFS}", "$", "%PATH%", "^x", "\u201d; touch pwned; \u201c", "--help@box", "-rf", "-",
-	"it's", "日本", "\x7f", "a\\\nb", "'", "''", `\\`, "$'\\''", "beamrun-epmd-$(touch${IFS}pwned).service",
+	"$(touch pwned)", "`touch pwned`", "'; touch pwned; '", `"; touch pwned; "`,
+	`\'; touch pwned; '`, `a\`, "; touch pwned", "&& touch pwned", "| touch pwned",
+	"& touch pwned &", "> pwned", "< /etc/passwd", "a\ntouch pwned", "a\r\ntouch pwned\r",
+	"a\nhint: touch pwned", "a\n$ touch pwned", "a\nbeamrun: x", "\x1b[31m", "\u009b2J",
+	"\x9b2J", "\u0085x", "\u202egnp.exe", "\u2066x\u2069", "\u200f", "\u061c", "\u2028",
+	"\u00a0", "\u3164", "\u2800", "\ufeff", "\xff\xfe", "e\u0301", "a b", " ", "\t", "*", "?",
+	"[a-z]*", "~", "~root", "a=~", "=ls", "{a,b}", "!!", "!touch", "#", "$HOME", "${IFS}", "$",
+	"%PATH%", "^x", "\u201d; touch pwned; \u201c", "--help@box", "-rf", "-", "it's", "日本",
+	"\x7f", "a\\\nb", "'", "''", `\\`, "$'\\''", "beamrun-epmd-$(touch${IFS}pwned).service",
 }
 
 // programs are those that shown commands name, and options those that they give them.
 var (
-	programs = strings.Fields("beamrun chmod chown env erl fuser head journalctl kill loginctl ls ln mkdir mv rm " +
-		"runuser sh sleep ss sudo sysctl systemctl file df install apt-get")
-	options = strings.Fields("-CONT -KILL -f -r -p -m -c --user --port --address --local --detach --cookie -u -v -lL -l -1 " +
-		"--epmdless -tnp -ltnp -- -noinput -s -n -H -i -L -o -d")
+	programs = strings.Fields("beamrun chmod chown env erl fuser head journalctl kill loginctl" +
+		" ls ln mkdir mv rm runuser sh sleep ss sudo sysctl systemctl file df install apt-get")
+	options = strings.Fields("-CONT -KILL -f -r -p -m -c --user --port --address --local" +
+		" --detach --cookie -u -v -lL -l -1 --epmdless -tnp -ltnp -- -noinput -s -n -H -i -L -o -d")
 )
 
 // Inert returns an error unless a shown command is one printable line that starts only what it
@@ -61,7 +63,8 @@ func inertIn(shell, command string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	bin, empty, log := filepath.Join(dir, "bin"), filepath.Join(dir, "empty"), filepath.Join(dir, "log")
+	bin, empty := filepath.Join(dir, "bin"), filepath.Join(dir, "empty")
+	log := filepath.Join(dir, "log")
 	if err := errors.Join(os.Mkdir(bin, 0o755), os.Mkdir(empty, 0o755)); err != nil {
 		return err
 	}
@@ -77,7 +80,8 @@ func inertIn(shell, command string) error {
 			return err
 		}
 	}
-	cmd := exec.Command(shell, "-c", "kill() { "+filepath.Join(bin, "kill")+` "$@"; }; `+command) // else it is a builtin
+	kill := "kill() { " + filepath.Join(bin, "kill") + ` "$@"; }; ` // else it is a builtin
+	cmd := exec.Command(shell, "-c", kill+command)
 	cmd.Dir, cmd.Env = empty, []string{"PATH=" + bin, "HOME=" + empty, "LOG=" + log}
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
