@@ -15,7 +15,8 @@ const (
 	// outside: of a release's vm.args, or its script's. erlexec splits ERL_AFLAGS at spaces
 	// outside of quotes.
 	setCookie = `-eval 'case{node(),os:getenv("` + cookieVar + `"),` +
-		`init:get_argument(setcookie)}of{N,C,error}when N/=nonode@nohost,C/=false->erlang:set_cookie(N,list_to_atom(C));` +
+		`init:get_argument(setcookie)}of{N,C,error}when N/=nonode@nohost,C/=false->` +
+		`erlang:set_cookie(N,list_to_atom(C));` +
 		`_->ok end'`
 )
 

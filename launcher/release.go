@@ -6,8 +6,8 @@ import (
 )
 
 // ReleaseRoot returns the directory of a release if program is its start script (ROOT/bin/my_app,
-// or a link to it), else "". The release's own epmd is in ROOT/erts-*/bin. The script makes that known
-// only to what it starts itself.
+// or a link to it), else "". The release's own epmd is in ROOT/erts-*/bin. The script makes that
+// known only to what it starts itself.
 func ReleaseRoot(program string) string {
 	root := rootOf(program)
 	for _, part := range []string{"releases", "erts-*/bin"} {

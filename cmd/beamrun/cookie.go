@@ -17,7 +17,9 @@ func (a *app) cookie(_ context.Context, args []string) error {
 	}
 	if !slices.Contains([]string{"new", "path", "check", "rotate"}, verb) {
 		// what was given may be a cookie, so it is not shown
-		return &usageError{"cookie takes new, path, check or rotate, and nothing else", "beamrun help cookie"}
+		return &usageError{
+			"cookie takes new, path, check or rotate, and nothing else", "beamrun help cookie",
+		}
 	}
 	if len(args) > 1 {
 		return &usageError{"cookie " + verb + " takes no argument", "beamrun help cookie"}
@@ -55,7 +57,8 @@ func (a *app) cookie(_ context.Context, args []string) error {
 	if err := cookie.Rotate(path); err != nil {
 		return err
 	}
-	return a.result("path", path, ": holds a new cookie; nodes that run keep the old one until they start again")
+	return a.result("path", path,
+		": holds a new cookie; nodes that run keep the old one until they start again")
 }
 
 // result prints one value: with --json as an object, else with what words follow it.

@@ -19,10 +19,12 @@ func (a *app) doctor(ctx context.Context, args []string) error {
 	}
 	// Package time reads the file that TZ names, which may be another user's, or a pipe.
 	tz := strings.TrimPrefix(os.Getenv("TZ"), ":")
-	if os.Geteuid() == 0 && (strings.Contains(tz, "..") || strings.HasPrefix(tz, "/") && safepath.Check(tz, 0) != nil) {
+	if os.Geteuid() == 0 && (strings.Contains(tz, "..") ||
+		strings.HasPrefix(tz, "/") && safepath.Check(tz, 0) != nil) {
 		os.Unsetenv("TZ")
 	}
-	checks := doctor.Examine(ctx, doctor.Config{Epmd: a.epmd(), Epmdless: a.epmdless, Timeout: a.timeout})
+	c := doctor.Config{Epmd: a.epmd(), Epmdless: a.epmdless, Timeout: a.timeout}
+	checks := doctor.Examine(ctx, c)
 	worst := doctor.Worst(checks)
 	if a.json {
 		a.printJSON(struct {
@@ -38,15 +40,26 @@ func (a *app) doctor(ctx context.Context, args []string) error {
 	return nil
 }
 
-// The columns of a check: its status, its name, and the evidence, whose further lines stand below
+// The columns of a check: its status, its name, and the evidence. Further lines of that stand below
 // the first.
 const (
 	statusWidth = 6
 	nameWidth   = 15
 )
 
-// sayChecks shows the checks, with -q only those that are not well; on a terminal in colours,
-// wrapped to its width.
+// colour returns the escape that gives a terminal the colour of a status.
+func colour(s doctor.Status) string {
+	switch s {
+	case doctor.OK:
+		return "\x1b[32m"
+	case doctor.Warn:
+		return "\x1b[33m"
+	}
+	return "\x1b[31m"
+}
+
+// sayChecks shows the checks, with -q only those that are not ok; on a terminal in colours, wrapped
+// to its width.
 func (a *app) sayChecks(checks []doctor.Check) {
 	width, colours := a.terminal()
 	counts := map[doctor.Status]int{}
@@ -59,9 +72,10 @@ func (a *app) sayChecks(checks []doctor.Check) {
 		indent := strings.Repeat(" ", statusWidth+nameWidth)
 		status := fmt.Sprintf("%-*s", statusWidth, c.Status)
 		if colours {
-			status = map[doctor.Status]string{doctor.OK: "\x1b[32m", doctor.Warn: "\x1b[33m", doctor.Fail: "\x1b[31m"}[c.Status] + status + "\x1b[0m"
+			status = colour(c.Status) + status + "\x1b[0m"
 		}
-		fmt.Fprintf(&b, "%s%-*s%s\n", status, nameWidth, c.Name, wrapped(clean(c.Evidence), width, indent))
+		fmt.Fprintf(&b, "%s%-*s%s\n", status, nameWidth, c.Name,
+			wrapped(clean(c.Evidence), width, indent))
 		if c.Command != "" {
 			fmt.Fprintf(&b, "%s$ %s\n", indent, clean(c.Command)) // in one piece, to be copied
 		}
@@ -70,7 +84,8 @@ func (a *app) sayChecks(checks []doctor.Check) {
 		}
 	}
 	if !a.quiet {
-		fmt.Fprintf(&b, "%d ok, %d warn, %d fail\n", counts[doctor.OK], counts[doctor.Warn], counts[doctor.Fail])
+		fmt.Fprintf(&b, "%d ok, %d warn, %d fail\n",
+			counts[doctor.OK], counts[doctor.Warn], counts[doctor.Fail])
 	}
 	fmt.Fprint(a.stdout, b.String())
 }

@@ -35,7 +35,10 @@ func (a *app) beAloud() {
 // sayWaiting says on a terminal, once, what is waited for.
 func (a *app) sayWaiting(e ensure.Endpoint) {
 	if f, ok := a.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		a.waitingSaid.Do(func() { a.say("waiting for epmd on %v (up to %v)", e, cmp.Or(a.timeout, ensure.DefaultTimeout)) })
+		a.waitingSaid.Do(func() {
+			most := cmp.Or(a.timeout, ensure.DefaultTimeout)
+			a.say("waiting for epmd on %v (up to %v)", e, most)
+		})
 	}
 }
 
@@ -77,7 +80,8 @@ func ensureLine(res *ensure.Result) string {
 	if res.PID != 0 {
 		what = append(what, "pid "+strconv.Itoa(res.PID))
 	}
-	return "epmd on " + res.Address.String() + ": started " + strings.Join(what, ", ") + ", in " + res.Elapsed.Round(100*time.Microsecond).String()
+	return "epmd on " + res.Address.String() + ": started " + strings.Join(what, ", ") +
+		", in " + res.Elapsed.Round(100*time.Microsecond).String()
 }
 
 // ensured is what `beamrun --json ensure` prints.
@@ -99,8 +103,10 @@ type ensuredEpmd struct {
 
 func ensureJSON(res *ensure.Result) ensured {
 	return ensured{
-		ensuredEpmd{res.Address.Addr().String(), res.Endpoint.Port, res.Started, res.PID, res.Program, res.Detach, res.Unit,
-			float64(res.Elapsed.Microseconds()) / 1000},
+		ensuredEpmd{
+			res.Address.Addr().String(), res.Endpoint.Port, res.Started, res.PID, res.Program,
+			res.Detach, res.Unit, float64(res.Elapsed.Microseconds()) / 1000,
+		},
 		texts(res.Warnings),
 	}
 }
@@ -120,9 +126,12 @@ func (e *ensured) result() ensure.Result {
 	for _, text := range e.Warnings {
 		warnings = append(warnings, ensure.Warning{Message: text})
 	}
-	return ensure.Result{Address: netip.AddrPortFrom(addr, uint16(e.Epmd.Port)), Started: e.Epmd.Started, PID: e.Epmd.PID,
+	return ensure.Result{
+		Address: netip.AddrPortFrom(addr, e.Epmd.Port), Started: e.Epmd.Started, PID: e.Epmd.PID,
 		Program: e.Epmd.Program, Detach: e.Epmd.Detach, Unit: e.Epmd.Unit,
-		Elapsed: time.Duration(e.Epmd.ElapsedMS * float64(time.Millisecond)), Warnings: warnings}
+		Elapsed:  time.Duration(e.Epmd.ElapsedMS * float64(time.Millisecond)),
+		Warnings: warnings,
+	}
 }
 
 func noArgs(command string, args []string) error {

@@ -9,23 +9,33 @@ import (
 
 // checkEpmdless finds flags for a program that say nothing together.
 func (a *app) checkEpmdless() error {
-	const hint = "beamrun --epmdless --peer app@other.example.org=9100 erl -name app@this.example.org"
+	const hint = "beamrun --epmdless --peer app@other.example.org=9100" +
+		" erl -name app@this.example.org"
 	hasPeers := len(a.peers) > 0 || a.peerFile != ""
 	switch {
 	case hasPeers && !a.epmdless:
 		return &usageError{"--peer and --peers are for --epmdless", hint}
 	case hasPeers && a.distPort.IsOne():
-		return &usageError{fmt.Sprintf("with --epmdless --dist-port %d all peers have that port", a.distPort.First), "leave out --peer and --peers, or the port: " + hint}
+		return &usageError{
+			fmt.Sprintf("with --epmdless --dist-port %d all peers have that port",
+				a.distPort.First),
+			"leave out --peer and --peers, or the port: " + hint,
+		}
 	case a.epmdless && a.wantWatch:
-		return &usageError{"--watch keeps epmd alive, and --epmdless needs none", "beamrun --epmdless iex --sname host"}
+		return &usageError{
+			"--watch keeps epmd alive, and --epmdless needs none",
+			"beamrun --epmdless iex --sname host",
+		}
 	}
 	return nil
 }
 
-// checkCommand finds an --epmdless that means nothing for this command.
+// checkCommand finds an --epmdless that this command has no use for.
 func (a *app) checkCommand(name string) error {
 	if a.epmdless && (name == "ensure" || name == "stop" || name == "repair") {
-		return &usageError{name + " is about epmd, and --epmdless needs none", "beamrun help " + name}
+		return &usageError{
+			name + " is about epmd, and --epmdless needs none", "beamrun help " + name,
+		}
 	}
 	return nil
 }

@@ -67,8 +67,14 @@ func (o *options) flagSet() *flag.FlagSet {
 	})
 	fs.Func("cookie", "", func(s string) error { return o.source.UnmarshalText([]byte(s)) })
 	fs.BoolVar(&o.epmdless, "epmdless", o.epmdless, "")
-	fs.Func("dist-port", "", func(s string) (err error) { o.distPort, err = launcher.ParsePorts(s); return err })
-	fs.Func("peer", "", func(s string) error { o.peers = append(o.peers, s); return launcher.CheckPeer(s) })
+	fs.Func("dist-port", "", func(s string) (err error) {
+		o.distPort, err = launcher.ParsePorts(s)
+		return err
+	})
+	fs.Func("peer", "", func(s string) error {
+		o.peers = append(o.peers, s)
+		return launcher.CheckPeer(s)
+	})
 	fs.Func("peers", "", func(s string) error {
 		o.peerFile = s
 		return cmp.Or(notDashes(s), launcher.CheckPeersFile(s))
@@ -111,7 +117,8 @@ func wantsJSON(args []string) bool {
 // parse takes beamrun's flags off the front of args and returns what follows. literal says that a
 // -- stood before it: then it is a program, whatever its name.
 func (o *options) parse(args []string) (words []string, literal bool, err error) {
-	if len(args) == 0 || !strings.HasPrefix(args[0], "-") { // most lines; the set of flags costs as much as the probe
+	// most lines; the set of flags costs as much as the probe
+	if len(args) == 0 || !strings.HasPrefix(args[0], "-") {
 		return args, false, nil
 	}
 	fs := o.flagSet()
@@ -158,7 +165,8 @@ func flagError(err error, beforeProgram bool) error {
 			if len(name) == 1 {
 				own = shell.New("beamrun", "iex").Option("-", name)
 			}
-			hint = "a program's own flags stand after its name: " + own.String() + "; beamrun's flags: beamrun help"
+			hint = "a program's own flags stand after its name: " + own.String() +
+				"; beamrun's flags: beamrun help"
 		}
 		return &usageError{"unknown flag " + dashes(name), hint}
 	}

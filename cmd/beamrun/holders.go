@@ -53,8 +53,8 @@ func heldNames(ctx context.Context, addr netip.AddrPort) ([]heldName, error) {
 	return names, nil
 }
 
-// findHolders finds the processes that listen on the ports of the names that are alive, which takes a
-// look into every process of the host. Another user's process stays unknown, but to root.
+// findHolders finds the processes that listen on the ports of the names that are alive, which takes
+// a look into every process of the host. Another user's process stays unknown, but to root.
 func findHolders(ctx context.Context, names []heldName) {
 	wanted := map[uint16]bool{}
 	for _, n := range names {

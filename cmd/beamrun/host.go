@@ -19,7 +19,8 @@ import (
 type otherHostError struct{ node, host, here string }
 
 func (e *otherHostError) Error() string {
-	return fmt.Sprintf("node %s: %s is not this host (%s)", printable(e.node), printable(e.host), printable(e.here))
+	return fmt.Sprintf("node %s: %s is not this host (%s)",
+		printable(e.node), printable(e.host), printable(e.here))
 }
 
 // refuseOtherHost returns an error for a node with an @ whose host is neither this one nor the one

@@ -24,7 +24,9 @@ import (
 
 // launch makes sure of epmd and then becomes the program. flags are beamrun's own, as they were
 // given.
-func (a *app) launch(ctx context.Context, flags []string, program string, args []string) (code int, err error) {
+func (a *app) launch(
+	ctx context.Context, flags []string, program string, args []string,
+) (code int, err error) {
 	if err := a.checkEpmdless(); err != nil {
 		return 0, err
 	}
@@ -60,12 +62,14 @@ func (a *app) launch(ctx context.Context, flags []string, program string, args [
 	}
 	if hadSecret {
 		if err := hideEnvironment(); err != nil {
-			a.say("warning: the program can read %s in this process's environment: %v", cookie.SecretVar, err)
+			a.say("warning: the program can read %s in this process's environment: %v",
+				cookie.SecretVar, err)
 		}
 	}
 	child := launcher.Child{Forward: true}
 	if a.wantWatch {
-		runtime.GOMAXPROCS(1) // from here on it waits: a second processor would be woken for nothing
+		// from here on it waits: a second processor would be woken for nothing
+		runtime.GOMAXPROCS(1)
 		child.While = func(ctx context.Context) { a.watch(ctx, path) }
 	}
 	if os.Getpid() == 1 {
@@ -89,9 +93,11 @@ func (a *app) takeEpmdPort(c *launcher.Config) bool {
 		a.port = own
 		return true
 	case a.port != 0 && a.port != own:
-		a.sayWarnings([]string{fmt.Sprintf("the program's own -epmd_port %d does not count: --port %d sets ERL_EPMD_PORT, which beats it", own, a.port)})
+		a.say("warning: the program's own -epmd_port %d does not count:"+
+			" --port %d sets ERL_EPMD_PORT, which beats it", own, a.port)
 	case a.port == 0 && chosen != strconv.Itoa(int(own)):
-		a.sayWarnings([]string{fmt.Sprintf("the program's own -epmd_port %d does not count: ERL_EPMD_PORT is %s, which beats it", own, printable(chosen))})
+		a.say("warning: the program's own -epmd_port %d does not count:"+
+			" ERL_EPMD_PORT is %s, which beats it", own, printable(chosen))
 	}
 	return false
 }
@@ -104,8 +110,8 @@ func (a *app) stays() bool { return a.wantWatch || !canBecome }
 func (a *app) launchCookie(args []string) (string, error) {
 	if launcher.GivesCookie(args, os.Environ()) {
 		if a.verbose {
-			a.say("the program is given a cookie already; it is left alone, and will stand in the argument list, " +
-				"for every user of the host to read")
+			a.say("the program is given a cookie already; it is left alone, and will stand in the" +
+				" argument list, for every user of the host to read")
 		}
 		return "", nil
 	}
@@ -134,7 +140,9 @@ func (a *app) launchCookie(args []string) (string, error) {
 // it over.
 //
 // All of that has one deadline.
-func (a *app) launchEpmd(ctx context.Context, flags []string, program string) (ensure.Endpoint, error) {
+func (a *app) launchEpmd(
+	ctx context.Context, flags []string, program string,
+) (ensure.Endpoint, error) {
 	begin := time.Now()
 	a.beAloud()
 	c := a.epmd()
@@ -150,7 +158,8 @@ func (a *app) launchEpmd(ctx context.Context, flags []string, program string) (e
 		return res.Endpoint, a.sayEnsured(&res, err)
 	}
 	if c.Waiting != nil {
-		defer time.AfterFunc(time.Until(begin.Add(time.Second)), func() { c.Waiting(res.Endpoint) }).Stop()
+		left := time.Until(begin.Add(time.Second))
+		defer time.AfterFunc(left, func() { c.Waiting(res.Endpoint) }).Stop()
 	}
 	flags = append(withoutDashes(flags), "--json", "--timeout="+c.Timeout.String())
 	return res.Endpoint, a.ensureByChild(ctx, flags, c.ReleaseRoot)

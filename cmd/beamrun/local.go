@@ -23,8 +23,10 @@ func (a *app) warnIfUnreachable(ctx context.Context, args []string) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	addrs, err := net.DefaultResolver.LookupHost(ctx, host)
-	if err != nil || !slices.ContainsFunc(addrs, func(s string) bool { return s == "127.0.0.1" || s == "::1" }) {
-		a.say("warning: the node listens on 127.0.0.1 only, and its name leads others to %s (%s); name it NAME@localhost",
+	isLoopback := func(s string) bool { return s == "127.0.0.1" || s == "::1" }
+	if err != nil || !slices.ContainsFunc(addrs, isLoopback) {
+		a.say("warning: the node listens on 127.0.0.1 only, and its name leads others to %s (%s);"+
+			" name it NAME@localhost",
 			printable(host), strings.Join(addrs, ", "))
 	}
 }

@@ -81,7 +81,10 @@ func (a *app) dispatch(ctx context.Context, args []string) (code int, err error)
 		return 0, a.help(ctx, words)
 	}
 	if len(words) == 0 {
-		return 0, &usageError{"no command and no program given", "beamrun iex --sname host; all commands: beamrun help"}
+		return 0, &usageError{
+			"no command and no program given",
+			"beamrun iex --sname host; all commands: beamrun help",
+		}
 	}
 	do := command(words[0])
 	if do == nil || literal {
@@ -98,7 +101,10 @@ func (a *app) dispatch(ctx context.Context, args []string) (code int, err error)
 		return 0, a.help(ctx, words[:1])
 	}
 	if a.wantWatch {
-		return 0, &usageError{"--watch needs a program: it watches while that runs", "beamrun --watch iex --sname host"}
+		return 0, &usageError{
+			"--watch needs a program: it watches while that runs",
+			"beamrun --watch iex --sname host",
+		}
 	}
 	if a.dryRun && words[0] != "repair" {
 		return 0, errDryRun
@@ -111,6 +117,8 @@ func (a *app) dispatch(ctx context.Context, args []string) (code int, err error)
 
 // epmd is the part of the options that ensure needs.
 func (a *app) epmd() ensure.Config {
-	return ensure.Config{Port: a.port, Addresses: a.address, Local: a.local, Program: a.epmdPath, Detach: a.detach,
-		Timeout: a.timeout, Waiting: a.waiting}
+	return ensure.Config{
+		Port: a.port, Addresses: a.address, Local: a.local, Program: a.epmdPath,
+		Detach: a.detach, Timeout: a.timeout, Waiting: a.waiting,
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -51,7 +50,7 @@ func (a *app) names(ctx context.Context, args []string) error {
 	files.Wait()
 	if a.epmdless { // else: where no directory can be had, nobody is registered in one
 		err = dirErr
-	} else if e := new(ensure.Error); err != nil && !(errors.As(err, &e) && e.Kind == ensure.KindDown) {
+	} else if err != nil && !isDown(err) {
 		return err
 	}
 	if dirErr != nil && (len(without) > 0 || a.epmdless && len(all) > 0) {
@@ -65,20 +64,24 @@ func (a *app) names(ctx context.Context, args []string) error {
 		}
 		return a.printNames(ctx, all, ofEpmd)
 	}
-	name, _, _ := strings.Cut(args[0], "@") // both know the nodes of the host by the part before the @
-	i := slices.IndexFunc(all, func(n heldName) bool { return n.Name == name })
+	// both have the nodes of the host by the part before the @
+	name, _, _ := strings.Cut(args[0], "@")
+	isIt := func(n heldName) bool { return n.Name == name }
+	i := slices.IndexFunc(all, isIt)
 	switch {
 	case i < 0 && err != nil:
 		return err
 	case i < 0:
 		return fmt.Errorf("node %s: %s: %w", printable(name), where, epmd.ErrNotRegistered)
-	case slices.ContainsFunc(all[i+1:max(i+1, ofEpmd)], func(n heldName) bool { return n.Name == name }):
+	case slices.ContainsFunc(all[i+1:max(i+1, ofEpmd)], isIt):
 		// only one of them is so: another name holds a line end, and looks like two entries
 		info, err := epmd.Lookup(ctx, addr, name)
 		if err != nil {
 			return fmt.Errorf("node %s: %w", printable(name), err)
 		}
-		i = max(i, slices.IndexFunc(all, func(n heldName) bool { return n.Name == name && n.Port == info.Port }))
+		i = max(i, slices.IndexFunc(all, func(n heldName) bool {
+			return n.Name == name && n.Port == info.Port
+		}))
 		all[i].Port = info.Port
 	}
 	if a.json {
@@ -96,7 +99,8 @@ func (a *app) namesByFile(ctx context.Context) ([]heldName, error) {
 	nodes, _, err := epmdless.Nodes(ctx)
 	names := make([]heldName, len(nodes))
 	for i, n := range nodes {
-		names[i] = heldName{Node: epmd.Node{Name: n.Name, Port: n.Addr.Port()}, Known: true, Alive: true, PID: n.PID}
+		node := epmd.Node{Name: n.Name, Port: n.Addr.Port()}
+		names[i] = heldName{Node: node, Known: true, Alive: true, PID: n.PID}
 	}
 	return names, err
 }
@@ -202,7 +206,8 @@ func namesJSON(w io.Writer, all []heldName, ofEpmd int) error {
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(w, "%s%s", begin, bytes.TrimSuffix(one, []byte("\n"))); err != nil {
+		_, err = fmt.Fprintf(w, "%s%s", begin, bytes.TrimSuffix(one, []byte("\n")))
+		if err != nil {
 			return err
 		}
 		begin = ","

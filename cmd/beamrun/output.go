@@ -23,11 +23,11 @@ import (
 	"github.com/beamrun/beamrun/internal/shell"
 )
 
-// Rules for words. A result goes to stdout, everything else to stderr as "beamrun: …": lower case,
-// no full stop, then a line "hint: …" where there is a fix. What comes from outside is cleaned
-// once, where it is printed. With --json stdout gets one object, an error too. When a program is
-// launched, stdout and stderr are the program's: beamrun is silent unless something went wrong or
-// -v is given.
+// Rules for words. A result goes to stdout, everything else to stderr as "beamrun: …": lower
+// case, no full stop, then a line "hint: …" where there is a fix. What comes from outside is
+// cleaned once, where it is printed. With --json stdout gets one object, an error too. When a
+// program is launched, stdout and stderr are the program's: beamrun is silent unless something went
+// wrong or -v is given.
 
 // Exit codes, beside those of the program.
 const (
@@ -115,14 +115,21 @@ func describe(err error) (report, int) {
 	case errors.As(err, &usage):
 		return report{"usage", usage.message, usage.hint}, exitUsage
 	case errors.As(err, &dir) && errors.Is(err, syscall.EROFS):
-		return report{"epmdless", joined(dir), "root's module is where every user can read it, /var/cache/beamrun: mount a tmpfs there, or become the node's user before"}, exitFailed
+		return report{"epmdless", joined(dir),
+			"root's module is where every user can read it, /var/cache/beamrun:" +
+				" mount a tmpfs there, or become the node's user before"}, exitFailed
 	case errors.As(err, &dir):
-		return report{"epmdless", joined(dir), "nodes without epmd need a directory that this user alone can enter: set HOME to one of this user's"}, exitFailed
+		return report{"epmdless", joined(dir),
+			"nodes without epmd need a directory that this user alone can enter:" +
+				" set HOME to one of this user's"}, exitFailed
 	case errors.As(err, &program):
 		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-			return report{"program-not-found", program.Error(), "is it installed, and in a directory of PATH? beamrun's commands: beamrun help"}, exitNotFound
+			return report{"program-not-found", program.Error(),
+				"is it installed, and in a directory of PATH?" +
+					" beamrun's commands: beamrun help"}, exitNotFound
 		}
-		return report{"program-not-runnable", program.Error(), "it has to be a program, or a script with a #! line, that you may run"}, exitCannot
+		return report{"program-not-runnable", program.Error(),
+			"it has to be a program, or a script with a #! line, that you may run"}, exitCannot
 	case errors.As(err, &ensured):
 		code := exitNoEpmd
 		if ensured.Kind == ensure.KindConfig {
@@ -133,13 +140,15 @@ func describe(err error) (report, int) {
 		return report{"cookie", stored.Message(), cookieHint(stored.Hint, stored)}, exitFailed
 	case errors.As(err, &other):
 		return report{"other-host", other.Error(),
-			"run beamrun there; without the @ and what follows it, the name is one of this host"}, exitFailed
+			"run beamrun there; without the @ and what follows it," +
+				" the name is one of this host"}, exitFailed
 	case errors.As(err, &lost):
 		return report{string(lost.Kind), lost.Message(), cookieHint(lost.Hint, lost)}, exitFailed
 	case errors.As(err, &refused):
 		return report{refused.kind, refused.Error(), refused.hint}, exitFailed
 	case errors.Is(err, epmd.ErrNotRegistered):
-		return report{"not-registered", err.Error(), "beamrun names lists the nodes that are"}, exitFailed
+		return report{"not-registered", err.Error(),
+			"beamrun names lists the nodes that are"}, exitFailed
 	}
 	return report{"failed", joined(err), ""}, exitFailed
 }
@@ -169,8 +178,8 @@ func cookieHint(hint string, err error) string {
 		return hint + ", or from: beamrun cookie new"
 	case !errors.As(err, &file):
 	case file.Fix.Rotate:
-		rotate := shell.New("beamrun", "--cookie").Option("file:", file.Path).Words("cookie", "rotate")
-		return file.Fix.With(rotate).String()
+		given := shell.New("beamrun", "--cookie").Option("file:", file.Path)
+		return file.Fix.With(given.Words("cookie", "rotate")).String()
 	case file.Fix.Other:
 		return hint + ", or give the cookie with --cookie env:NAME"
 	case file.Fix.Inside != "":
@@ -256,7 +265,8 @@ func printable(s string) string {
 		return s // as most are; strconv.Quote takes a third of a millisecond for a thousand names
 	}
 	q := strconv.Quote(s)
-	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsMark(r) || !shell.IsPrint(r) }) {
+	isOdd := func(r rune) bool { return unicode.IsMark(r) || !shell.IsPrint(r) }
+	if strings.ContainsFunc(s, isOdd) {
 		q = strconv.QuoteToASCII(s)
 	}
 	if q[1:len(q)-1] != s || strings.ContainsAny(s, " $:") {

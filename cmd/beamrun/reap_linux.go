@@ -19,7 +19,8 @@ func reapStrangers() {
 			pid                int32
 			_                  [112]byte
 		}
-		err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOWAIT, nil)
+		err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)),
+			unix.WEXITED|unix.WNOWAIT, nil)
 		time.Sleep(100 * time.Millisecond)
 		if err == nil { // else there is no child, or not yet
 			unix.Wait4(int(info.pid), nil, unix.WNOHANG, nil)

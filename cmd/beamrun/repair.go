@@ -51,7 +51,9 @@ func (a *app) repair(ctx context.Context, args []string) error {
 
 // findLost finds the nodes that have lost their names. It starts an epmd if there is none, but not
 // for --dry-run.
-func (a *app) findLost(ctx context.Context) (found []orphan.Node, unseen int, addr netip.AddrPort, err error) {
+func (a *app) findLost(
+	ctx context.Context,
+) (found []orphan.Node, unseen int, addr netip.AddrPort, err error) {
 	if a.dryRun {
 		res, err := ensure.Probe(ctx, a.epmd())
 		if isDown(err) {
@@ -85,7 +87,8 @@ func (a *app) findLost(ctx context.Context) (found []orphan.Node, unseen int, ad
 // called in it. It asks the node that is registered by the part before the @.
 func runsHere(ctx context.Context, node string, found []orphan.Node, addr netip.AddrPort) bool {
 	short, _, _ := strings.Cut(node, "@")
-	isIt := func(n orphan.Node) bool { return n.Name == node || n.Name == short } // no host: not known
+	// no host: it is not known
+	isIt := func(n orphan.Node) bool { return n.Name == node || n.Name == short }
 	if slices.ContainsFunc(found, isIt) {
 		return true
 	}
@@ -108,7 +111,9 @@ type attempt struct {
 }
 
 // chosen are the nodes that args name, or without args all that are lost.
-func (a *app) chosen(ctx context.Context, found []orphan.Node, args []string, addr netip.AddrPort) (all []*attempt) {
+func (a *app) chosen(
+	ctx context.Context, found []orphan.Node, args []string, addr netip.AddrPort,
+) (all []*attempt) {
 	if len(args) == 0 {
 		for _, n := range found {
 			if n.Lost() {
@@ -117,10 +122,12 @@ func (a *app) chosen(ctx context.Context, found []orphan.Node, args []string, ad
 		}
 		return all
 	}
-	byFile, _, _ := epmdless.Nodes(ctx) // where no directory can be had, nobody is registered in one
+	// where no directory can be had, nobody is registered in one
+	byFile, _, _ := epmdless.Nodes(ctx)
 	for _, arg := range args {
 		other := new(otherHostError)
-		if err := a.refuseOtherHost(ctx, arg); errors.As(err, &other) && !runsHere(ctx, arg, found, addr) {
+		err := a.refuseOtherHost(ctx, arg)
+		if errors.As(err, &other) && !runsHere(ctx, arg, found, addr) {
 			all = append(all, &attempt{node: orphan.Node{Name: arg}, state: "unknown", err: other})
 			continue
 		}
@@ -140,18 +147,25 @@ func (a *app) chosen(ctx context.Context, found []orphan.Node, args []string, ad
 		case len(here) > 0:
 			all = append(all, here...) // of others that have the name elsewhere, nothing was asked
 		case err == nil:
-			all = append(all, &attempt{node: orphan.Node{Name: arg, Addr: netip.AddrPortFrom(addr.Addr(), info.Port)}, state: "registered"})
-		case !errors.Is(err, epmd.ErrNotRegistered) && !errors.Is(err, syscall.ECONNREFUSED): // that is epmd's end, for a dry run
-			all = append(all, &attempt{node: orphan.Node{Name: arg}, state: "unknown", err: &orphan.Problem{Kind: orphan.KindUnasked, Node: arg,
-				Err: fmt.Errorf("epmd was not asked for it: %w", err), Hint: "try again with more time: --timeout"}})
+			n := orphan.Node{Name: arg, Addr: netip.AddrPortFrom(addr.Addr(), info.Port)}
+			all = append(all, &attempt{node: n, state: "registered"})
+		// a refused connection is epmd's end, for a dry run
+		case !errors.Is(err, epmd.ErrNotRegistered) && !errors.Is(err, syscall.ECONNREFUSED):
+			why := &orphan.Problem{Kind: orphan.KindUnasked, Node: arg,
+				Err:  fmt.Errorf("epmd was not asked for it: %w", err),
+				Hint: "try again with more time: --timeout"}
+			all = append(all, &attempt{node: orphan.Node{Name: arg}, state: "unknown", err: why})
 		case i >= 0:
-			all = append(all, &attempt{node: orphan.Node{Name: arg, Addr: byFile[i].Addr, PID: byFile[i].PID}, state: "registered"})
+			n := orphan.Node{Name: arg, Addr: byFile[i].Addr, PID: byFile[i].PID}
+			all = append(all, &attempt{node: n, state: "registered"})
 		case len(apart) > 0:
 			all = append(all, apart...)
 		default:
-			all = append(all, &attempt{node: orphan.Node{Name: arg}, state: "unknown", err: &orphan.Problem{Kind: "not-found", Node: arg,
-				Err:  fmt.Errorf("no such node runs here, by all that %s can see", me()),
-				Hint: "beamrun doctor lists the nodes that have lost their names; those of other users are seen by root"}})
+			why := &orphan.Problem{Kind: "not-found", Node: arg,
+				Err: fmt.Errorf("no such node runs here, by all that %s can see", me()),
+				Hint: "beamrun doctor lists the nodes that have lost their names;" +
+					" those of other users are seen by root"}
+			all = append(all, &attempt{node: orphan.Node{Name: arg}, state: "unknown", err: why})
 		}
 	}
 	return all
@@ -164,8 +178,11 @@ func refuseStrangers(attempts []*attempt) {
 	for _, o := range attempts {
 		if o.err == nil && o.state == "lost" && !o.node.TakesGivenCookie() {
 			o.err = &orphan.Problem{Kind: orphan.KindUser, Node: o.node.Name,
-				Err:  fmt.Errorf("it belongs to uid %d (pid %d), or has another root directory, and --cookie is shown to this user's own nodes alone", o.node.UID, o.node.PID),
-				Hint: "without --cookie it is repaired with its own; or run beamrun as its user, in its container"}
+				Err: fmt.Errorf("it belongs to uid %d (pid %d), or has another root directory,"+
+					" and --cookie is shown to this user's own nodes alone",
+					o.node.UID, o.node.PID),
+				Hint: "without --cookie it is repaired with its own;" +
+					" or run beamrun as its user, in its container"}
 		}
 	}
 }
@@ -183,7 +200,8 @@ var repairAtOnce = fair.Limits{Each: 2, All: 8}
 
 // registerAll has the lost ones register, several at a time.
 func (a *app) registerAll(ctx context.Context, attempts []*attempt, addr netip.AddrPort) error {
-	todo := slices.DeleteFunc(slices.Clone(attempts), func(o *attempt) bool { return o.state != "lost" || o.err != nil })
+	isDone := func(o *attempt) bool { return o.state != "lost" || o.err != nil }
+	todo := slices.DeleteFunc(slices.Clone(attempts), isDone)
 	given, helper := "", []string(nil)
 	if len(todo) == 0 {
 		return nil
@@ -268,9 +286,11 @@ func noneLost(unseen int) string {
 	case unseen == 0:
 		return "no node has lost its name"
 	case os.Geteuid() == 0:
-		return fmt.Sprintf("no node that was looked at has lost its name; %d %s could not be looked at", unseen, vms)
+		return fmt.Sprintf("no node that was looked at has lost its name;"+
+			" %d %s could not be looked at", unseen, vms)
 	}
-	return fmt.Sprintf("no node of yours has lost its name; %d %s of other users %s not looked at", unseen, vms, were)
+	return fmt.Sprintf("no node of yours has lost its name; %d %s of other users %s not looked at",
+		unseen, vms, were)
 }
 
 func (o *attempt) String() string {
@@ -278,9 +298,11 @@ func (o *attempt) String() string {
 	case "lost":
 		return clean(o.node.String()) + ": has lost its name"
 	case "registered":
-		return fmt.Sprintf("%s: is registered, at port %d", printable(o.node.Name), o.node.Addr.Port())
+		return fmt.Sprintf("%s: is registered, at port %d",
+			printable(o.node.Name), o.node.Addr.Port())
 	}
-	return fmt.Sprintf("%s: registered again, in %v", clean(o.node.String()), o.took.Round(100*time.Microsecond))
+	return fmt.Sprintf("%s: registered again, in %v",
+		clean(o.node.String()), o.took.Round(100*time.Microsecond))
 }
 
 type attemptJSON struct {
@@ -294,8 +316,10 @@ type attemptJSON struct {
 }
 
 func (o *attempt) json() attemptJSON {
-	j := attemptJSON{Name: o.node.Name, State: o.state, Port: o.node.Addr.Port(), PID: o.node.PID, Hidden: o.node.Hidden,
-		ElapsedMS: float64(o.took.Microseconds()) / 1000}
+	j := attemptJSON{
+		Name: o.node.Name, State: o.state, Port: o.node.Addr.Port(), PID: o.node.PID,
+		Hidden: o.node.Hidden, ElapsedMS: float64(o.took.Microseconds()) / 1000,
+	}
 	if o.err != nil {
 		r, _ := describe(o.err)
 		j.Error = &r

@@ -39,7 +39,8 @@ func (a *app) stop(ctx context.Context, args []string) error {
 		return err
 	}
 	if k, ok := systemd.KeeperOf(ctx, e.Port); ok { // before the probe, which might start it
-		return &stopError{e.String(), "service", "systemd keeps it (" + strings.Join(k.Units, ", ") + ")", k.StopCommand()}
+		why := "systemd keeps it (" + strings.Join(k.Units, ", ") + ")"
+		return &stopError{e.String(), "service", why, k.StopCommand()}
 	}
 	res, err := ensure.Probe(ctx, a.epmd())
 	if isDown(err) {
@@ -86,7 +87,9 @@ func end(ctx context.Context, where netip.AddrPort) error {
 	if err := refuseFor(ctx, where); err != nil {
 		return err
 	}
-	return &stopError{where.String(), "refused", "it did not end, for a node was registered, which is gone by now", "try again: beamrun stop"}
+	return &stopError{where.String(), "refused",
+		"it did not end, for a node was registered, which is gone by now",
+		"try again: beamrun stop"}
 }
 
 // refuseFor returns an error while nodes are registered.
@@ -104,7 +107,8 @@ func refuseFor(ctx context.Context, where netip.AddrPort) error {
 		list = append(list, fmt.Sprintf("and %d more", more))
 	}
 	return &stopError{where.String(), "nodes-registered", strings.Join(list, ", "),
-		"they would lose their names; end them first: init:stop(). in each, or stop its service; their processes: beamrun names -v"}
+		"they would lose their names; end them first: init:stop(). in each, or stop its service;" +
+			" their processes: beamrun names -v"}
 }
 
 // awaitDown waits until nobody listens.
@@ -120,8 +124,9 @@ func (a *app) awaitDown(ctx context.Context, res ensure.Result) error {
 		case <-ctx.Done():
 		}
 		return &ensure.Error{Kind: ensure.KindTimeout, Endpoint: res.Endpoint, Address: res.Address,
-			Err:  errors.New("it agreed to end, and somebody still listens there"),
-			Hint: "something starts it again: a program with --watch, a manager of services, a node that boots"}
+			Err: errors.New("it agreed to end, and somebody still listens there"),
+			Hint: "something starts it again: a program with --watch, a manager of services," +
+				" a node that boots"}
 	}
 }
 
@@ -134,7 +139,10 @@ func (a *app) sayStopped(where netip.AddrPort, stopped bool, begin time.Time) er
 			Stopped   bool    `json:"stopped"`
 			ElapsedMS float64 `json:"elapsed_ms"`
 		}
-		return a.printJSON(map[string]epmd{"epmd": {where.Addr().String(), where.Port(), stopped, float64(took.Microseconds()) / 1000}})
+		ms := float64(took.Microseconds()) / 1000
+		return a.printJSON(map[string]epmd{
+			"epmd": {where.Addr().String(), where.Port(), stopped, ms},
+		})
 	}
 	if a.quiet {
 		return nil

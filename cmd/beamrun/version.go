@@ -13,12 +13,14 @@ func (a *app) version(_ context.Context, args []string) error {
 		return err
 	}
 	version := "devel"
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+	info, ok := debug.ReadBuildInfo()
+	if ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
 		version = info.Main.Version
 	}
 	if a.json {
 		return a.result("version", version, "")
 	}
-	_, err := fmt.Fprintf(a.stdout, "beamrun %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintf(a.stdout, "beamrun %s %s %s/%s\n",
+		version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
 }

@@ -30,12 +30,14 @@ func (a *app) sayEvent(e watch.Event) {
 			}
 		}
 		if len(back) > 0 && !a.quiet {
-			a.say("nodes that had lost their names and have them again: %s", strings.Join(back, ", "))
+			a.say("nodes that had lost their names and have them again: %s",
+				strings.Join(back, ", "))
 		}
 		for _, n := range e.Lost {
 			if n.Err != nil {
 				r, _ := describe(n.Err)
-				r.Message = fmt.Sprintf("%s (port %d) runs, and epmd no longer knows it: %s", printable(n.Name), n.Port, r.Message)
+				r.Message = fmt.Sprintf("%s (port %d) runs, and epmd no longer knows it: %s",
+					printable(n.Name), n.Port, r.Message)
 				a.sayReport(r)
 			}
 		}
