@@ -155,19 +155,32 @@ func TestStartEpmdFalse(t *testing.T) {
 				t.Errorf("%d epmds were counted before", n)
 			}
 			var out bytes.Buffer
-			cmd := h.command(tt.command[0], tt.command[1:]...)
-			if tt.env != "" {
-				cmd.Env = append(cmd.Env, tt.env+"="+never)
+			var said string
+			var code, n int
+			// erl itself does not wait for the epmd that it starts: on a busy machine that may
+			// be too slow. The test is about who starts one.
+			for range 5 {
+				out.Reset()
+				cmd := h.command(tt.command[0], tt.command[1:]...)
+				if tt.env != "" {
+					cmd.Env = append(cmd.Env, tt.env+"="+never)
+				}
+				cmd.Dir = t.TempDir()
+				cmd.Stdout, cmd.Stderr = &out, &out
+				begin := time.Now()
+				cmd.Run()
+				took := time.Since(begin).Round(10 * time.Millisecond)
+				code, n = cmd.ProcessState.ExitCode(), starts()
+				outcome := regexp.MustCompile(`(?m)^up .*|.*register/listen error.*`)
+				said = strings.TrimSpace(outcome.FindString(out.String()))
+				t.Logf("| %s | %s | exit %d | %v | %d | %s |",
+					version, tt.name, code, took, n, said)
+				isRace := tt.boots && !tt.epmd && tt.command[0] != "beamrun" && code != 0
+				if !isRace {
+					break
+				}
+				testenv.Kill(t, h.port)
 			}
-			cmd.Dir = t.TempDir()
-			cmd.Stdout, cmd.Stderr = &out, &out
-			begin := time.Now()
-			cmd.Run()
-			took := time.Since(begin).Round(10 * time.Millisecond)
-			code, n := cmd.ProcessState.ExitCode(), starts()
-			outcome := regexp.MustCompile(`(?m)^up .*|.*register/listen error.*`)
-			said := strings.TrimSpace(outcome.FindString(out.String()))
-			t.Logf("| %s | %s | exit %d | %v | %d | %s |", version, tt.name, code, took, n, said)
 			boots := code == 0 && strings.HasPrefix(said, "up ")
 			if boots != tt.boots || code == 0 && !boots ||
 				!boots && !strings.Contains(said, "econnrefused") {
