@@ -5,7 +5,7 @@ import (
 	"github.com/beamrun/beamrun/internal/shell"
 )
 
-// This file has all that checks show of beamrun's own commands and flags.
+// This file and beamrun_linux.go have all that checks show of beamrun's own commands and flags.
 
 // beamrun is the beginning of a command of beamrun's for the same endpoint.
 func (h *host) beamrun() shell.Command {
@@ -25,11 +25,6 @@ func (h *host) beamrun() shell.Command {
 func (h *host) doctorCommand() shell.Command { return h.beamrun().Words("doctor") }
 func (h *host) ensureCommand() shell.Command { return h.beamrun().Words("ensure") }
 func (h *host) stopCommand() shell.Command   { return h.beamrun().Words("stop") }
-
-// bySystemd starts an epmd that systemd runs.
-func (h *host) bySystemd() shell.Command {
-	return h.beamrun().Words("--detach", "systemd", "ensure")
-}
 
 // repairCommand is for those nodes, without any for all.
 func (h *host) repairCommand(nodes ...string) shell.Command {
