@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +23,9 @@ func ask(
 	ctx context.Context, addr netip.AddrPort, request []byte, read func(io.Reader) error,
 ) error {
 	c := conn{ctx: ctx, deadline: deadline(ctx), addr: addr, request: packet(request)}
+	if err := c.late(); err != nil {
+		return err
+	}
 	if err := c.dial(); err != nil {
 		return c.dialError(err)
 	}
@@ -88,10 +92,13 @@ func zoneID(name string) (uint32, error) {
 		return 0, nil
 	}
 	i, err := net.InterfaceByName(name)
-	if err != nil {
-		return 0, err
+	if err == nil {
+		return uint32(i.Index), nil
 	}
-	return uint32(i.Index), nil
+	if n, numErr := strconv.ParseUint(name, 10, 32); numErr == nil {
+		return uint32(n), nil
+	}
+	return 0, err
 }
 
 func (c *conn) dialError(err error) error {

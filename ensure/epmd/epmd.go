@@ -10,8 +10,8 @@
 // deadline. On Linux the end of the context is seen within 20 ms.
 //
 // Errors wrap one of [ErrNotEpmd], [ErrNotRegistered] and [ErrNodesRegistered];
-// [io.ErrUnexpectedEOF], if the reply ended too soon; the context's error; or the [net.OpError] of
-// the connection.
+// [io.ErrUnexpectedEOF], if the reply ended too soon; the context's error; or why the connection
+// failed, an [net.OpError] where it could not be made.
 package epmd
 
 import (
@@ -51,7 +51,8 @@ const (
 
 var (
 	// ErrNotEpmd is the error of a reply that is not in epmd's protocol. So is one with a name of
-	// more than 255 characters, with more than 65,535 names, or of more than 4 MiB.
+	// more than 255 characters, with more than 65,535 names, or of more than 4 MiB. For [Names] so is
+	// the list of an epmd that has another port for itself, as behind a port forward.
 	ErrNotEpmd = errors.New("not an epmd reply")
 
 	// ErrNotRegistered is the error of [Lookup] for a name that epmd does not have.
@@ -91,7 +92,15 @@ const (
 // Names returns the nodes that are registered with the epmd at addr, in epmd's own order.
 func Names(ctx context.Context, addr netip.AddrPort) (nodes []Node, err error) {
 	err = ask(ctx, addr, []byte{namesReq}, func(r io.Reader) (err error) {
-		nodes, err = readNames(r)
+		port, err := readHeader(r)
+		if err == nil && port != addr.Port() {
+			err = fmt.Errorf("%w: it says that its port is %d", ErrNotEpmd, port)
+		}
+		if err != nil {
+			return err
+		}
+		inBulk(r)
+		nodes, err = readLines(r)
 		return err
 	})
 	return nodes, wrap(addr, err)
@@ -190,15 +199,6 @@ func parseHeader(b [4]byte) (uint16, error) {
 		return 0, fmt.Errorf("%w: it starts with %+q", ErrNotEpmd, string(b[:]))
 	}
 	return uint16(port), nil
-}
-
-// readNames reads a whole NAMES reply.
-func readNames(r io.Reader) ([]Node, error) {
-	if _, err := readHeader(r); err != nil {
-		return nil, err
-	}
-	inBulk(r)
-	return readLines(r)
 }
 
 // readLines reads what follows the header: a line "name NAME at port PORT" for each node.

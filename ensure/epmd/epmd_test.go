@@ -3,6 +3,7 @@ package epmd
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -14,8 +15,16 @@ import (
 	"time"
 )
 
-// serve answers each connection with reply, written in pieces of that many bytes, and closes it. It
-// returns its address.
+// readNames reads a whole NAMES reply.
+func readNames(r io.Reader) ([]Node, error) {
+	if _, err := readHeader(r); err != nil {
+		return nil, err
+	}
+	return readLines(r)
+}
+
+// serve answers each connection with reply, written in pieces of that many bytes, and closes it. In
+// a reply that begins with header the port is its own. It returns its address.
 func serve(t *testing.T, reply string, piece int) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -23,6 +32,10 @@ func serve(t *testing.T, reply string, piece int) netip.AddrPort {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
+	at := l.Addr().(*net.TCPAddr).AddrPort()
+	if rest, is := strings.CutPrefix(reply, header); is {
+		reply = string(binary.BigEndian.AppendUint32(nil, uint32(at.Port()))) + rest
+	}
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -44,7 +57,7 @@ func serve(t *testing.T, reply string, piece int) netip.AddrPort {
 			}()
 		}
 	}()
-	return l.Addr().(*net.TCPAddr).AddrPort()
+	return at
 }
 
 const header = "\x00\x00\x11\x11" // port 4369
@@ -140,9 +153,18 @@ func TestPing(t *testing.T) {
 		return Ping(t.Context(), serve(t, reply, piece))
 	}
 	for _, piece := range []int{1, 99} {
-		if port, err := ping(header+"name a at port 1\n", piece); port != 4369 || err != nil {
+		at := serve(t, header+"name a at port 1\n", piece)
+		if port, err := Ping(t.Context(), at); port != at.Port() || err != nil {
 			t.Errorf("pieces of %d: port %d, error %v", piece, port, err)
 		}
+	}
+	// it is Names that takes no other port, which is what it means for its nodes
+	other := serve(t, "\x00\x00\x00\x01", 99)
+	if port, err := Ping(t.Context(), other); port != 1 || err != nil {
+		t.Errorf("another port: %d, %v", port, err)
+	}
+	if _, err := Names(t.Context(), other); !errors.Is(err, ErrNotEpmd) {
+		t.Errorf("another port, Names: %v", err)
 	}
 	for reply, want := range map[string]error{"": io.ErrUnexpectedEOF, header[:2]: io.ErrUnexpectedEOF, "HTTP/1.1": ErrNotEpmd,
 		header + strings.Repeat("x", maxReply+1): ErrNotEpmd} {
@@ -198,7 +220,37 @@ func TestEnds(t *testing.T) {
 			}
 		})
 	}
+	// one that has ended already does not even connect
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	connected := make(chan bool, len(calls))
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				close(connected)
+				return
+			}
+			connected <- true
+			c.Close()
+		}
+	}()
+	for drained := false; !drained; { // those of before wait to be accepted
+		select {
+		case <-connected:
+		case <-time.After(200 * time.Millisecond):
+			drained = true
+		}
+	}
+	for name, call := range calls {
+		if err := call(ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s, ended before: %v", name, err)
+		}
+	}
 	l.Close()
+	for range connected {
+		t.Error("a call that had ended before connected")
+	}
 	for name, call := range calls {
 		var op *net.OpError
 		if err := call(t.Context()); !errors.As(err, &op) || op.Op != "dial" {

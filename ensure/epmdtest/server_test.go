@@ -248,7 +248,7 @@ func TestFaults(t *testing.T) {
 		{"cut after the header", []Fault{Cut(10)}, io.ErrUnexpectedEOF, io.ErrUnexpectedEOF, nil},
 		{"slow and cut", []Fault{Slow(time.Millisecond), Cut(10)}, io.ErrUnexpectedEOF, io.ErrUnexpectedEOF, nil},
 		{"cut above the size", []Fault{Cut(1000)}, nil, nil, nil},
-		{"wrong port", []Fault{WrongPort(1234)}, nil, nil, nil},
+		{"wrong port", []Fault{WrongPort(1234)}, epmd.ErrNotEpmd, nil, nil},
 		{"no port", []Fault{WrongPort(0)}, epmd.ErrNotEpmd, nil, epmd.ErrNotEpmd},
 		{"garbage", []Fault{Garbage}, epmd.ErrNotEpmd, epmd.ErrNotEpmd, epmd.ErrNotEpmd},
 		{"garbage cut", []Fault{Garbage, Cut(1)}, io.ErrUnexpectedEOF, io.ErrUnexpectedEOF, io.ErrUnexpectedEOF},

@@ -19,7 +19,7 @@ func TestWake(t *testing.T) {
 	if err := epmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer epmd.Wait()
+	defer func() { epmd.Process.Kill(); epmd.Wait() }()
 	testenv.Eventually(t, "epmd listens", func() bool { return testenv.PID(port) == epmd.Process.Pid })
 	f := owner.Follow(port)
 	if f == nil {

@@ -229,7 +229,7 @@ func byInode(sockets []Socket) map[uint32]Socket {
 // ofSockets looks into the processes of the sockets' own users first, for others may have very many
 // descriptors; and of these into each epmd first, for that is most often the one, and a busy host
 // has hundreds of processes. It looks into all for a socket that its maker passed on, as systemd
-// does.
+// does. Of processes that share a socket an epmd counts, else the oldest.
 func ofSockets(ctx context.Context, sockets []Socket) map[uint16]Process {
 	wanted, found := byInode(sockets), map[uint16]Process{}
 	makers := map[int]bool{}

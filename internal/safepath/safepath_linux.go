@@ -306,7 +306,7 @@ func (w *walker) begin(root *os.File) error {
 	if err := w.judgeMount(mount, nil); err != nil {
 		return err
 	}
-	if root == nil && w.strict {
+	if root == nil && w.strict && w.uid == 0 { // then nobody but root and the kernel serves it
 		ownRoot.Store(mount)
 	}
 	w.rootShared = isShared(fd, &st)

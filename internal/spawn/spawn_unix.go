@@ -67,7 +67,7 @@ func (p *Process) Kill() {
 func SizeLimit() int64 {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
-		return 0
+		return math.MaxInt64
 	}
 	return int64(min(uint64(limit.Cur), math.MaxInt64))
 }
