@@ -70,8 +70,8 @@ type Config struct {
 	// that reads it: without it relx's asks the node by erl_call, which asks epmd.
 	//
 	// Where the arguments or the environment already name such a port or an -epmd_module, theirs
-	// stays. So does the -epmd_module of a node that the program starts; an -erl_epmd_port of such a
-	// node has no effect.
+	// stays. So does the -epmd_module of a node that the program starts; an -erl_epmd_port of such
+	// a node has no effect.
 	Epmdless bool
 
 	// Peers are nodes elsewhere, for Epmdless without a port for all, each as NAME@HOST=PORT, with

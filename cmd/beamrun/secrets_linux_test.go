@@ -243,7 +243,7 @@ func TestSecretsInErrors(t *testing.T) {
 		check(what, err)
 	}
 
-	config := ensure.Config{Port: h.port, Timeout: 300 * time.Millisecond, Program: h.recorder("talker", "env >&2; exit 1")}
+	config := ensure.Config{Port: h.port, Program: h.recorder("talker", "env >&2; exit 1")}
 	epmd := func(kind ensure.Kind, c ensure.Config) {
 		t.Helper()
 		_, err := ensure.Epmd(t.Context(), c)

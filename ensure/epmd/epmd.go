@@ -51,8 +51,8 @@ const (
 
 var (
 	// ErrNotEpmd is the error of a reply that is not in epmd's protocol. So is one with a name of
-	// more than 255 characters, with more than 65,535 names, or of more than 4 MiB. For [Names] so is
-	// the list of an epmd that has another port for itself, as behind a port forward.
+	// more than 255 characters, with more than 65,535 names, or of more than 4 MiB. For [Names] so
+	// is the list of an epmd that has another port for itself, as behind a port forward.
 	ErrNotEpmd = errors.New("not an epmd reply")
 
 	// ErrNotRegistered is the error of [Lookup] for a name that epmd does not have.

@@ -4,7 +4,7 @@ import "time"
 
 // Patience is how long [OfPortSoon] looks. An error without the name of a process is better than a
 // late one: a user with a million of descriptors makes that take seconds.
-const Patience = 100 * time.Millisecond
+const Patience = 200 * time.Millisecond
 
 // OfPortSoon is [OfPort] within [Patience].
 func OfPortSoon(port uint16) (Process, bool) {
