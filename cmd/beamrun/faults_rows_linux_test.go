@@ -40,7 +40,7 @@ var faults = []faultRow{
 		epmdtest.Listen(h.T, h.addr(), epmdtest.Silent)
 		return h.ensure(short)
 	}},
-	{"2b", "the same, of another user, so that nobody tells what it is",
+	{"2b", "the same, of another user, so that what it is cannot be determined",
 		func(h *faultHost) outcome {
 			epmdtest.Listen(h.T, h.addr(), epmdtest.Silent)
 			h.as(alice)
@@ -76,7 +76,7 @@ var faults = []faultRow{
 		epmdtest.Listen(h.T, h.addr(), epmdtest.Slow(10*time.Millisecond))
 		return h.ensure()
 	}},
-	{"5", "a reply that tells another port", func(h *faultHost) outcome {
+	{"5", "a reply with another port", func(h *faultHost) outcome {
 		epmdtest.Listen(h.T, h.addr(), epmdtest.WrongPort(1234))
 		return h.ensure(short)
 	}},
@@ -147,10 +147,10 @@ var faults = []faultRow{
 	{"14b", "epmd is a text without #!", func(h *faultHost) outcome {
 		return h.ensure("--epmd", h.file("epmd", "sleep 60\n", 0o755))
 	}},
-	{"14c", "epmd is a script whose interpreter is not there", func(h *faultHost) outcome {
+	{"14c", "epmd is a script, and its interpreter is missing", func(h *faultHost) outcome {
 		return h.ensure("--epmd", h.file("epmd", "#!/no/such/sh\n", 0o755))
 	}},
-	{"15", "epmd is a folder", func(h *faultHost) outcome {
+	{"15", "epmd is a directory", func(h *faultHost) outcome {
 		return h.ensure("--epmd", h.dir)
 	}},
 	{"16a", "epmd is a link to nothing", func(h *faultHost) outcome {
@@ -164,7 +164,7 @@ var faults = []faultRow{
 		return h.ensure("--epmd", path)
 	}},
 	{"17", "a stopped process holds the lock", (*faultHost).stoppedHolder},
-	{"18a", "the lock's folder is missing, with its parents", func(h *faultHost) outcome {
+	{"18a", "the directory of the lock is missing, with its parents", func(h *faultHost) outcome {
 		testenv.Need(h, "epmd")
 		h.env = []string{"XDG_RUNTIME_DIR=" + h.dir + "/none",
 			"XDG_CACHE_HOME=" + h.home + "/none/either"}
@@ -189,7 +189,7 @@ var faults = []faultRow{
 			return errors.Join(os.Mkdir(path, 0o777), os.Chmod(path, 0o777))
 		})
 	}},
-	{"18f", "it is so in every place, and the temp folder is read-only",
+	{"18f", "it is so in every place, and the temporary directory is read-only",
 		func(h *faultHost) outcome {
 			o := h.badLockDir(func(path string) error {
 				return errors.Join(os.Mkdir(path, 0o777), os.Chmod(path, 0o777),
@@ -206,7 +206,7 @@ var faults = []faultRow{
 	{"18h", "the lock and the log are pipes", func(h *faultHost) outcome {
 		return h.badStateFiles(func(path string) error { return syscall.Mkfifo(path, 0o600) })
 	}},
-	{"18i", "the lock and the log are folders", func(h *faultHost) outcome {
+	{"18i", "the lock and the log are directories", func(h *faultHost) outcome {
 		return h.badStateFiles(func(path string) error { return os.Mkdir(path, 0o700) })
 	}},
 	{"18j", "no such directory, as in 18f, and epmd ends with 1 and a message, which nothing keeps",
